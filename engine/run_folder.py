@@ -1,0 +1,197 @@
+"""Every file name inside `runs/<run id>/`, and how they are written: whole or not at all.
+
+The engine writes through this module and the app reads through it; nobody else spells these names.
+Standard library and pydantic only.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+from engine.contract import OnehourError, RunResult, RunSpec, spec_as_json
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """The paths of one run. `path` need not exist yet; `create` makes it."""
+
+    path: Path
+
+    @property
+    def run_id(self) -> str:
+        return self.path.resolve().name
+
+    @property
+    def spec_json(self) -> Path:
+        """The spec as resolved: every key, defaults included."""
+        return self.path / "spec.json"
+
+    @property
+    def spec_yaml(self) -> Path:
+        """The spec as asked for."""
+        return self.path / "spec.yaml"
+
+    @property
+    def folds_csv(self) -> Path:
+        return self.path / "folds.csv"
+
+    @property
+    def checks_json(self) -> Path:
+        return self.path / "checks.json"
+
+    @property
+    def metrics_jsonl(self) -> Path:
+        """One JSON object a line: kind ("batch" | "epoch"), fold, epoch, at (ms UTC) and slashed metric names."""
+        return self.path / "metrics.jsonl"
+
+    def last_checkpoint(self, fold: int) -> Path:
+        return self.path / f"fold{fold}" / "last.pt"
+
+    def best_checkpoint(self, fold: int) -> Path:
+        return self.path / f"fold{fold}" / "best.pt"
+
+    def fold_predictions(self, fold: int) -> Path:
+        """Validation and test predictions of one finished fold: its presence says that the fold is done."""
+        return self.path / f"fold{fold}" / "predictions.npz"
+
+    @property
+    def oof_npz(self) -> Path:
+        """Out-of-fold predictions: image (N,), label (N,), fold (N,), top_labels (N, k), top_scores (N, k)."""
+        return self.path / "oof.npz"
+
+    @property
+    def test_npz(self) -> Path:
+        """Test predictions, mean over the folds: image (M,), top_labels (M, k), top_scores (M, k)."""
+        return self.path / "test.npz"
+
+    @property
+    def threshold_json(self) -> Path:
+        return self.path / "threshold.json"
+
+    @property
+    def submission_csv(self) -> Path:
+        return self.path / "submission.csv"
+
+    @property
+    def submission_sha256(self) -> Path:
+        return self.path / "submission.csv.sha256"
+
+    @property
+    def result_json(self) -> Path:
+        """Appears last, by rename: a run with a result is finished."""
+        return self.path / "result.json"
+
+    @property
+    def log_txt(self) -> Path:
+        return self.path / "log.txt"
+
+    @property
+    def wandb_dir(self) -> Path:
+        return self.path / "wandb"
+
+    def create(self, spec: RunSpec) -> None:
+        """Make the folder for `spec`, or accept the one that holds the same spec (a resumed run).
+
+        Raises OnehourError when the folder belongs to another spec or cannot be written.
+        """
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            if self.spec_json.exists():
+                if self.read_spec() != spec:
+                    raise OnehourError("this folder holds a run of another spec", where=str(self.path), fix="Choose a new --out folder.")
+                return
+            write_text(self.spec_json, spec_as_json(spec))
+        except OSError as error:
+            raise OnehourError(
+                f"the run's folder cannot be written ({error.strerror})", where=str(self.path), fix="Choose a folder you may write to."
+            ) from None
+
+    def read_spec(self) -> RunSpec:
+        return RunSpec.model_validate_json(self.spec_json.read_text(encoding="utf-8"))
+
+    def read_result(self) -> RunResult | None:
+        """The result, or None while the run is not finished."""
+        try:
+            return RunResult.model_validate_json(self.result_json.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return None
+
+    def metrics(self) -> Iterator[dict[str, Any]]:
+        """The rows of metrics.jsonl. A half-written last line (a killed run) is left out."""
+        try:
+            text = self.metrics_jsonl.read_text(encoding="utf-8")
+        except FileNotFoundError:
+            return
+        for line in text.splitlines():
+            try:
+                row = json.loads(line)
+            except json.JSONDecodeError:
+                continue
+            if isinstance(row, dict):
+                yield row
+
+    def progress(self) -> float:
+        """Share of the asked epochs over all folds that are done, 0…1."""
+        if self.result_json.exists():
+            return 1.0
+        if not self.spec_json.exists():
+            return 0.0
+        spec = self.read_spec()
+        done = {(row["fold"], row["epoch"]) for row in self.metrics() if row.get("kind") == "epoch"}
+        return min(1.0, len(done) / (spec.folds * spec.epochs))
+
+    def log_tail(self, max_bytes: int = 16_000) -> str:
+        """The end of log.txt, from a line's start."""
+        try:
+            with self.log_txt.open("rb") as log:
+                size = log.seek(0, os.SEEK_END)
+                log.seek(max(0, size - max_bytes))
+                text = log.read().decode("utf-8", "replace")
+        except FileNotFoundError:
+            return ""
+        return text if size <= max_bytes else text.partition("\n")[2]
+
+
+@contextmanager
+def atomic_file(path: Path, mode: str = "wb") -> Iterator[IO[Any]]:
+    """Write beside `path`, flush to disk, rename over it: a reader sees the old file or the whole new one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+    part = Path(name)
+    try:
+        with os.fdopen(handle, mode, **({} if "b" in mode else {"encoding": "utf-8", "newline": ""})) as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        part.chmod(0o644)
+        part.replace(path)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)  # the rename itself survives a power cut
+    finally:
+        os.close(folder)
+
+
+def write_text(path: Path, text: str) -> None:
+    with atomic_file(path, "w") as file:
+        file.write(text)
+
+
+def write_json(path: Path, value: Any) -> None:
+    write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def file_sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
