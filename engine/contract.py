@@ -60,15 +60,21 @@ class DataSpec(Frozen):
     label_col: str = Field("Id", description="column of the label")
     train_images: str = Field("train", description="folder of the training images")
     test_images: str = Field("test", description="folder of the test images")
-    sample_submission: str = Field("sample_submission.csv", description="CSV that a submission must match in order and ids")
-    unknown_label: str | None = Field("new_whale", description="label that means: none of the known ones; null if there is none")
+    sample_submission: str = Field(
+        "sample_submission.csv", description="CSV that a submission must match in order and ids"
+    )
+    unknown_label: str | None = Field(
+        "new_whale", description="label that means: none of the known ones; null if there is none"
+    )
 
 
 class Stage(Frozen):
     """A stretch of training with one learning-rate cycle."""
 
     epochs: Annotated[int, Field(ge=1)] = Field(description="epochs over the training images of a fold")
-    lr: Annotated[float, Field(gt=0)] = Field(description="highest learning rate of the one-cycle schedule, at the head")
+    lr: Annotated[float, Field(gt=0)] = Field(
+        description="highest learning rate of the one-cycle schedule, at the head"
+    )
     freeze: bool = Field(False, description="train only the head, the backbone stays as it is")
 
 
@@ -82,7 +88,9 @@ class Transform(Frozen):
 class TrackingSpec(Frozen):
     """How the run appears in W&B. The mirror may be absent or fail; `metrics.jsonl` is the truth."""
 
-    wandb: Literal["offline", "online", "off"] = Field("offline", description="online needs a key; offline writes wandb/ in the run's folder")
+    wandb: Literal["offline", "online", "off"] = Field(
+        "offline", description="online needs a key; offline writes wandb/ in the run's folder"
+    )
     project: str = Field("onehour", description="W&B project")
     run_id: str = Field("", description="W&B group; the run folder's name when empty")
     tags: tuple[str, ...] = Field((), description="W&B tags, for example day-17")
@@ -102,12 +110,34 @@ class RunSpec(Frozen):
         description="start of the backbone: random; timm's download; the packaged tf_efficientnet_lite0; weights_path",
     )
     weights_path: str | None = Field(None, description="state dict for weights: file")
-    image_size: tuple[Annotated[int, Field(ge=16)], Annotated[int, Field(ge=16)]] = Field((128, 192), description="(height, width) in pixels")
-    stages: Annotated[tuple[Stage, ...], Field(min_length=1)] = Field((Stage(epochs=5, lr=1e-3, freeze=False),), description="trained one after the other")
+    image_size: tuple[Annotated[int, Field(ge=16)], Annotated[int, Field(ge=16)]] = Field(
+        (128, 192), description="(height, width) in pixels"
+    )
+    stages: Annotated[tuple[Stage, ...], Field(min_length=1)] = Field(
+        (Stage(epochs=5, lr=1e-3, freeze=False),), description="trained one after the other"
+    )
     batch_size: Annotated[int, Field(ge=2)] = Field(32, description="images a step")
+    head: Literal["linear", "arcface"] = Field(
+        "linear", description="linear: softmax classifier; arcface: cosine classifier with an angular margin"
+    )
+    arcface_scale: Annotated[float, Field(gt=0)] = Field(24.0, description="factor on the cosines of an arcface head")
+    arcface_margin: Annotated[float, Field(ge=0, lt=1.5)] = Field(
+        0.3, description="radians by which an arcface head makes the true label harder"
+    )
+    mirrored_identities: bool = Field(
+        False, description="learn the mirror of each label as a label of its own (the two flanks of an animal differ)"
+    )
+    sampler: Literal["shuffle", "balanced"] = Field(
+        "shuffle",
+        description="shuffle: each image once an epoch; balanced: as many draws, a label weighted by the root of its size",
+    )
+    retrieval_share: Annotated[float, Field(ge=0, le=1)] = Field(
+        0.0, description="share of the nearest training image in a score, the rest is the classifier's"
+    )
     augment: tuple[Transform, ...] = Field((), description="albumentations transforms of the training images, in order")
     unknown_in_training: Literal["drop", "class"] = Field(
-        "drop", description="images of the unknown label: kept out of training, or a class of their own; always scored in validation"
+        "drop",
+        description="images of the unknown label: kept out of training, or a class of their own; always scored in validation",
     )
     expected_unknown_share: Annotated[float, Field(ge=0, le=1)] | None = Field(
         None, description="share of the unknown label expected in the test images; re-weights the threshold"
@@ -183,7 +213,9 @@ def read_spec(path: Path, overrides: Mapping[str, Any] | None = None) -> RunSpec
     try:
         mapping = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise OnehourError("there is no such spec file", where=str(path), fix=f"Presets: {', '.join(preset_names())}.") from None
+        raise OnehourError(
+            "there is no such spec file", where=str(path), fix=f"Presets: {', '.join(preset_names())}."
+        ) from None
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise OnehourError(f"the spec cannot be read ({' '.join(str(error).split())})", where=str(path)) from None
     if not isinstance(mapping, dict):
@@ -233,7 +265,9 @@ def _as_sentence(error: ValidationError, where: str) -> OnehourError:
     first = error.errors()[0]
     key = ".".join(str(part) for part in first["loc"]) or "spec"
     if first["type"] == "extra_forbidden":
-        return OnehourError(f"unknown key {key!r}", where=where, fix=nearest(str(first["loc"][-1]), _keys_beside(first["loc"])))
+        return OnehourError(
+            f"unknown key {key!r}", where=where, fix=nearest(str(first["loc"][-1]), _keys_beside(first["loc"]))
+        )
     if first["type"] == "missing":
         return OnehourError(f"the key {key!r} is missing", where=where)
     message = first["msg"].removeprefix("Value error, ")
@@ -242,6 +276,11 @@ def _as_sentence(error: ValidationError, where: str) -> OnehourError:
 
 def _keys_beside(loc: tuple[int | str, ...]) -> list[str]:
     """The keys that are right where the wrong one stands."""
-    models: dict[str, type[Frozen]] = {"data": DataSpec, "stages": Stage, "augment": Transform, "tracking": TrackingSpec}
+    models: dict[str, type[Frozen]] = {
+        "data": DataSpec,
+        "stages": Stage,
+        "augment": Transform,
+        "tracking": TrackingSpec,
+    }
     model = models.get(str(loc[0]), RunSpec) if len(loc) > 1 else RunSpec
     return list(model.model_fields)
