@@ -1,0 +1,67 @@
+"""ONEHOUR_HOME: the one folder in which a person's journal, runs and logs lie."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from engine.contract import OnehourError
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+
+
+@dataclass(frozen=True)
+class Home:
+    path: Path
+
+    @property
+    def journal_db(self) -> Path:
+        return self.path / "journal.db"
+
+    @property
+    def runs_dir(self) -> Path:
+        return self.path / "runs"
+
+    @property
+    def jobs_dir(self) -> Path:
+        """The supervisors' own files: pid and exit code of each attempt."""
+        return self.path / "runs" / ".jobs"
+
+    @property
+    def logs_dir(self) -> Path:
+        return self.path / "logs"
+
+    @property
+    def backups_dir(self) -> Path:
+        return self.path / "backups"
+
+    @property
+    def data_dir(self) -> Path:
+        """Where data drawn or downloaded by Onehour itself is put."""
+        return self.path / "data"
+
+    def run_dir(self, run_key: str) -> Path:
+        return self.runs_dir / run_key
+
+
+def find_home() -> Home:
+    """ONEHOUR_HOME if set, else the checkout this is installed from, else ~/.onehour. Raises OnehourError if it cannot be written."""
+    asked = os.environ.get("ONEHOUR_HOME")
+    if asked:
+        path = Path(asked).expanduser().resolve()
+    elif (CHECKOUT / "pyproject.toml").exists():
+        path = CHECKOUT
+    else:
+        path = Path.home() / ".onehour"
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OnehourError(
+            f"the home folder cannot be made ({error.strerror})", where=str(path), fix="Set ONEHOUR_HOME."
+        ) from None
+    if not os.access(path, os.W_OK):
+        raise OnehourError(
+            "the home folder cannot be written", where=str(path), fix="Set ONEHOUR_HOME to a folder you may write to."
+        )
+    return Home(path)

@@ -1,0 +1,199 @@
+"""Opening journal.db: pragmas, the clock that SQL sees, backup, migration, guard.
+
+`open_journal` is the only way in. Reads and writes are short blocks:
+
+    with journal.reading() as db: ...
+    with journal.writing() as db: ...      # BEGIN IMMEDIATE, committed at the end, rolled back on an exception
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, event, text
+from sqlalchemy.exc import IntegrityError, OperationalError
+from sqlmodel import Session, create_engine
+
+from app.journal.days import logical_date
+from app.journal.home import Home
+from app.journal.rules import AgainstTheRules
+from engine.contract import OnehourError
+
+MIGRATIONS_DIR = Path(__file__).parent / "migrations"
+GUARD_SQL = Path(__file__).parent / "guard.sql"
+BUSY_TIMEOUT_MS = 5_000
+
+Clock = Callable[[], int]
+
+
+def system_clock() -> int:
+    """Milliseconds UTC."""
+    return time.time_ns() // 1_000_000
+
+
+@dataclass(frozen=True)
+class Journal:
+    """An open journal: its folder, its database and the one clock that Python and SQL share."""
+
+    home: Home
+    engine: Engine
+    clock: Clock
+
+    def now(self) -> int:
+        return self.clock()
+
+    @contextmanager
+    def reading(self) -> Iterator[Session]:
+        with Session(self.engine) as db:
+            yield db
+
+    @contextmanager
+    def writing(self) -> Iterator[Session]:
+        """One short transaction, never across I/O. A refusal by guard.sql becomes AgainstTheRules."""
+        with Session(self.engine, expire_on_commit=False) as db:
+            try:
+                db.connection().exec_driver_sql("BEGIN IMMEDIATE")
+                yield db
+                db.commit()
+            except IntegrityError as error:
+                db.rollback()
+                if (
+                    isinstance(error.orig, sqlite3.IntegrityError)
+                    and error.orig.sqlite_errorname == "SQLITE_CONSTRAINT_TRIGGER"
+                ):
+                    raise AgainstTheRules(str(error.orig)[0].upper() + str(error.orig)[1:]) from None
+                raise
+            except OperationalError as error:
+                db.rollback()
+                raise OnehourError(
+                    f"the journal cannot be written ({error.orig})",
+                    where=str(self.home.journal_db),
+                    fix="Nothing was changed. Check free space and permissions, then try again.",
+                ) from error
+
+    def close(self) -> None:
+        self.engine.dispose()
+
+
+def open_journal(home: Home, clock: Clock = system_clock) -> Journal:
+    """Open the journal of `home`, making or migrating it if needed (with a backup first)."""
+    engine = create_engine(f"sqlite:///{home.journal_db}", connect_args={"timeout": BUSY_TIMEOUT_MS / 1000})
+    event.listen(engine, "connect", _prepare_connection(clock))
+    try:
+        with engine.connect() as connection:
+            found = _revision(connection)
+        if found != newest_revision():
+            migrate(engine, home, clock())
+    except OperationalError as error:
+        engine.dispose()
+        raise OnehourError(f"the journal cannot be opened ({error.orig})", where=str(home.journal_db)) from error
+    except BaseException:
+        engine.dispose()
+        raise
+    return Journal(home, engine, clock)
+
+
+def newest_revision() -> str:
+    """The newest migration's number: its file name up to the first underscore."""
+    return max(path.name.partition("_")[0] for path in (MIGRATIONS_DIR / "versions").glob("[0-9]*.py"))
+
+
+def migrate(engine: Engine, home: Home, now: int, to_revision: str = "head") -> None:
+    """Bring the schema to `to_revision`, then create the guard anew. A non-empty journal is backed up first.
+
+    Foreign keys are off meanwhile: a table rebuilt with them on would delete its children.
+    """
+    from alembic import command
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS_DIR))
+    with engine.connect() as connection:
+        found = _revision(connection)
+        if found is not None and found > newest_revision():
+            raise OnehourError(
+                f"the journal has schema {found}, this version knows up to {newest_revision()}",
+                where=str(home.journal_db),
+                fix="Use the newer Onehour that wrote it.",
+            )
+        if found is not None:
+            backup(home, home.backups_dir / f"journal-{found}-{now}.db")
+        connection.rollback()
+        connection.exec_driver_sql("PRAGMA foreign_keys=OFF")
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+        _drop_guard(connection)
+        config.attributes["connection"] = connection
+        command.upgrade(config, to_revision)
+        broken = connection.exec_driver_sql("PRAGMA foreign_key_check").fetchall()
+        if broken:
+            raise OnehourError(
+                f"the migration would leave {len(broken)} rows without their parent",
+                where=str(home.journal_db),
+                fix=f"Nothing was changed; a backup lies in {home.backups_dir}.",
+            )
+        if to_revision == "head":
+            _create_guard(connection)
+        connection.commit()
+        connection.exec_driver_sql("PRAGMA foreign_keys=ON")
+
+
+def backup(home: Home, target: Path) -> Path:
+    """Copy the journal, also while it is in use, into `target` (whole or not at all)."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    part = target.with_name(target.name + ".part")
+    source, copy = sqlite3.connect(home.journal_db), sqlite3.connect(part)
+    try:
+        source.backup(copy)
+    finally:
+        source.close()
+        copy.close()
+    return part.replace(target)
+
+
+def _prepare_connection(clock: Clock) -> Callable[[Any, Any], None]:
+    def prepare(connection: sqlite3.Connection, _record: Any) -> None:
+        # Transactions are begun by us (BEGIN IMMEDIATE), not behind our back by the driver.
+        connection.isolation_level = None
+        connection.create_function("now_ms", 0, clock)
+        connection.create_function("logical_date", 3, _sql_logical_date, deterministic=True)
+        for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON", f"busy_timeout={BUSY_TIMEOUT_MS}"):
+            connection.execute(f"PRAGMA {pragma}")
+
+    return prepare
+
+
+def _sql_logical_date(at: int, zone_name: str, day_starts_at: str) -> str:
+    return logical_date(at, zone_name, day_starts_at).isoformat()
+
+
+def _revision(connection: Connection) -> str | None:
+    known = connection.execute(text("SELECT 1 FROM sqlite_master WHERE name = 'alembic_version'")).first()
+    return connection.execute(text("SELECT version_num FROM alembic_version")).scalar() if known else None
+
+
+def _drop_guard(connection: Connection) -> None:
+    for kind in ("trigger", "view"):
+        for (name,) in connection.execute(
+            text("SELECT name FROM sqlite_master WHERE type = :kind"), {"kind": kind}
+        ).fetchall():
+            connection.exec_driver_sql(f'DROP {kind} "{name}"')
+
+
+def _create_guard(connection: Connection) -> None:
+    statement = ""
+    for line in GUARD_SQL.read_text(encoding="utf-8").splitlines(keepends=True):
+        statement += line
+        if sqlite3.complete_statement(statement):
+            connection.exec_driver_sql(statement)
+            statement = ""
+
+
+def as_date(value: date | str) -> date:
+    return value if isinstance(value, date) else date.fromisoformat(value)

@@ -1,0 +1,239 @@
+"""The tables of journal.db: what a person says and what was measured, one row a thing.
+
+Moments end `_at` and are INTEGER milliseconds UTC; local dates end `_on` (or are `local_date`) and are ISO text with the zone
+beside them. `origin` says who wrote a row: person, system or import; guard.sql holds persons to the hour.
+The schema changes only by a migration in app/journal/migrations; a test compares both.
+"""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import ClassVar
+
+from sqlalchemy import Index, LargeBinary, UniqueConstraint, text
+from sqlalchemy.orm import registry
+from sqlmodel import Column, Field, SQLModel
+
+
+class Base(SQLModel, registry=registry()):
+    """Own registry: Streamlit may execute modules again, and SQLModel's shared one would find each table defined twice."""
+
+
+class Challenge(Base, table=True):
+    """N days on one competition under rules. One is active at a time."""
+
+    __table_args__ = (
+        Index("one_active_challenge", text("(1)"), unique=True, sqlite_where=text("archived_at IS NULL")),
+    )
+
+    id: int | None = Field(default=None, primary_key=True)
+    slug: str = Field(unique=True)
+    competition: str
+    data_dir: str
+    starts_on: date
+    days: int
+    mode: str  # daily | weekly
+    minutes_per_day: float  # in weekly mode a week has seven times this, to use freely
+    reflection_minutes: float
+    time_zone: str
+    day_starts_at: str  # HH:MM
+    metric: str
+    image_col: str
+    label_col: str
+    unknown_label: str | None = None
+    truth_path: str | None = None  # labels of the test part, where known: a leaderboard at home
+    created_at: int
+    archived_at: int | None = None
+
+
+class DailySession(Base, table=True):
+    """The hour of one day. The deadlines are derived from its events and written in the same transaction."""
+
+    __tablename__: ClassVar[str] = "daily_session"  # type: ignore[assignment]
+
+    id: int | None = Field(default=None, primary_key=True)
+    challenge_id: int = Field(foreign_key="challenge.id")
+    local_date: date = Field(unique=True)  # the hour is the person's: one a day, whatever the challenge
+    time_zone: str
+    day_number: int
+    allowance_ms: int
+    reflection_ms: int
+    day_ends_at: int
+    started_at: int
+    paused_at: int | None = None
+    focus_ends_at: int | None = None
+    reflection_ends_at: int | None = None
+    used_ms: int = 0  # focus time used when the session was last written; final once closed
+    closed_at: int | None = None
+
+
+class SessionEvent(Base, table=True):
+    """One transition of a session: start, pause, resume, end, close. Never changed, never deleted."""
+
+    __tablename__: ClassVar[str] = "session_event"  # type: ignore[assignment]
+
+    id: int | None = Field(default=None, primary_key=True)
+    session_id: int = Field(foreign_key="daily_session.id", index=True)
+    kind: str
+    at: int
+    detail: str = ""
+
+
+class Note(Base, table=True):
+    """The page of one day, in Markdown."""
+
+    __table_args__ = (UniqueConstraint("challenge_id", "local_date"),)
+
+    id: int | None = Field(default=None, primary_key=True)
+    challenge_id: int = Field(foreign_key="challenge.id")
+    local_date: date
+    body: str
+    revision: int
+    late: bool = False  # the last words were written after the day was closed
+    origin: str
+    created_at: int
+    updated_at: int
+
+
+class Todo(Base, table=True):
+    id: int | None = Field(default=None, primary_key=True)
+    challenge_id: int = Field(foreign_key="challenge.id", index=True)
+    title: str
+    minutes: float | None = None
+    planned_on: date
+    position: int
+    done_at: int | None = None
+    origin: str
+    created_at: int
+
+
+class InboxItem(Base, table=True):
+    """A thought, link or todo dropped at any time; flagged when the hour was not running."""
+
+    __tablename__: ClassVar[str] = "inbox_item"  # type: ignore[assignment]
+
+    id: int | None = Field(default=None, primary_key=True)
+    challenge_id: int = Field(foreign_key="challenge.id", index=True)
+    body: str
+    local_date: date
+    outside_hour: bool
+    origin: str
+    created_at: int
+
+
+class Experiment(Base, table=True):
+    """One hypothesis."""
+
+    id: int | None = Field(default=None, primary_key=True)
+    challenge_id: int = Field(foreign_key="challenge.id", index=True)
+    key: str = Field(unique=True)  # slug_NNN
+    hypothesis: str
+    origin: str
+    created_at: int
+
+
+class Run(Base, table=True):
+    """One execution of a spec over its folds. The numbers are empty until result.json was taken in."""
+
+    id: int | None = Field(default=None, primary_key=True)
+    challenge_id: int = Field(foreign_key="challenge.id", index=True)
+    experiment_id: int = Field(foreign_key="experiment.id", index=True)
+    key: str = Field(unique=True)  # slug_NNN-rNN: also the folder's name and the W&B group
+    local_date: date = Field(index=True)  # the day whose session queued it
+    spec: str  # JSON of the whole RunSpec
+    spec_source: str  # preset name or file it was queued from
+    origin: str
+    created_at: int
+    metric: str
+    direction: str  # max | min
+    cv: float | None = None
+    threshold: float | None = None
+    images: int | None = None
+    classes: int | None = None
+    train_s: float | None = None
+    gpu_s: float | None = None
+    device: str | None = None
+    data_sha256: str | None = None
+    folds_sha256: str | None = None
+    wandb_mode: str | None = None
+    wandb_url: str | None = None
+    remarks: str | None = None  # JSON list of sentences the engine wants read beside the CV
+    started_at: int | None = None
+    finished_at: int | None = None
+
+
+class FoldScore(Base, table=True):
+    __tablename__: ClassVar[str] = "fold_score"  # type: ignore[assignment]
+
+    run_id: int = Field(foreign_key="run.id", primary_key=True)
+    fold: int = Field(primary_key=True)
+    score: float
+    images: int
+
+
+class Curve(Base, table=True):
+    """One metric of one fold over the epochs: two float32 blobs of equal length."""
+
+    run_id: int = Field(foreign_key="run.id", primary_key=True)
+    fold: int = Field(primary_key=True)
+    metric: str = Field(primary_key=True)
+    epochs: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    points: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+
+
+class Job(Base, table=True):
+    """A row of the queue that executes a run: queued → starting → running → stopping → succeeded | failed | cancelled."""
+
+    __table_args__ = (
+        # The database itself forbids two jobs on one slot.
+        Index(
+            "one_job_a_slot",
+            "slot",
+            unique=True,
+            sqlite_where=text("state IN ('starting', 'running', 'stopping')"),
+        ),
+    )
+
+    id: int | None = Field(default=None, primary_key=True)
+    run_id: int = Field(foreign_key="run.id", index=True)
+    state: str = Field(index=True)
+    backend: str
+    priority: int = 0
+    slot: str | None = None
+    attempt: int = 0
+    lost: int = 0  # attempts that ended without an exit code
+    exit_code: int | None = None
+    message: str = ""
+    cancel_asked_at: int | None = None
+    estimated_s: float | None = None
+    origin: str
+    queued_at: int
+    started_at: int | None = None
+    finished_at: int | None = None
+
+
+class Submission(Base, table=True):
+    """A CSV that was, or may be, sent: tied to its run by content hash."""
+
+    id: int | None = Field(default=None, primary_key=True)
+    challenge_id: int = Field(foreign_key="challenge.id", index=True)
+    run_id: int = Field(foreign_key="run.id", index=True)
+    sha256: str
+    path: str  # relative to the home folder
+    origin: str
+    created_at: int
+
+
+class LeaderboardScore(Base, table=True):
+    """A public and private score of a submission: from a truth file at home, or typed in by hand."""
+
+    __tablename__: ClassVar[str] = "leaderboard_score"  # type: ignore[assignment]
+    __table_args__ = (UniqueConstraint("submission_id", "source"),)
+
+    id: int | None = Field(default=None, primary_key=True)
+    submission_id: int = Field(foreign_key="submission.id")
+    source: str  # local | manual
+    public: float | None = None
+    private: float | None = None
+    origin: str
+    scored_at: int
