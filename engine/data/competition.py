@@ -1,0 +1,248 @@
+"""A competition's folder, read and refused strictly: after `load` and `decode_all` the training needs no excuses."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+
+from PIL import Image
+
+from engine.contract import DataSpec, OnehourError, nearest
+from engine.data.csv_table import CsvTable, first_few, read_csv_table, refuse_found
+
+IMAGE_SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
+
+
+@dataclass(frozen=True)
+class Competition:
+    """Training images with their labels, and the test images in the order in which a submission must name them."""
+
+    root: Path
+    labels_path: Path
+    train_dir: Path
+    test_dir: Path
+    sample_submission_path: Path
+    images: tuple[str, ...]  # file names below train_dir, in the order of the label file
+    labels: tuple[str, ...]  # one label an image
+    known_labels: tuple[str, ...]  # sorted, without the unknown label
+    unknown_label: str | None
+    test_images: tuple[str, ...]  # file names below test_dir, in the order of the sample submission
+    submission_header: tuple[str, str]
+    submission_labels_per_row: int
+    notes: tuple[str, ...]  # what is odd but no error
+
+
+@dataclass(frozen=True)
+class ContentHashes:
+    """A hash over the decoded pixels of every image: equal for exact copies, whatever the file is called."""
+
+    train: tuple[str, ...]  # beside Competition.images
+    test: tuple[str, ...]  # beside Competition.test_images
+
+
+def load(data: DataSpec) -> Competition:
+    """Read label file, sample submission and both folders; images are listed, not opened (see `decode_all`).
+
+    Raises OnehourError naming file, line, column or image, and what would be right.
+    """
+    root = Path(data.dir).expanduser()
+    if not root.is_dir():
+        raise OnehourError(
+            "there is no such folder", str(root), "Set data.dir to the folder of the competition's data."
+        )
+    train_dir, test_dir = root / data.train_images, root / data.test_images
+    train_files, test_files = _files_below(train_dir), _files_below(test_dir)
+    table = read_csv_table(root / data.labels)
+    table.refuse_columns(
+        (data.image_col, data.label_col), "data.image_col and data.label_col say how the columns are called."
+    )
+    images, labels = table.column(data.image_col), table.column(data.label_col)
+    if not images:
+        raise OnehourError("there is no row below the header", str(table.path), "It needs one row a training image.")
+    _refuse_bad_labels(table, labels)
+    _refuse_bad_images(table, images, train_files, train_dir)
+    known = tuple(sorted(set(labels) - {data.unknown_label}))
+    if not known:
+        raise OnehourError(
+            f"every image has the label {data.unknown_label!r}", str(table.path), "There must be labels to learn."
+        )
+    sample = _sample_submission(root / data.sample_submission, data.image_col)
+    test_images = sample.column(data.image_col)
+    _refuse_other_ids(sample, test_images, test_files, test_dir)
+    return Competition(
+        root=root,
+        labels_path=table.path,
+        train_dir=train_dir,
+        test_dir=test_dir,
+        sample_submission_path=sample.path,
+        images=images,
+        labels=labels,
+        known_labels=known,
+        unknown_label=data.unknown_label,
+        test_images=test_images,
+        submission_header=(sample.columns[0], sample.columns[1]),
+        submission_labels_per_row=max(len(row[1].split()) for row in sample.rows),
+        notes=tuple(_notes(data, images, labels, known, train_files)),
+    )
+
+
+def decode_all(competition: Competition) -> ContentHashes:
+    """Decode every training and test image to the last pixel and hash what was seen, each file read once.
+
+    Pillow does it, because OpenCV returns a truncated JPEG as if it were whole. Threads suffice: decoding and
+    hashing leave the interpreter free. Raises OnehourError naming the broken files.
+    """
+    train = [competition.train_dir / name for name in competition.images]
+    test = [competition.test_dir / name for name in competition.test_images]
+    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+        seen = list(pool.map(_content_hash, train + test, chunksize=32))
+    broken = [
+        f"{path.relative_to(competition.root) if path.is_relative_to(competition.root) else path} ({reason})"
+        for path, (_, reason) in zip(train + test, seen, strict=True)
+        if reason
+    ]
+    refuse_found(
+        broken,
+        f"{len(broken)} of {len(seen)} images cannot be decoded",
+        str(competition.root),
+        f"Replace each by a whole image, or take it out of {competition.labels_path.name} if it is a training image.",
+    )
+    hashes = [content for content, _ in seen]
+    return ContentHashes(tuple(hashes[: len(train)]), tuple(hashes[len(train) :]))
+
+
+def data_sha256(competition: Competition) -> str:
+    """Hash over the label file and the names and sizes of the images: two runs with the same one saw the same data."""
+    digest = hashlib.sha256(competition.labels_path.read_bytes())
+    for folder, names in (
+        (competition.train_dir, competition.images),
+        (competition.test_dir, competition.test_images),
+    ):
+        for name in sorted(names):
+            digest.update(f"\0{folder.name}/{name}\0{(folder / name).stat().st_size}".encode())
+    return digest.hexdigest()
+
+
+def _content_hash(path: Path) -> tuple[str, str]:
+    """(hash of the pixels, ""), or ("", why the file cannot be decoded)."""
+    try:
+        raw = path.read_bytes()
+        if not raw:
+            return "", "zero bytes"
+        with Image.open(BytesIO(raw)) as image:
+            pixels = image.convert("RGB")
+    except OSError as error:
+        if error.strerror:
+            return "", error.strerror
+        return "", "truncated" if "truncated" in str(error) else "no image that can be read"
+    except Exception as error:  # a broken file makes Pillow's plug-ins raise almost anything; the file is at fault
+        return "", str(error) or type(error).__name__
+    digest = hashlib.blake2b(f"{pixels.width}x{pixels.height}".encode(), digest_size=16)
+    digest.update(pixels.tobytes())
+    return digest.hexdigest(), ""
+
+
+def _files_below(folder: Path) -> frozenset[str]:
+    """Names of the visible files below `folder`, relative to it, with forward slashes."""
+    if not folder.is_dir():
+        beside = [entry.name for entry in folder.parent.iterdir() if entry.is_dir()] if folder.parent.is_dir() else []
+        raise OnehourError("there is no such folder", str(folder), nearest(folder.name, beside) if beside else "")
+    found: list[str] = []
+    for here, _, names in os.walk(folder, followlinks=True):
+        below = os.path.relpath(here, folder).replace(os.sep, "/")
+        prefix = "" if below == "." else f"{below}/"
+        found += [prefix + name for name in names if not name.startswith(".")]
+    return frozenset(found)
+
+
+def _refuse_bad_labels(table: CsvTable, labels: Sequence[str]) -> None:
+    refuse_found(
+        (f"line {line}" for line, label in zip(table.lines, labels, strict=True) if not label.strip()),
+        "a label is empty",
+        str(table.path),
+        "Write the label, or remove the row.",
+    )
+    refuse_found(
+        (f"line {line} {label!r}" for line, label in zip(table.lines, labels, strict=True) if label.split() != [label]),
+        "a label holds a space, which separates labels in a submission",
+        str(table.path),
+        "Write labels without spaces.",
+    )
+
+
+def _refuse_bad_images(table: CsvTable, images: Sequence[str], files: frozenset[str], folder: Path) -> None:
+    _refuse_twice(table, images)
+    absent = [f"line {line} {image!r}" for line, image in zip(table.lines, images, strict=True) if image not in files]
+    if absent:
+        first = next(image for image in images if image not in files)
+        hint = nearest(first, files - set(images)) or f"Add the file{'s' * (len(absent) > 1)} or remove the row."
+        count = "an image that is" if len(absent) == 1 else f"{len(absent)} images that are"
+        raise OnehourError(f"it names {count} not in {folder}: {first_few(absent)}", str(table.path), hint)
+
+
+def _refuse_twice(table: CsvTable, images: Sequence[str]) -> None:
+    first_line: dict[str, int] = {}
+    twice = [
+        f"{image!r} in lines {first_line[image]} and {line}"
+        for line, image in zip(table.lines, images, strict=True)
+        if first_line.setdefault(image, line) != line
+    ]
+    refuse_found(twice, "an image has two rows", str(table.path), "Keep one row an image.")
+
+
+def _sample_submission(path: Path, image_col: str) -> CsvTable:
+    table = read_csv_table(path)
+    others = [name for name in table.columns if name != image_col]
+    if image_col not in table.columns or len(others) != 1:
+        # The second column may be called anything; one that is missing or too many is refused by name.
+        table.refuse_columns((image_col, *others[: 1 if image_col in table.columns else 0]))
+        raise OnehourError("the column of predicted labels is missing", f"{path}, line 1")
+    if table.columns[0] != image_col:
+        raise OnehourError(f"the first column is {table.columns[0]!r}", f"{path}, line 1", f"It must be {image_col!r}.")
+    if not table.rows:
+        raise OnehourError("there is no row below the header", str(path), "It needs one row a test image.")
+    return table
+
+
+def _refuse_other_ids(sample: CsvTable, ids: Sequence[str], files: frozenset[str], folder: Path) -> None:
+    _refuse_twice(sample, ids)
+    absent = [f"line {line} {image!r}" for line, image in zip(sample.lines, ids, strict=True) if image not in files]
+    named = set(ids)
+    unnamed = sorted(f for f in files - named if Path(f).suffix.lower() in IMAGE_SUFFIXES)
+    if not absent and not unnamed:
+        return
+    parts = []
+    if absent:
+        parts.append(f"{len(absent)} of its {len(ids)} ids are not in {folder} ({first_few(absent)})")
+    if unnamed:
+        parts.append(f"{len(unnamed)} images in {folder} are not in it ({first_few(unnamed)})")
+    first_absent = next((image for image in ids if image not in files), "")
+    close = nearest(first_absent, unnamed) if first_absent and unnamed else ""
+    fix = (
+        close
+        if close.startswith("Did")
+        else "It must name exactly the images of the test folder, file ending included."
+    )
+    raise OnehourError(" and ".join(parts), str(sample.path), fix)
+
+
+def _notes(
+    data: DataSpec, images: Sequence[str], labels: Sequence[str], known: Sequence[str], files: frozenset[str]
+) -> Iterator[str]:
+    left_over = sorted(f for f in files - set(images) if Path(f).suffix.lower() in IMAGE_SUFFIXES)
+    if left_over:
+        yield (
+            f"{len(left_over)} images in {data.train_images}/ have no row in {data.labels} and are not used "
+            f"({first_few(left_over)})."
+        )
+    if data.unknown_label is not None and data.unknown_label not in Counter(labels):
+        yield (
+            f"No training image has the unknown label {data.unknown_label!r}: its threshold cannot be learnt. "
+            f"{nearest(data.unknown_label, known)}"
+        ).strip()

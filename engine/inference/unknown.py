@@ -1,0 +1,145 @@
+"""Where the unknown label goes among the predicted ones: before the first label whose score is below a threshold.
+
+A higher threshold says "unknown" earlier. MAP@5 as a function of the threshold is a staircase whose steps lie at
+the scores themselves, so the best threshold is found exactly: sort the steps once, add them up, take the highest.
+Only the five best labels of an image matter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+PLACES = 5
+WORTH = np.array([*(1 / place for place in range(1, PLACES + 1)), 0.0])  # of the first, …, fifth place, and of none
+
+
+@dataclass(frozen=True)
+class Threshold:
+    """`value`, and the interval (low, high] over which the chosen rows score the same `score`."""
+
+    value: float
+    score: float
+    low: float
+    high: float
+
+
+def row_weights(labels: Sequence[str], unknown_label: str, expected_share: float | None) -> np.ndarray:
+    """Weights (N,) under which the unknown label makes up `expected_share` of the rows; ones when it is None.
+
+    The mean weight is 1. Rows of one kind alone cannot be re-weighted and keep the weight 1.
+    """
+    unknown = np.asarray(labels) == unknown_label
+    share = float(unknown.mean()) if len(unknown) else 0.0
+    if expected_share is None or share in (0.0, 1.0):
+        return np.ones(len(unknown))
+    return np.where(unknown, expected_share / share, (1 - expected_share) / (1 - share))
+
+
+def best_threshold(
+    labels: Sequence[str],
+    top_labels: np.ndarray,
+    top_scores: np.ndarray,
+    unknown_label: str,
+    weights: np.ndarray | None = None,
+) -> Threshold:
+    """The threshold with the highest weighted MAP@5 over the rows, exactly, in O(N k log(N k)).
+
+    labels (N,) are the truths; top_labels (N, k) the predicted labels without the unknown one, best first;
+    top_scores (N, k) their scores, comparable between rows, never rising along a row. A row with fewer labels is
+    filled up with "" and -inf. Raises ValueError where the arrays break these rules.
+    """
+    truth, top, scores = _checked(labels, top_labels, top_scores, unknown_label)
+    weight = np.ones(len(truth)) if weights is None else np.asarray(weights, dtype=np.float64)
+    if weight.shape != truth.shape or not weight.sum() > 0:
+        raise ValueError("weights need one number a row and a sum above 0")
+    unknown = truth == unknown_label
+    filled = np.isfinite(scores)
+    # Far below every score the unknown label comes last. When the threshold rises over the score in place p, an unknown
+    # row gains (its label moves from p + 1 to p), and a known row whose truth stands in place p loses one place.
+    gain = WORTH[:-1] - WORTH[1:]
+    hit_row, hit_place = np.nonzero((top == truth[:, None]) & filled & ~unknown[:, None])
+    unknown_row, unknown_place = np.nonzero(filled & unknown[:, None])
+    steps = np.concatenate([scores[unknown_row, unknown_place], scores[hit_row, hit_place]])
+    change = np.concatenate([weight[unknown_row] * gain[unknown_place], -weight[hit_row] * gain[hit_place]])
+    lowest = (weight[unknown] * WORTH[filled[unknown].sum(axis=1)]).sum() + (weight[hit_row] * WORTH[hit_place]).sum()
+    if not len(steps):
+        return Threshold(0.0, float(lowest / weight.sum()), -np.inf, np.inf)
+
+    order = np.argsort(steps, kind="stable")
+    edges, starts = np.unique(steps[order], return_index=True)
+    rises = np.add.reduceat(change[order], starts)
+    curve = (
+        lowest + np.concatenate([[0.0], np.cumsum(rises)])
+    ) / weight.sum()  # curve[i] holds over (edges[i-1], edges[i]]
+    # Equal values that were summed in another order differ in the last bits; a real step is far larger.
+    is_best = curve >= curve.max() - 1e-9
+    first = np.flatnonzero(is_best & ~np.concatenate([[False], is_best[:-1]]))
+    last = np.flatnonzero(is_best & ~np.concatenate([is_best[1:], [False]]))
+    # Both ends of the axis are open; closing them one whole span away gives them a middle too.
+    span = float(edges[-1] - edges[0]) or 1.0
+    axis = np.concatenate([[edges[0] - span], edges, [edges[-1] + span]])
+    # The middle of the widest best interval: at an edge, the least change of a score in new images would tip a row over,
+    # while the middle is as far from both neighbours as can be.
+    widest = int(np.argmax(axis[last + 1] - axis[first]))
+    low, high = float(axis[first[widest]]), float(axis[last[widest] + 1])
+    middle = (low + high) / 2
+    value = middle if low < middle < high else high  # neighbouring floats have no middle
+    return Threshold(value, float(curve[first[widest]]), low, high)
+
+
+def nested_thresholds(
+    labels: Sequence[str],
+    folds: Sequence[int],
+    top_labels: np.ndarray,
+    top_scores: np.ndarray,
+    unknown_label: str,
+    expected_share: float | None = None,
+) -> tuple[dict[int, Threshold], Threshold]:
+    """A threshold for each fold, chosen on the other folds' rows, and one for the test images, chosen on all rows.
+
+    So no row is ever scored with a threshold it helped to choose. Shapes as in `best_threshold`; folds (N,).
+    """
+    truth, fold_of = np.asarray(labels), np.asarray(folds)
+
+    def chosen_on(rows: np.ndarray) -> Threshold:
+        weights = row_weights(truth[rows], unknown_label, expected_share)
+        return best_threshold(truth[rows], top_labels[rows], top_scores[rows], unknown_label, weights)
+
+    by_fold = {int(fold): chosen_on(fold_of != fold) for fold in np.unique(fold_of)}
+    return by_fold, chosen_on(np.ones(len(truth), dtype=bool))
+
+
+def insert_unknown(
+    top_labels: np.ndarray,
+    top_scores: np.ndarray,
+    threshold: float | np.ndarray,
+    unknown_label: str,
+    k: int = PLACES,
+) -> list[tuple[str, ...]]:
+    """The first `k` labels of each row with the unknown one before the first score below `threshold` (one, or one a row)."""
+    scores = np.asarray(top_scores, dtype=np.float64)
+    places = (scores >= np.reshape(np.asarray(threshold, dtype=np.float64), (-1, 1))).sum(axis=1)
+    predicted = []
+    for row, place in zip(top_labels.tolist(), places.tolist(), strict=True):
+        known = [label for label in row if label]
+        predicted.append(tuple([*known[:place], unknown_label, *known[place:]][:k]))
+    return predicted
+
+
+def _checked(
+    labels: Sequence[str], top_labels: np.ndarray, top_scores: np.ndarray, unknown_label: str
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    truth, top = np.asarray(labels), np.asarray(top_labels)[:, :PLACES]
+    scores = np.asarray(top_scores, dtype=np.float64)[:, :PLACES]
+    if not len(truth) or top.shape != scores.shape or len(top) != len(truth):
+        raise ValueError(
+            f"labels {truth.shape}, top_labels {top.shape} and top_scores {scores.shape} do not fit together"
+        )
+    if np.isnan(scores).any() or (scores[:, 1:] > scores[:, :-1]).any():
+        raise ValueError("scores must be numbers that never rise along a row")
+    if (top == unknown_label).any():
+        raise ValueError(f"the unknown label {unknown_label!r} stands among the predicted ones before it was inserted")
+    return truth, top, scores
