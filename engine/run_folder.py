@@ -106,12 +106,18 @@ class RunFolder:
             self.path.mkdir(parents=True, exist_ok=True)
             if self.spec_json.exists():
                 if self.read_spec() != spec:
-                    raise OnehourError("this folder holds a run of another spec", where=str(self.path), fix="Choose a new --out folder.")
+                    raise OnehourError(
+                        "this folder holds a run of another spec",
+                        where=str(self.path),
+                        fix="Choose a new --out folder.",
+                    )
                 return
             write_text(self.spec_json, spec_as_json(spec))
         except OSError as error:
             raise OnehourError(
-                f"the run's folder cannot be written ({error.strerror})", where=str(self.path), fix="Choose a folder you may write to."
+                f"the run's folder cannot be written ({error.strerror})",
+                where=str(self.path),
+                fix="Choose a folder you may write to.",
             ) from None
 
     def read_spec(self) -> RunSpec:
@@ -167,7 +173,8 @@ def atomic_file(path: Path, mode: str = "wb") -> Iterator[IO[Any]]:
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
     part = Path(name)
     try:
-        with os.fdopen(handle, mode, **({} if "b" in mode else {"encoding": "utf-8", "newline": ""})) as file:
+        text = "b" not in mode
+        with open(handle, mode, encoding="utf-8" if text else None, newline="" if text else None) as file:
             yield file
             file.flush()
             os.fsync(file.fileno())

@@ -13,7 +13,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -193,7 +192,3 @@ def _create_guard(connection: Connection) -> None:
         if sqlite3.complete_statement(statement):
             connection.exec_driver_sql(statement)
             statement = ""
-
-
-def as_date(value: date | str) -> date:
-    return value if isinstance(value, date) else date.fromisoformat(value)

@@ -26,7 +26,7 @@ class Challenge(Base, table=True):
         Index("one_active_challenge", text("(1)"), unique=True, sqlite_where=text("archived_at IS NULL")),
     )
 
-    id: int | None = Field(default=None, primary_key=True)
+    id: int = Field(default=None, primary_key=True)
     slug: str = Field(unique=True)
     competition: str
     data_dir: str
@@ -49,9 +49,9 @@ class Challenge(Base, table=True):
 class DailySession(Base, table=True):
     """The hour of one day. The deadlines are derived from its events and written in the same transaction."""
 
-    __tablename__: ClassVar[str] = "daily_session"  # type: ignore[assignment]
+    __tablename__: ClassVar[str] = "daily_session"
 
-    id: int | None = Field(default=None, primary_key=True)
+    id: int = Field(default=None, primary_key=True)
     challenge_id: int = Field(foreign_key="challenge.id")
     local_date: date = Field(unique=True)  # the hour is the person's: one a day, whatever the challenge
     time_zone: str
@@ -60,19 +60,20 @@ class DailySession(Base, table=True):
     reflection_ms: int
     day_ends_at: int
     started_at: int
+    running_since: int | None = None  # start of the focus stretch that counts up to focus_ends_at
     paused_at: int | None = None
     focus_ends_at: int | None = None
     reflection_ends_at: int | None = None
-    used_ms: int = 0  # focus time used when the session was last written; final once closed
+    used_ms: int = 0  # focus time used before running_since
     closed_at: int | None = None
 
 
 class SessionEvent(Base, table=True):
     """One transition of a session: start, pause, resume, end, close. Never changed, never deleted."""
 
-    __tablename__: ClassVar[str] = "session_event"  # type: ignore[assignment]
+    __tablename__: ClassVar[str] = "session_event"
 
-    id: int | None = Field(default=None, primary_key=True)
+    id: int = Field(default=None, primary_key=True)
     session_id: int = Field(foreign_key="daily_session.id", index=True)
     kind: str
     at: int
@@ -84,7 +85,7 @@ class Note(Base, table=True):
 
     __table_args__ = (UniqueConstraint("challenge_id", "local_date"),)
 
-    id: int | None = Field(default=None, primary_key=True)
+    id: int = Field(default=None, primary_key=True)
     challenge_id: int = Field(foreign_key="challenge.id")
     local_date: date
     body: str
@@ -96,7 +97,7 @@ class Note(Base, table=True):
 
 
 class Todo(Base, table=True):
-    id: int | None = Field(default=None, primary_key=True)
+    id: int = Field(default=None, primary_key=True)
     challenge_id: int = Field(foreign_key="challenge.id", index=True)
     title: str
     minutes: float | None = None
@@ -110,9 +111,9 @@ class Todo(Base, table=True):
 class InboxItem(Base, table=True):
     """A thought, link or todo dropped at any time; flagged when the hour was not running."""
 
-    __tablename__: ClassVar[str] = "inbox_item"  # type: ignore[assignment]
+    __tablename__: ClassVar[str] = "inbox_item"
 
-    id: int | None = Field(default=None, primary_key=True)
+    id: int = Field(default=None, primary_key=True)
     challenge_id: int = Field(foreign_key="challenge.id", index=True)
     body: str
     local_date: date
@@ -124,7 +125,7 @@ class InboxItem(Base, table=True):
 class Experiment(Base, table=True):
     """One hypothesis."""
 
-    id: int | None = Field(default=None, primary_key=True)
+    id: int = Field(default=None, primary_key=True)
     challenge_id: int = Field(foreign_key="challenge.id", index=True)
     key: str = Field(unique=True)  # slug_NNN
     hypothesis: str
@@ -135,7 +136,7 @@ class Experiment(Base, table=True):
 class Run(Base, table=True):
     """One execution of a spec over its folds. The numbers are empty until result.json was taken in."""
 
-    id: int | None = Field(default=None, primary_key=True)
+    id: int = Field(default=None, primary_key=True)
     challenge_id: int = Field(foreign_key="challenge.id", index=True)
     experiment_id: int = Field(foreign_key="experiment.id", index=True)
     key: str = Field(unique=True)  # slug_NNN-rNN: also the folder's name and the W&B group
@@ -163,7 +164,7 @@ class Run(Base, table=True):
 
 
 class FoldScore(Base, table=True):
-    __tablename__: ClassVar[str] = "fold_score"  # type: ignore[assignment]
+    __tablename__: ClassVar[str] = "fold_score"
 
     run_id: int = Field(foreign_key="run.id", primary_key=True)
     fold: int = Field(primary_key=True)
@@ -194,7 +195,7 @@ class Job(Base, table=True):
         ),
     )
 
-    id: int | None = Field(default=None, primary_key=True)
+    id: int = Field(default=None, primary_key=True)
     run_id: int = Field(foreign_key="run.id", index=True)
     state: str = Field(index=True)
     backend: str
@@ -215,7 +216,7 @@ class Job(Base, table=True):
 class Submission(Base, table=True):
     """A CSV that was, or may be, sent: tied to its run by content hash."""
 
-    id: int | None = Field(default=None, primary_key=True)
+    id: int = Field(default=None, primary_key=True)
     challenge_id: int = Field(foreign_key="challenge.id", index=True)
     run_id: int = Field(foreign_key="run.id", index=True)
     sha256: str
@@ -227,10 +228,10 @@ class Submission(Base, table=True):
 class LeaderboardScore(Base, table=True):
     """A public and private score of a submission: from a truth file at home, or typed in by hand."""
 
-    __tablename__: ClassVar[str] = "leaderboard_score"  # type: ignore[assignment]
+    __tablename__: ClassVar[str] = "leaderboard_score"
     __table_args__ = (UniqueConstraint("submission_id", "source"),)
 
-    id: int | None = Field(default=None, primary_key=True)
+    id: int = Field(default=None, primary_key=True)
     submission_id: int = Field(foreign_key="submission.id")
     source: str  # local | manual
     public: float | None = None

@@ -48,6 +48,7 @@ def upgrade() -> None:
         sa.Column("reflection_ms", sa.Integer(), nullable=False),
         sa.Column("day_ends_at", sa.Integer(), nullable=False),
         sa.Column("started_at", sa.Integer(), nullable=False),
+        sa.Column("running_since", sa.Integer(), nullable=True),
         sa.Column("paused_at", sa.Integer(), nullable=True),
         sa.Column("focus_ends_at", sa.Integer(), nullable=True),
         sa.Column("reflection_ends_at", sa.Integer(), nullable=True),

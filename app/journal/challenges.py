@@ -1,0 +1,134 @@
+"""The challenge: N days on one competition under rules. One is active at a time."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import date, timedelta
+from pathlib import Path
+
+from sqlmodel import Session, select
+
+from app.journal.days import clock_time, zone
+from app.journal.store import Journal
+from app.journal.tables import Challenge
+from engine.contract import OnehourError, nearest
+
+MODES = ("daily", "weekly")
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What a person agrees to when taking on a challenge. `check` names the first thing that cannot be."""
+
+    competition: str
+    data_dir: Path
+    starts_on: date
+    days: int
+    minutes_per_day: float
+    reflection_minutes: float
+    time_zone: str
+    mode: str
+    day_starts_at: str = "04:00"
+    metric: str = "map5"
+    image_col: str = "Image"
+    label_col: str = "Id"
+    unknown_label: str | None = "new_whale"
+    truth_path: Path | None = None
+
+    def check(self, today: date) -> None:
+        if not slug_of(self.competition):
+            raise OnehourError(
+                f"{self.competition!r} is no competition slug", fix="Use letters and digits, as in humpback."
+            )
+        if self.mode not in MODES:
+            raise OnehourError(f"there is no mode {self.mode!r}", fix=nearest(self.mode, MODES))
+        if self.days < 1:
+            raise OnehourError(f"a challenge of {self.days} days is not possible", fix="Use at least 1.")
+        if not 0 < self.minutes_per_day <= 24 * 60:
+            raise OnehourError(
+                f"{self.minutes_per_day:g} minutes a day are not possible", fix="Use more than 0, at most 1440."
+            )
+        if not 0 <= self.reflection_minutes <= 12 * 60:
+            raise OnehourError(
+                f"{self.reflection_minutes:g} minutes of reflection are not possible", fix="Use 0 to 720."
+            )
+        zone(self.time_zone)
+        clock_time(self.day_starts_at)
+        if self.starts_on < today:
+            raise OnehourError(f"{self.starts_on} is in the past", fix=f"Start today ({today}) or later.")
+        if not self.data_dir.is_dir():
+            raise OnehourError("there is no such data folder", where=str(self.data_dir))
+
+
+def slug_of(competition: str) -> str:
+    """The competition's name as it stands in run keys: ASCII letters, digits and hyphens. Accepts a Kaggle address."""
+    name = competition.rstrip("/").rpartition("/")[2].lower()
+    return re.sub(r"[^a-z0-9]+", "-", name).strip("-")[:40]
+
+
+def found(journal: Journal, rules: Rules, today: date) -> Challenge:
+    """Take on a challenge. Refused while another is active; a finished challenge of the same name keeps its slug."""
+    rules.check(today)
+    with journal.writing() as db:
+        active_one = find_active(db)
+        if active_one is not None:
+            raise OnehourError(
+                f"the challenge {active_one.slug!r} is still running until {last_day(active_one)}",
+                fix="One challenge at a time: the hour is yours, not the competition's.",
+            )
+        challenge = Challenge(
+            slug=_free_slug(db, slug_of(rules.competition)),
+            competition=rules.competition,
+            data_dir=str(rules.data_dir.resolve()),
+            starts_on=rules.starts_on,
+            days=rules.days,
+            mode=rules.mode,
+            minutes_per_day=rules.minutes_per_day,
+            reflection_minutes=rules.reflection_minutes,
+            time_zone=rules.time_zone,
+            day_starts_at=rules.day_starts_at,
+            metric=rules.metric,
+            image_col=rules.image_col,
+            label_col=rules.label_col,
+            unknown_label=rules.unknown_label,
+            truth_path=None if rules.truth_path is None else str(rules.truth_path.resolve()),
+            created_at=journal.now(),
+        )
+        db.add(challenge)
+    return challenge
+
+
+def find_active(db: Session) -> Challenge | None:
+    return db.exec(select(Challenge).where(Challenge.archived_at == None)).first()  # noqa: E711 (SQL, not Python)
+
+
+def active(db: Session) -> Challenge:
+    """The running challenge. Raises OnehourError when there is none."""
+    challenge = find_active(db)
+    if challenge is None:
+        raise OnehourError("there is no challenge yet", fix="Begin with: onehour init --competition sample")
+    return challenge
+
+
+def archive(journal: Journal) -> Challenge:
+    """End the active challenge for good; its record stays."""
+    with journal.writing() as db:
+        challenge = active(db)
+        challenge.archived_at = journal.now()
+        db.add(challenge)
+    return challenge
+
+
+def last_day(challenge: Challenge) -> date:
+    return challenge.starts_on + timedelta(days=challenge.days - 1)
+
+
+def _free_slug(db: Session, slug: str) -> str:
+    taken = set(db.exec(select(Challenge.slug)).all())
+    number = 2
+    free = slug
+    while free in taken:
+        free = f"{slug}-{number}"
+        number += 1
+    return free

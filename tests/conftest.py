@@ -1,0 +1,88 @@
+"""What every test stands on: its own home folder, an open journal with a clock that moves only when told, a challenge on it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+import pytest
+
+from app.journal import challenges
+from app.journal.home import Home
+from app.journal.store import Journal, open_journal
+from app.journal.tables import Challenge
+
+CHECKOUT = Path(__file__).resolve().parents[1]
+SHARED = CHECKOUT.parent / "shared"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if "shared" in item.keywords and not SHARED.is_dir():
+            item.add_marker(pytest.mark.skip(reason="needs ../shared"))
+
+
+def ms(text: str) -> int:
+    """`"2026-03-02 20:00"` UTC as milliseconds."""
+    return round(datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp() * 1000)
+
+
+@dataclass
+class MovableClock:
+    """Stands still until moved; seconds in, milliseconds out."""
+
+    at: int
+
+    def __call__(self) -> int:
+        return self.at
+
+    def move(self, seconds: float) -> int:
+        self.at += round(seconds * 1000)
+        return self.at
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Home:
+    path = tmp_path_factory.mktemp("home")
+    monkeypatch.setenv("ONEHOUR_HOME", str(path))
+    # A key or mode in the surrounding shell must not reach a test.
+    for name in [name for name in os.environ if name.startswith(("WANDB_", "KAGGLE_"))]:
+        monkeypatch.delenv(name)
+    return Home(path)
+
+
+@pytest.fixture
+def clock() -> MovableClock:
+    """Monday, 2 March 2026, 20:00 UTC."""
+    return MovableClock(ms("2026-03-02 20:00"))
+
+
+@pytest.fixture
+def journal(home: Home, clock: MovableClock) -> Iterator[Journal]:
+    opened = open_journal(home, clock)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def rules(tmp_path: Path) -> challenges.Rules:
+    data_dir = tmp_path / "data"
+    data_dir.mkdir()
+    return challenges.Rules(
+        competition="humpback",
+        data_dir=data_dir,
+        starts_on=date(2026, 3, 2),
+        days=60,
+        minutes_per_day=60,
+        reflection_minutes=10,
+        time_zone="UTC",
+        mode="daily",
+    )
+
+
+@pytest.fixture
+def challenge(journal: Journal, rules: challenges.Rules) -> Challenge:
+    return challenges.found(journal, rules, date(2026, 3, 2))
