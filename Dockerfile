@@ -1,0 +1,12 @@
+FROM python:3.11-slim
+RUN apt-get update && apt-get install -y --no-install-recommends make git && rm -rf /var/lib/apt/lists/*
+WORKDIR /onehour
+COPY pyproject.toml requirements.lock README.md ./
+COPY app app
+COPY engine engine
+RUN pip install --no-cache-dir --constraint requirements.lock --editable '.[engine]'
+# The journal, the runs and their data live in a volume.
+ENV ONEHOUR_HOME=/home/onehour
+VOLUME /home/onehour
+EXPOSE 8501
+CMD ["onehour", "up", "--address", "0.0.0.0"]
