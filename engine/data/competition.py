@@ -14,7 +14,7 @@ from pathlib import Path
 from PIL import Image
 
 from engine.contract import DataSpec, OnehourError, nearest
-from engine.data.csv_table import CsvTable, first_few, read_csv_table, refuse_found
+from engine.data.csv_table import CsvTable, first_few, read_csv_table, refuse_found, refuse_twice
 
 IMAGE_SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
 
@@ -100,7 +100,7 @@ def decode_all(competition: Competition) -> ContentHashes:
     """
     train = [competition.train_dir / name for name in competition.images]
     test = [competition.test_dir / name for name in competition.test_images]
-    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+    with ThreadPoolExecutor() as pool:
         seen = list(pool.map(_content_hash, train + test, chunksize=32))
     broken = [
         f"{path.relative_to(competition.root) if path.is_relative_to(competition.root) else path} ({reason})"
@@ -177,23 +177,13 @@ def _refuse_bad_labels(table: CsvTable, labels: Sequence[str]) -> None:
 
 
 def _refuse_bad_images(table: CsvTable, images: Sequence[str], files: frozenset[str], folder: Path) -> None:
-    _refuse_twice(table, images)
+    refuse_twice(table, images)
     absent = [f"line {line} {image!r}" for line, image in zip(table.lines, images, strict=True) if image not in files]
     if absent:
         first = next(image for image in images if image not in files)
         hint = nearest(first, files - set(images)) or f"Add the file{'s' * (len(absent) > 1)} or remove the row."
         count = "an image that is" if len(absent) == 1 else f"{len(absent)} images that are"
         raise OnehourError(f"it names {count} not in {folder}: {first_few(absent)}", str(table.path), hint)
-
-
-def _refuse_twice(table: CsvTable, images: Sequence[str]) -> None:
-    first_line: dict[str, int] = {}
-    twice = [
-        f"{image!r} in lines {first_line[image]} and {line}"
-        for line, image in zip(table.lines, images, strict=True)
-        if first_line.setdefault(image, line) != line
-    ]
-    refuse_found(twice, "an image has two rows", str(table.path), "Keep one row an image.")
 
 
 def _sample_submission(path: Path, image_col: str) -> CsvTable:
@@ -211,7 +201,7 @@ def _sample_submission(path: Path, image_col: str) -> CsvTable:
 
 
 def _refuse_other_ids(sample: CsvTable, ids: Sequence[str], files: frozenset[str], folder: Path) -> None:
-    _refuse_twice(sample, ids)
+    refuse_twice(sample, ids)
     absent = [f"line {line} {image!r}" for line, image in zip(sample.lines, ids, strict=True) if image not in files]
     named = set(ids)
     unnamed = sorted(f for f in files - named if Path(f).suffix.lower() in IMAGE_SUFFIXES)

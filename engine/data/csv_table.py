@@ -82,6 +82,17 @@ def refuse_found(found: Iterable[str], what: str, where: str, fix: str) -> None:
         raise OnehourError(f"{what}: {first_few(everything)}", where, fix)
 
 
+def refuse_twice(table: CsvTable, images: Sequence[str]) -> None:
+    """Raise OnehourError where two rows of `table` name one image; `images` is its column of them."""
+    first_line: dict[str, int] = {}
+    twice = [
+        f"{image!r} in lines {first_line[image]} and {line}"
+        for line, image in zip(table.lines, images, strict=True)
+        if first_line.setdefault(image, line) != line
+    ]
+    refuse_found(twice, "an image has two rows", str(table.path), "Keep one row an image.")
+
+
 def first_few(things: Sequence[str], count: int = 3) -> str:
     """`a, b, c and 4 more`."""
     shown = ", ".join(things[:count])

@@ -21,10 +21,15 @@ def map5_of_image(truth: str, predicted: Sequence[str]) -> float:
 IMAGE_SCORES: Mapping[str, Callable[[str, Sequence[str]], float]] = {"map5": map5_of_image}
 
 
+def refuse_unknown_metric(metric: str) -> None:
+    """Raise OnehourError with the nearest name for a metric that does not exist."""
+    if metric not in METRIC_DIRECTIONS:
+        raise OnehourError(f"there is no metric {metric!r}", fix=nearest(metric, METRIC_DIRECTIONS))
+
+
 def image_scores(metric: str, truths: Sequence[str], predictions: Sequence[Sequence[str]]) -> list[float]:
     """The score of each image. Raises OnehourError for an unknown metric, ValueError for lengths that differ."""
-    if metric not in IMAGE_SCORES or metric not in METRIC_DIRECTIONS:
-        raise OnehourError(f"there is no metric {metric!r}", fix=nearest(metric, IMAGE_SCORES))
+    refuse_unknown_metric(metric)
     of_image = IMAGE_SCORES[metric]
     return [of_image(truth, predicted) for truth, predicted in zip(truths, predictions, strict=True)]
 
