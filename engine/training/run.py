@@ -1,0 +1,211 @@
+"""A whole run: check everything, train fold after fold, predict, and leave a result.
+
+Started again, a run goes on where it stopped: folds with predictions are done, the fold in progress has a checkpoint.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import os
+import shutil
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+
+from engine.contract import EXIT_OK, EXIT_REQUEUE, OnehourError, RunSpec
+from engine.data import competition as competitions
+from engine.data import folds as fold_lists
+from engine.data.augment import compose
+from engine.data.competition import Competition, ContentHashes
+from engine.data.folds import Folds
+from engine.data.images import decode_images
+from engine.inference.outcome import write_outcome
+from engine.inference.predict import probabilities, save_fold
+from engine.run_folder import RunFolder, write_json, write_text
+from engine.training.loop import FoldData, build_net, device_name, train_fold
+from engine.training.resume import save, weights_sha256
+from engine.training.stop import Stop, Stopped
+from engine.training.tracking import now_ms
+
+log = logging.getLogger(__name__)
+
+
+def train(spec: RunSpec, folder: RunFolder, spec_text: str, time_limit_s: float | None = None) -> int:
+    """Train `spec` into `folder`. Returns EXIT_OK when the result is there, EXIT_REQUEUE when it stopped in good order.
+
+    `spec_text` is kept as spec.yaml. Raises OnehourError for bad input, before anything is written.
+    """
+    started, started_at = time.monotonic(), now_ms()
+    if folder.spec_json.exists():
+        folder.create(spec)  # refuses a folder that holds another spec
+    if folder.read_result() is not None:
+        with _logged_to([logging.StreamHandler(sys.stderr)]):
+            log.info("%s: this run is finished already", folder.path)
+        return EXIT_OK
+    competition = competitions.load(spec.data)
+    compose(spec.augment, spec.image_size)
+    hashes = competitions.decode_all(competition)
+    folds = fold_lists.make_folds(competition.images, competition.labels, hashes.train, spec.folds, spec.seed)
+    net_bytes = 4 * sum(p.numel() for p in build_net(spec, 0, len(competition.known_labels) + 1).parameters())
+    _refuse_full_disk(spec, folder, competition, net_bytes)
+
+    folder.create(spec)
+    stop = Stop(time_limit_s, started)
+    with _alone(folder), _logged_to(_log_handlers(folder)), stop.on_signals():
+        if not folder.spec_yaml.exists():
+            write_text(folder.spec_yaml, spec_text)
+        _write_folds(folder, folds)
+        notes = (*competition.notes, *fold_lists.fold_notes(folds, competition.unknown_label))
+        write_json(folder.checks_json, _checks(competition, hashes, notes))
+        for note in notes:
+            log.info("note: %s", note)
+        try:
+            _train_folds(spec, folder, competition, folds, stop)
+        except Stopped as reason:
+            if not any(row["kind"] == "epoch" for row in folder.metrics()) and not stop.signal_name:
+                raise OnehourError(
+                    f"{reason}, and not one epoch was done",
+                    "--time-limit",
+                    "Give more time, or make an epoch shorter: a smaller image_size or backbone.",
+                ) from None
+            log.info("stopped: %s; start the run again to go on", reason)
+            return EXIT_REQUEUE
+        result = write_outcome(
+            spec, folder, competition, folds, data_sha256=competitions.data_sha256(competition), device=device_name(),
+            notes=notes, started_at=_first_row_at(folder, started_at),
+            finished_at=now_ms(),
+        )  # fmt: skip
+        log.info("CV %s %.4f over %d images; %s", result.metric, result.cv, result.images, folder.submission_csv)
+    return EXIT_OK
+
+
+def _train_folds(spec: RunSpec, folder: RunFolder, competition: Competition, folds: Folds, stop: Stop) -> None:
+    """Train every fold that has no predictions yet, and write them."""
+    open_folds = [fold for fold in range(spec.folds) if not folder.fold_predictions(fold).exists()]
+    if not open_folds:
+        return
+    paths = [competition.train_dir / name for name in competition.images]
+    paths += [competition.test_dir / name for name in competition.test_images]
+    pixels = decode_images(paths, spec.image_size, folder.path)
+    test_rows = np.arange(len(competition.images), len(paths))
+    for fold in open_folds:
+        stop.check()
+        data = fold_data(spec, competition, folds, fold, pixels)
+        log.info(
+            "fold %d: %d images of %d classes to train on, %d to validate",
+            fold, len(data.train_rows), len(data.classes), len(data.valid_rows),
+        )  # fmt: skip
+        trained = train_fold(spec, folder, fold, data, stop)
+        net = trained.net
+        save_fold(
+            folder.fold_predictions(fold), data.classes, competition.unknown_label, data.valid_rows,
+            probabilities(net, spec, data, data.valid_rows, stop), probabilities(net, spec, data, test_rows, stop),
+            train_s=trained.train_s, weights_sha256=weights_sha256(net), wandb=trained.wandb,
+        )  # fmt: skip
+        # The fold is done: its weights are kept, the optimizer's state (twice their size) is not.
+        save(folder.last_checkpoint(fold), {"model": net.state_dict(), "done": spec.epochs})
+
+
+def fold_data(spec: RunSpec, competition: Competition, folds: Folds, fold: int, pixels: np.ndarray) -> FoldData:
+    """What `fold` trains on and validates. `pixels` holds the training images first, in the order of `folds`."""
+    labels, fold_of = np.array(folds.label, dtype=object), np.array(folds.fold)
+    trained = fold_of != fold
+    if spec.unknown_in_training == "drop":
+        trained &= labels != competition.unknown_label
+    classes = tuple(sorted(set(labels[trained].tolist())))
+    target = {label: i for i, label in enumerate(classes)}
+    targets = np.array([target.get(label, -1) for label in labels], dtype=np.int64)
+    train_rows, valid_rows = np.flatnonzero(trained), np.flatnonzero(fold_of == fold)
+    return FoldData(pixels, classes, train_rows, targets[train_rows], valid_rows, targets[valid_rows])
+
+
+def _write_folds(folder: RunFolder, folds: Folds) -> None:
+    if not folder.folds_csv.exists():
+        fold_lists.write_folds(folder.folds_csv, folds)
+    elif fold_lists.read_folds(folder.folds_csv) != folds:
+        raise OnehourError(
+            "the data changed since this run began: its folds are no longer those of the images",
+            str(folder.folds_csv),
+            "Put the data back, or start a new run.",
+        )
+
+
+def _checks(competition: Competition, hashes: ContentHashes, notes: tuple[str, ...]) -> dict[str, object]:
+    """Thin: what was decoded, exact copies, copies with different labels, copies across training and test."""
+    labels: dict[str, set[str]] = {}
+    for content, label in zip(hashes.train, competition.labels, strict=True):
+        labels.setdefault(content, set()).add(label)
+    return {
+        "train_images": len(hashes.train),
+        "test_images": len(hashes.test),
+        "exact_copies_in_train": len(hashes.train) - len(labels),
+        "copies_with_different_labels": sum(len(found) > 1 for found in labels.values()),
+        "test_images_also_in_train": sum(content in labels for content in hashes.test),
+        "notes": list(notes),
+    }
+
+
+def _refuse_full_disk(spec: RunSpec, folder: RunFolder, competition: Competition, net_bytes: int) -> None:
+    """A full disk would otherwise show as a damaged checkpoint, or, with W&B, not at all."""
+    images = len(competition.images) + len(competition.test_images)
+    pixels = images * spec.image_size[0] * spec.image_size[1] * 3
+    needed = pixels + net_bytes * (2 * spec.folds + 6) + 50_000_000
+    place = next(path for path in (folder.path.absolute(), *folder.path.absolute().parents) if path.exists())
+    free = shutil.disk_usage(place).free
+    if free < needed:
+        raise OnehourError(
+            f"the disk has {free / 1e9:.2f} GB free and this run needs about {needed / 1e9:.2f} GB",
+            str(folder.path),
+            "Free some space or choose another --out folder.",
+        )
+
+
+@contextmanager
+def _alone(folder: RunFolder) -> Iterator[None]:
+    """Hold the folder: two processes that train into it would mix their rows."""
+    handle = os.open(folder.path, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise OnehourError("another process trains this run just now", str(folder.path)) from None
+        yield
+    finally:
+        os.close(handle)
+
+
+def _log_handlers(folder: RunFolder) -> list[logging.Handler]:
+    """stderr, and log.txt unless a supervisor has led stderr there already."""
+    handlers: list[logging.Handler] = [logging.StreamHandler(sys.stderr)]
+    try:
+        supervised = os.path.samestat(os.fstat(sys.stderr.fileno()), folder.log_txt.stat())
+    except (OSError, ValueError):
+        supervised = False
+    return handlers if supervised else [*handlers, logging.FileHandler(folder.log_txt, encoding="utf-8")]
+
+
+@contextmanager
+def _logged_to(handlers: list[logging.Handler]) -> Iterator[None]:
+    engine_log = logging.getLogger("engine")
+    level = engine_log.level
+    engine_log.setLevel(logging.INFO)
+    for handler in handlers:
+        handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
+        engine_log.addHandler(handler)
+    try:
+        yield
+    finally:
+        engine_log.setLevel(level)
+        for handler in handlers:
+            engine_log.removeHandler(handler)
+            if isinstance(handler, logging.FileHandler):
+                handler.close()
+
+
+def _first_row_at(folder: RunFolder, now: int) -> int:
+    """When the first attempt began to train (ms UTC): the run may have been stopped and resumed since."""
+    return min(now, next((row["at"] for row in folder.metrics()), now))

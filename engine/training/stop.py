@@ -1,0 +1,50 @@
+"""Stopping in good order: before the time limit, or when the scheduler says so. The last checkpoint stays good."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
+
+
+class Stopped(Exception):
+    """The run ends here and goes on from its last checkpoint when it is started again."""
+
+
+class Stop:
+    """Asked after every batch. `started` is a time.monotonic() value, `time_limit_s` counts from there."""
+
+    def __init__(self, time_limit_s: float | None, started: float) -> None:
+        self.time_limit_s, self.started, self.signal_name = time_limit_s, started, ""
+        self.longest_epoch_s = 0.0
+
+    def left_s(self) -> float:
+        return float("inf") if self.time_limit_s is None else self.time_limit_s - (time.monotonic() - self.started)
+
+    def check(self, ahead_s: float = 0.0) -> None:
+        """Raise Stopped when a signal came or when `ahead_s` more seconds would pass the time limit."""
+        if self.signal_name:
+            raise Stopped(f"{self.signal_name} received")
+        if self.left_s() <= ahead_s:
+            raise Stopped(f"the time limit of {self.time_limit_s:.0f} s is near")
+
+    @contextmanager
+    def on_signals(self) -> Iterator[None]:
+        """Turn SIGTERM and SIGUSR1 into a stop after the running batch."""
+        if threading.current_thread() is not threading.main_thread():
+            yield  # only the main thread may set handlers
+            return
+        before = {number: signal.signal(number, self._note) for number in SIGNALS}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def _note(self, number: int, _: FrameType | None) -> None:
+        self.signal_name = signal.Signals(number).name

@@ -1,0 +1,122 @@
+"""What a run says of its progress: metrics.jsonl, line by line, and W&B as a mirror that may fail or be absent."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import time
+from typing import Any, Literal
+
+from engine.contract import RunSpec
+from engine.run_folder import RunFolder
+
+log = logging.getLogger(__name__)
+
+# Names starting with x_ change between versions of wandb: those it does not know are left out.
+QUIET = {
+    "console": "off",
+    "silent": True,
+    "init_timeout": 15,
+    "finish_timeout": 30,
+    "disable_git": True,
+    "disable_code": True,
+    "save_code": False,
+    "host": "redacted",
+    "x_disable_meta": True,
+    "x_disable_machine_info": True,
+    "x_disable_stats": True,
+    "x_save_requirements": False,
+    "x_transaction_log_flush_interval": 1,
+}
+
+
+def now_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+class FoldLog:
+    """The rows of one fold. A resumed fold repeats the rows of the epoch it lost: a reader takes the last of a step."""
+
+    def __init__(self, spec: RunSpec, folder: RunFolder, fold: int) -> None:
+        self.fold, self.file = fold, folder.metrics_jsonl.open("a", encoding="utf-8")
+        if not folder.metrics_jsonl.read_bytes().endswith(b"\n") and self.file.tell():
+            self.file.write("\n")  # a killed run left half a line
+        self.mirror = WandbMirror(spec, folder, fold)
+
+    def __enter__(self) -> FoldLog:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self.file.close()
+        self.mirror.finish(failed=kind is not None)
+
+    def write(self, kind: str, epoch: float, step: int, **values: float) -> None:
+        """One row. `kind`: batch or epoch; `epoch`: epochs done; `step`: batches done in this fold."""
+        row: dict[str, Any] = {"kind": kind, "fold": self.fold, "epoch": epoch, "step": step, "at": now_ms(), **values}
+        self.file.write(json.dumps(row) + "\n")
+        self.file.flush()
+        self.mirror.log({"epoch": epoch, **values}, step)
+
+
+class WandbMirror:
+    """One W&B run a fold, grouped by the run's id. Whatever goes wrong here is logged and ends the mirror, not the run."""
+
+    def __init__(self, spec: RunSpec, folder: RunFolder, fold: int) -> None:
+        self.run: Any = None
+        self.mode: str = "off"
+        self.url: str | None = None
+        if spec.tracking.wandb == "off":
+            return
+        modes: list[Literal["online", "offline"]] = ["offline"]
+        if spec.tracking.wandb == "online":
+            modes.insert(0, "online")
+        for mode in modes:
+            try:
+                self.run = _start(spec, folder, fold, mode)
+                self.mode, self.url = mode, self.run.url if mode == "online" else None
+                return
+            except Exception as error:
+                log.warning("W&B (%s) is not available: %s", mode, " ".join(str(error).split())[:200])
+
+    def log(self, values: dict[str, float], step: int) -> None:
+        if self.run is None:
+            return
+        try:
+            self.run.log(values, step=step)
+        except Exception as error:
+            log.warning("the W&B mirror ends here: %s", " ".join(str(error).split())[:200])
+            self.run = None
+
+    def finish(self, failed: bool) -> None:
+        if self.run is None:
+            return
+        try:
+            self.run.finish(exit_code=int(failed))
+        except Exception as error:
+            log.warning("the W&B run could not be closed: %s", " ".join(str(error).split())[:200])
+        self.run = None
+
+
+def _start(spec: RunSpec, folder: RunFolder, fold: int, mode: Literal["online", "offline"]) -> Any:
+    os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
+    os.environ.setdefault("WANDB_SILENT", "true")
+    import wandb
+
+    known = wandb.Settings.model_fields
+    run_id = spec.tracking.run_id or folder.run_id
+    return wandb.init(
+        project=spec.tracking.project,
+        dir=str(folder.path),
+        mode=mode,
+        group=run_id,
+        job_type="fold",
+        id=f"{run_id}-f{fold}",
+        name=f"{run_id}-f{fold}",
+        resume="allow",
+        reinit="finish_previous",
+        tags=list(spec.tracking.tags) or None,
+        notes=spec.tracking.notes or None,
+        config=spec.model_dump(mode="json", exclude={"tracking": True, "data": {"dir"}}) | {"fold": fold},
+        settings=wandb.Settings(**{name: value for name, value in QUIET.items() if name in known}),
+    )
