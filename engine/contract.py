@@ -205,8 +205,10 @@ def preset_path(name: str) -> Path:
     return path
 
 
-def read_spec(path: Path, overrides: Mapping[str, Any] | None = None) -> RunSpec:
-    """Read a spec or preset (YAML, or JSON as its subset) and lay `overrides` with dotted keys over it.
+def read_spec(
+    path: Path, overrides: Mapping[str, Any] | None = None, defaults: Mapping[str, Any] | None = None
+) -> RunSpec:
+    """Read a spec or preset (YAML, or JSON as its subset), lay `overrides` over it and `defaults` under it (dotted keys).
 
     Raises OnehourError naming the file, the key and the nearest right spelling.
     """
@@ -220,8 +222,10 @@ def read_spec(path: Path, overrides: Mapping[str, Any] | None = None) -> RunSpec
         raise OnehourError(f"the spec cannot be read ({' '.join(str(error).split())})", where=str(path)) from None
     if not isinstance(mapping, dict):
         raise OnehourError("a spec is a YAML mapping of keys to values", where=str(path))
+    for dotted, value in (defaults or {}).items():
+        _set(mapping, dotted, value, str(path), only_if_absent=True)
     for dotted, value in (overrides or {}).items():
-        _lay_over(mapping, dotted, value, str(path))
+        _set(mapping, dotted, value, str(path))
     return spec_from_mapping(mapping, str(path))
 
 
@@ -251,14 +255,15 @@ def spec_as_json(spec: RunSpec) -> str:
     return json.dumps(spec.model_dump(mode="json"), indent=2, ensure_ascii=False) + "\n"
 
 
-def _lay_over(mapping: dict[str, Any], dotted: str, value: Any, where: str) -> None:
+def _set(mapping: dict[str, Any], dotted: str, value: Any, where: str, *, only_if_absent: bool = False) -> None:
     *parents, last = dotted.split(".")
     for parent in parents:
         below = mapping.setdefault(parent, {})
         if not isinstance(below, dict):
             raise OnehourError(f"{parent!r} holds no keys, so {dotted!r} cannot be set", where=where)
         mapping = below
-    mapping[last] = value
+    if not (only_if_absent and last in mapping):
+        mapping[last] = value
 
 
 def _as_sentence(error: ValidationError, where: str) -> OnehourError:
