@@ -1,0 +1,54 @@
+"""The page of one day as Markdown: the hour, what was done, the runs with CV beside LB, the note."""
+
+from __future__ import annotations
+
+from datetime import date
+
+from sqlmodel import Session
+
+from app.journal import days, notes, sessions, todos
+from app.journal.tables import Challenge
+from app.scores.board import BoardRun, board_runs
+
+
+def page(db: Session, challenge: Challenge, on: date, now: int) -> str:
+    used = sessions.used_ms(db, challenge, on, on, now).get(on)
+    hour = (
+        "no hour was used"
+        if used is None
+        else f"{used / sessions.MINUTE_MS:.0f} of {challenge.minutes_per_day:g} minutes"
+    )
+    number = days.day_number(on, challenge.starts_on)
+    parts = [f"# Day {number} of {challenge.days} · {challenge.competition} · {on}\n\n{hour}\n"]
+    starts = days.day_starts(on, challenge.time_zone, challenge.day_starts_at)
+    done = todos.done_between(db, challenge, starts, days.day_ends(on, challenge.time_zone, challenge.day_starts_at))
+    if done:
+        parts.append("## Done\n\n" + "".join(f"- {todo.title}\n" for todo in done))
+    runs = board_runs(db, challenge, on, on)
+    if runs:
+        parts.append("## Runs\n\n" + "".join(f"- {run_line(run)}\n" for run in runs))
+    note = notes.of_day(db, challenge, on)
+    if note is not None:
+        late = "*(written late)*\n\n" if note.late else ""
+        parts.append(f"{late}{note.body.strip()}\n")
+    return "\n".join(parts)
+
+
+def run_line(run: BoardRun) -> str:
+    """`humpback_001-r01 "hypothesis": CV 0.842 ± 0.006, LB 0.812 / 0.801 (local), W&B offline`."""
+    said = [run.state if run.cv is None else f"CV {cv_text(run)}"]
+    if run.public is not None or run.private is not None:
+        said.append(f"LB {score_text(run.public)} / {score_text(run.private)} ({run.lb_source})")
+    if run.wandb:
+        said.append(f"W&B {run.wandb}")
+    return f'{run.key} "{run.hypothesis}": {", ".join(said)}'
+
+
+def cv_text(run: BoardRun) -> str:
+    if run.cv is None:
+        return ""
+    return f"{run.cv:.3f}" if run.spread is None else f"{run.cv:.3f} ± {run.spread:.3f}"
+
+
+def score_text(score: float | None) -> str:
+    return "–" if score is None else f"{score:.3f}"

@@ -1,0 +1,81 @@
+"""Scores: do CV and LB agree, day by day? One row a run, its day's hours beside it, newest first."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from app.journal.sessions import MINUTE_MS, Sitting
+from app.journal.store import Journal
+from app.reports.day import cv_text, score_text
+from app.scores import leaderboard
+from app.scores.board import BoardDay, BoardRun, board_days
+from app.views.desk import attempt
+
+
+def show(journal: Journal, at: Sitting) -> None:
+    challenge = at.challenge
+    if at.day_number < 1:
+        st.caption(f"The challenge starts on {challenge.starts_on}. Scores appear here day by day.")
+        return
+    with journal.reading() as db:
+        days = board_days(db, challenge, challenge.starts_on, at.local_date, at.now)
+    rows = [row for day in days for row in _rows(day)]
+    st.dataframe(
+        rows,
+        hide_index=True,
+        width="stretch",
+        column_config={
+            "Day": st.column_config.NumberColumn(width="small"),
+            "Minutes": st.column_config.NumberColumn(format="%.0f", width="small"),
+            "What": st.column_config.TextColumn(width="large"),
+            "W&B": st.column_config.TextColumn(help="offline runs lie in the run's folder under wandb/"),
+            "LB": st.column_config.TextColumn(help="public / private; local: scored here against a truth file"),
+        },
+    )
+    runs = [run for day in days for run in day.runs]
+    if not runs:
+        st.caption("No run yet: start the hour on Today and queue one.")
+        return
+    if challenge.truth_path is None:
+        st.caption("With the labels of the test part, `onehour lb local TRUTH.csv` scores every submission here.")
+    submitted = [run for run in runs if run.submission_path is not None]
+    if submitted:
+        _enter_by_hand(journal, submitted)
+
+
+def _rows(day: BoardDay) -> list[dict[str, object]]:
+    """One row a run; a day without runs keeps a row of its own, so that its hours are seen."""
+    head: dict[str, object] = {
+        "Day": day.number,
+        "Date": day.local_date,
+        "Minutes": None if day.used_ms is None else day.used_ms / MINUTE_MS,
+    }
+    if not day.runs:
+        return [head | {"What": "no run" if day.used_ms is not None else "–"}]
+    return [head | _run_cells(run) for run in reversed(day.runs)]
+
+
+def _run_cells(run: BoardRun) -> dict[str, object]:
+    has_lb = run.public is not None or run.private is not None
+    return {
+        "Run": run.key,
+        "What": run.hypothesis,
+        "State": run.state,
+        "CV": cv_text(run),
+        "LB": f"{score_text(run.public)} / {score_text(run.private)} {run.lb_source}" if has_lb else "",
+        "W&B": run.wandb,
+    }
+
+
+def _enter_by_hand(journal: Journal, runs: list[BoardRun]) -> None:
+    with st.expander("Type in a leaderboard score"), st.form("lb", border=False):
+        st.selectbox("Run", [run.key for run in runs], key="lb_run")
+        public, private = st.columns(2)
+        public.number_input("Public", value=None, format="%.5f", key="lb_public")
+        private.number_input("Private", value=None, format="%.5f", key="lb_private")
+        st.form_submit_button("Keep", on_click=lambda: attempt(_keep, journal))
+
+
+def _keep(journal: Journal) -> None:
+    asked = st.session_state
+    leaderboard.enter_by_hand(journal, asked.lb_run, asked.lb_public, asked.lb_private)
