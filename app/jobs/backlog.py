@@ -1,0 +1,173 @@
+"""The job table: what waits, what runs, what came of it. The only module that changes a job's state.
+
+    queued → starting → running → stopping → succeeded | failed | cancelled
+
+A job goes back to queued when its attempt stopped in good order before a time limit, or was lost.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import func, text
+from sqlmodel import Session, col, select
+
+from app.journal.store import Journal
+from app.journal.tables import Experiment, Job, Run
+from engine.contract import OnehourError, nearest
+
+QUEUED, STARTING, RUNNING, STOPPING = "queued", "starting", "running", "stopping"
+SUCCEEDED, FAILED, CANCELLED = "succeeded", "failed", "cancelled"
+ACTIVE = (STARTING, RUNNING, STOPPING)
+
+CLAIM = text("""
+UPDATE job SET state = 'starting', slot = :slot, attempt = attempt + 1, started_at = :now, message = ''
+WHERE id = (SELECT id FROM job WHERE state = 'queued' AND backend = :backend ORDER BY priority DESC, queued_at, id LIMIT 1)
+  AND NOT EXISTS (SELECT 1 FROM job WHERE slot = :slot AND state IN ('starting', 'running', 'stopping'))
+RETURNING id
+""")
+
+
+@dataclass(frozen=True)
+class QueueRow:
+    """A job as the queue shows it."""
+
+    job_id: int
+    run_key: str
+    experiment_key: str
+    hypothesis: str
+    state: str
+    slot: str | None
+    attempt: int
+    message: str
+    cancel_asked: bool
+    estimated_s: float | None
+    queued_at: int
+    started_at: int | None
+    finished_at: int | None
+
+
+def cancel(journal: Journal, run_key: str) -> str:
+    """Cancel a run's job, at any time. Returns its state: cancelled if it waited, else what the worker still has to stop."""
+    with journal.writing() as db:
+        job = job_of(db, run_key)
+        if job.state == QUEUED:
+            finish(db, job, CANCELLED, journal.now(), message="cancelled before it started")
+        elif job.state in ACTIVE:
+            job.cancel_asked_at = job.cancel_asked_at or journal.now()
+            db.add(job)
+        else:
+            raise OnehourError(f"there is nothing to cancel: it {_ended(job.state)}", where=run_key)
+        return job.state
+
+
+def move(journal: Journal, run_key: str, priority: int) -> None:
+    """Let a waiting run go earlier (higher priority) or later (lower). 0 is the usual one."""
+    with journal.writing() as db:
+        job = job_of(db, run_key)
+        if job.state != QUEUED:
+            raise OnehourError("only a waiting run can be moved", where=run_key)
+        job.priority = priority
+        db.add(job)
+
+
+def job_of(db: Session, run_key: str) -> Job:
+    """The job of a run. Raises OnehourError with the nearest key."""
+    job = db.exec(select(Job).join(Run).where(Run.key == run_key).order_by(col(Job.id).desc())).first()
+    if job is None:
+        newest = db.exec(select(Run.key).order_by(col(Run.id).desc()).limit(100)).all()
+        raise OnehourError(f"there is no run {run_key!r}", fix=nearest(run_key, newest))
+    return job
+
+
+def list_jobs(db: Session, challenge_id: int, *, open_only: bool = False) -> list[QueueRow]:
+    """Newest first; with `open_only` what runs and waits, in the order in which it runs."""
+    query = (
+        select(Job, Run.key, Experiment.key, Experiment.hypothesis)
+        .join(Run, col(Job.run_id) == col(Run.id))
+        .join(Experiment, col(Run.experiment_id) == col(Experiment.id))
+        .where(Run.challenge_id == challenge_id)
+    )
+    if open_only:
+        query = query.where(col(Job.state).in_((QUEUED, *ACTIVE))).order_by(
+            col(Job.state) == QUEUED, col(Job.priority).desc(), col(Job.queued_at), col(Job.id)
+        )
+    else:
+        query = query.order_by(col(Job.queued_at).desc(), col(Job.id).desc())
+    return [
+        QueueRow(
+            job_id=job.id or 0,
+            run_key=run_key,
+            experiment_key=experiment_key,
+            hypothesis=hypothesis,
+            state=job.state,
+            slot=job.slot,
+            attempt=job.attempt,
+            message=job.message,
+            cancel_asked=job.cancel_asked_at is not None,
+            estimated_s=job.estimated_s,
+            queued_at=job.queued_at,
+            started_at=job.started_at,
+            finished_at=job.finished_at,
+        )
+        for job, run_key, experiment_key, hypothesis in db.exec(query).all()
+    ]
+
+
+def claim(db: Session, backend: str, slot: str, now: int) -> Job | None:
+    """Take the next waiting job for a free slot; None when nothing waits or the slot is taken. In a writing transaction."""
+    row = db.connection().execute(CLAIM, {"backend": backend, "slot": slot, "now": now}).first()
+    return None if row is None else db.get(Job, row[0])
+
+
+def active_jobs(db: Session, backend: str) -> list[tuple[Job, Run]]:
+    """The jobs of a backend that hold a slot."""
+    query = select(Job, Run).join(Run, col(Job.run_id) == col(Run.id))
+    query = query.where(col(Job.state).in_(ACTIVE), Job.backend == backend).order_by(col(Job.id))
+    return [(job, run) for job, run in db.exec(query).all()]
+
+
+def held(db: Session, job: Job) -> Job | None:
+    """The job as it stands now, or None when the attempt that `job` tells of is over. In a writing transaction."""
+    fresh = db.get(Job, job.id)
+    return fresh if fresh is not None and fresh.state in ACTIVE and fresh.attempt == job.attempt else None
+
+
+def run_on(db: Session, job: Job) -> None:
+    """Its process was seen alive."""
+    job.state = RUNNING
+    db.add(job)
+
+
+def stop_on(db: Session, job: Job) -> None:
+    """It was asked to end."""
+    job.state = STOPPING
+    db.add(job)
+
+
+def free_slots(db: Session, backend: str, slots: Sequence[str]) -> list[str]:
+    """The slots that nobody holds, as far as a job waits for one."""
+    taken = set(db.exec(select(Job.slot).where(col(Job.state).in_(ACTIVE))).all())
+    waiting = db.exec(select(func.count()).where(Job.state == QUEUED, Job.backend == backend)).one()
+    return [slot for slot in slots if slot not in taken][:waiting]
+
+
+def requeue(db: Session, job: Job, message: str, exit_code: int | None, now: int, *, counts_as_lost: bool) -> None:
+    """Give the slot back and wait for another attempt, which goes on from the checkpoint; a cancelled job is over instead."""
+    if job.cancel_asked_at is not None:
+        finish(db, job, CANCELLED, now, "cancelled", exit_code)
+        return
+    job.state, job.slot, job.exit_code, job.message = QUEUED, None, exit_code, message
+    job.lost += int(counts_as_lost)
+    db.add(job)
+
+
+def finish(db: Session, job: Job, state: str, now: int, message: str = "", exit_code: int | None = None) -> None:
+    """Give the slot back for good."""
+    job.state, job.slot, job.finished_at, job.message, job.exit_code = state, None, now, message, exit_code
+    db.add(job)
+
+
+def _ended(state: str) -> str:
+    return {SUCCEEDED: "succeeded", FAILED: "failed", CANCELLED: "was cancelled"}[state]

@@ -1,0 +1,156 @@
+"""A run is asked for: its experiment, its row and its job, written together, with a guess of the end."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlmodel import Session, col, select
+
+from app.jobs import estimate, presence
+from app.jobs.backlog import ACTIVE, QUEUED
+from app.journal import challenges, days, rules, sessions
+from app.journal.home import Home
+from app.journal.store import Journal
+from app.journal.tables import Challenge, Experiment, Job, Run
+from engine.contract import METRIC_DIRECTIONS, OnehourError, RunSpec, nearest
+
+
+@dataclass(frozen=True)
+class Queued:
+    """What was written down, and the guess of its end. Moments in milliseconds UTC."""
+
+    run_key: str
+    experiment_key: str
+    job_id: int
+    estimated_s: float
+    starts_at_ms: int
+    ends_at_ms: int
+    next_hour_at_ms: int | None
+
+    @property
+    def fits(self) -> bool | None:
+        """Whether it ends before the next hour; None when no hour is expected."""
+        return None if self.next_hour_at_ms is None else self.ends_at_ms <= self.next_hour_at_ms
+
+
+def queue_run(
+    journal: Journal,
+    spec_source: str,
+    spec: RunSpec,
+    hypothesis: str,
+    *,
+    experiment_key: str | None = None,
+    origin: str = "person",
+) -> Queued:
+    """Write experiment, run and job in one transaction: all of them or none.
+
+    The same hypothesis in the same challenge is the same experiment, and `experiment_key` names one whatever is said; its next
+    run gets the next number. Relative paths of the
+    spec are taken from the current folder. Raises AgainstTheRules outside the hour and OnehourError for what cannot run.
+    """
+    hypothesis = " ".join(hypothesis.split())
+    if not hypothesis and experiment_key is None:
+        raise OnehourError(
+            "a run needs a hypothesis",
+            fix='Say in one sentence what you expect, for example: --hypothesis "Larger images help rare whales".',
+        )
+    spec = _with_absolute_paths(spec)
+    slots = presence.worker_slots(journal.home) or ("",)
+    with journal.writing() as db:
+        now = journal.now()
+        challenge = challenges.active(db)
+        at = sessions.sitting(db, challenge, now)
+        if origin == "person":
+            rules.require(rules.Action.WORK, at.moment, "Queueing a run")
+        experiment = _experiment(db, journal.home, challenge, hypothesis, experiment_key, origin, now)
+        run_key = _free_key(
+            f"{experiment.key}-r",
+            2,
+            db.exec(select(Run.key).where(Run.experiment_id == experiment.id)).all(),
+            journal.home,
+        )
+        spec = _tracked(
+            spec, run_key, f"day-{days.day_number(at.local_date, challenge.starts_on)}", experiment.hypothesis
+        )
+        run = Run(
+            challenge_id=challenge.id,
+            experiment_id=experiment.id,
+            key=run_key,
+            local_date=at.local_date,
+            spec=spec.model_dump_json(),
+            spec_source=spec_source,
+            origin=origin,
+            created_at=now,
+            metric=spec.metric,
+            direction=METRIC_DIRECTIONS[spec.metric],
+        )
+        db.add(run)
+        db.flush()
+        seconds = estimate.estimate(db, spec)
+        starts_at = _starts_at(db, now, len(slots))
+        job = Job(run_id=run.id, state=QUEUED, backend="local", estimated_s=seconds, origin=origin, queued_at=now)
+        db.add(job)
+        db.flush()
+        assert job.id is not None
+        ends_at = starts_at + round(seconds * 1000)
+        next_hour_at = estimate.next_hour_at(db, challenge, now)
+        return Queued(run_key, experiment.key, job.id, seconds, starts_at, ends_at, next_hour_at)
+
+
+def _experiment(
+    db: Session, home: Home, challenge: Challenge, hypothesis: str, key: str | None, origin: str, now: int
+) -> Experiment:
+    mine = list(db.exec(select(Experiment).where(Experiment.challenge_id == challenge.id)).all())
+    if key is not None:
+        named = next((one for one in mine if one.key == key), None)
+        if named is None:
+            raise OnehourError(f"there is no experiment {key!r}", fix=nearest(key, [one.key for one in mine]))
+        return named
+    same = next((one for one in mine if one.hypothesis.casefold() == hypothesis.casefold()), None)
+    if same is not None:
+        return same
+    experiment = Experiment(
+        challenge_id=challenge.id,
+        key=_free_key(f"{challenge.slug}_", 3, [one.key for one in mine], home),
+        hypothesis=hypothesis,
+        origin=origin,
+        created_at=now,
+    )
+    db.add(experiment)
+    db.flush()
+    return experiment
+
+
+def _free_key(prefix: str, digits: int, taken: Sequence[str], home: Home) -> str:
+    """The next number after the highest one. A folder that stands there already (a journal set back to a backup) is left alone."""
+    number = max((int(key.removeprefix(prefix)) for key in taken), default=0) + 1
+    while any(home.runs_dir.glob(f"{prefix}{number:0{digits}d}*")):
+        number += 1
+    return f"{prefix}{number:0{digits}d}"
+
+
+def _starts_at(db: Session, now: int, slots: int) -> int:
+    open_jobs = db.exec(select(Job).where(col(Job.state).in_((QUEUED, *ACTIVE)))).all()
+    running = [
+        (job.started_at or now) + round((job.estimated_s or 0) * 1000) for job in open_jobs if job.state in ACTIVE
+    ]
+    waiting = [job.estimated_s or 0 for job in open_jobs if job.state == QUEUED and job.priority >= 0]
+    return estimate.starts_at(now, running, waiting, slots)
+
+
+def _with_absolute_paths(spec: RunSpec) -> RunSpec:
+    """The worker starts the run elsewhere. Raises OnehourError when the data folder is not there."""
+    data_dir = Path(spec.data.dir).expanduser().absolute()
+    if not data_dir.is_dir():
+        raise OnehourError("there is no such data folder", where=str(data_dir), fix="Set data.dir.")
+    weights = None if spec.weights_path is None else str(Path(spec.weights_path).expanduser().absolute())
+    data = spec.data.model_copy(update={"dir": str(data_dir)})
+    return spec.model_copy(update={"data": data, "weights_path": weights})
+
+
+def _tracked(spec: RunSpec, run_key: str, day_tag: str, hypothesis: str) -> RunSpec:
+    tags = (*(tag for tag in spec.tracking.tags if tag != day_tag), day_tag)
+    tracking = spec.tracking.model_copy(update={"run_id": run_key, "tags": tags, "notes": hypothesis})
+    return spec.model_copy(update={"tracking": tracking})

@@ -1,0 +1,218 @@
+"""Starts one attempt of a job detached from whoever asked, in a session of its own, and writes down how it ended.
+
+    echo '{"op": "start", "root": DIR, "attempt": "7-1", "argv": [...], "cwd": DIR, "log": FILE, "env": {}, "grace_s": 10}' \
+        | python -I supervisor.py
+
+Everything comes as JSON on stdin and leaves as JSON on stdout, so nothing that a person typed reaches a shell. Standard library
+only and no import of ours: the file is complete in itself, for a host that has nothing but Python 3.8 and Linux.
+
+The state of an attempt lies in ROOT/ATTEMPT/: `lock` (one start at a time), `pid` (the supervisor's pid, start time and boot id)
+and at last `exit` (the exit code; negative: the signal that killed it). Every process of the attempt carries its folder in the
+environment as ONEHOUR_ATTEMPT, which finds grandchildren that went into a session of their own.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from types import FrameType
+from typing import Any
+
+MARK = "ONEHOUR_ATTEMPT"
+EXIT_NOT_STARTED = 127
+KILL_WAIT_S = 5.0
+
+
+def attempt_dir(root: str, attempt: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,80}", attempt):
+        raise ValueError(f"{attempt!r} is no name of an attempt")
+    return os.path.join(os.path.realpath(os.path.expanduser(root)), attempt)
+
+
+def start(request: dict[str, Any]) -> dict[str, Any]:
+    """Start the attempt unless it was started before: asking twice, also at once, starts one process. Returns its status."""
+    folder = attempt_dir(request["root"], request["attempt"])
+    os.makedirs(folder, mode=0o700, exist_ok=True)
+    lock = os.open(os.path.join(folder, "lock"), os.O_CREAT | os.O_RDWR, 0o600)
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    if status(folder)["state"] == "absent":
+        written, writing = os.pipe()
+        if os.fork() == 0:
+            code = 1
+            try:
+                # The lock's copy in this process holds until the pid is written: whoever asks meanwhile waits for it.
+                _supervise(folder, request, [lock, written, writing])
+                code = 0
+            finally:
+                os._exit(code)
+        os.close(writing)
+        os.read(written, 1)  # returns when the supervisor has closed its end
+        os.close(written)
+    os.close(lock)
+    return status(folder)
+
+
+def status(folder: str) -> dict[str, Any]:
+    """absent (never started) | running | exited with exit_code | lost (no process, no exit code), with `rebooted` for lost."""
+    code = _read(folder, "exit")
+    if code is not None:
+        return {"state": "exited", "exit_code": int(code)}
+    text = _read(folder, "pid")
+    if text is None:
+        return {"state": "absent"}
+    told = json.loads(text)
+    rebooted = told["boot"] != _boot_id()
+    if not rebooted and _start_ticks(told["pid"]) == told["start_ticks"]:
+        return {"state": "running", "pid": told["pid"]}
+    code = _read(folder, "exit")  # it may have ended between the two looks; it writes the code before it goes
+    if code is not None:
+        return {"state": "exited", "exit_code": int(code)}
+    return {"state": "lost", "rebooted": rebooted}
+
+
+def cancel(folder: str) -> dict[str, Any]:
+    """Ask a running attempt to end. Its supervisor passes SIGTERM on and kills whatever is left after the grace time."""
+    found = status(folder)
+    if found["state"] == "running":
+        with suppress(ProcessLookupError):
+            os.kill(found["pid"], signal.SIGTERM)
+    return found
+
+
+def clear(folder: str) -> int:
+    """Kill every process of the attempt that outlived its supervisor. Returns how many there were."""
+    killed: set[int] = set()
+    ends_at = time.monotonic() + KILL_WAIT_S
+    while True:
+        left = [pid for pid in _marked(folder) if pid != os.getpid()]
+        if not left or time.monotonic() > ends_at:
+            return len(killed)
+        for pid in left:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+                killed.add(pid)
+        time.sleep(0.01)
+
+
+def _supervise(folder: str, request: dict[str, Any], inherited: list[int]) -> None:
+    os.setsid()
+    child: subprocess.Popen[bytes] | None = None
+    asked_to_stop = False
+
+    def stop(_signal: int, _frame: FrameType | None) -> None:
+        nonlocal asked_to_stop
+        asked_to_stop = True
+        if child is not None:
+            _signal_group(child.pid, signal.SIGTERM)
+            signal.setitimer(signal.ITIMER_REAL, float(request.get("grace_s", 10)) or 0.001)
+
+    def kill(_signal: int, _frame: FrameType | None) -> None:
+        if child is not None:
+            _signal_group(child.pid, signal.SIGKILL)
+
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGALRM, kill)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    for stream in (0, 1, 2):
+        os.dup2(nowhere, stream)
+    pid = os.getpid()
+    _write(folder, "pid", json.dumps({"pid": pid, "start_ticks": _start_ticks(pid), "boot": _boot_id()}))
+    for handle in inherited:
+        os.close(handle)
+
+    log = os.open(request["log"], os.O_CREAT | os.O_WRONLY | os.O_APPEND, 0o644)
+    os.write(log, f"--- attempt {request['attempt']}\n".encode())
+    try:
+        child = subprocess.Popen(
+            request["argv"],
+            cwd=request["cwd"],
+            env={**os.environ, "PYTHONUNBUFFERED": "1", **request.get("env", {}), MARK: folder},
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+    except OSError as error:
+        os.write(log, f"{request['argv'][0]} cannot be started: {error}\n".encode())
+        _write(folder, "exit", str(EXIT_NOT_STARTED))
+        return
+    if asked_to_stop:  # between the pid file and here there was no child to pass it on to
+        stop(signal.SIGTERM, None)
+    code = child.wait()
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    clear(folder)  # an attempt has ended when nothing of it is alive: its slot is free
+    _write(folder, "exit", str(code))
+
+
+def _signal_group(group: int, number: int) -> None:
+    with suppress(ProcessLookupError):
+        os.killpg(group, number)
+
+
+def _marked(folder: str) -> list[int]:
+    wanted = f"{MARK}={folder}".encode()
+    found = []
+    for name in os.listdir("/proc"):
+        if not name.isdigit():
+            continue
+        try:
+            with open(f"/proc/{name}/environ", "rb") as environ:
+                if wanted in environ.read().split(b"\0") and _start_ticks(int(name)) is not None:
+                    found.append(int(name))
+        except OSError:  # gone, or somebody else's
+            continue
+    return found
+
+
+def _start_ticks(pid: int) -> str | None:
+    """When the process started, in clock ticks since boot; None when it is gone. A zombie is gone: it only waits to be counted."""
+    try:
+        with open(f"/proc/{pid}/stat") as stat:
+            fields = stat.read().rpartition(")")[2].split()
+    except OSError:
+        return None
+    return None if fields[0] in "ZX" else fields[19]
+
+
+def _boot_id() -> str:
+    with open("/proc/sys/kernel/random/boot_id") as file:
+        return file.read().strip()
+
+
+def _read(folder: str, name: str) -> str | None:
+    try:
+        with open(os.path.join(folder, name)) as file:
+            return file.read()
+    except FileNotFoundError:
+        return None
+
+
+def _write(folder: str, name: str, text: str) -> None:
+    """Whole or not at all: a reader sees no half-written exit code."""
+    part = os.path.join(folder, f".{name}.part")
+    with open(part, "w") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(part, os.path.join(folder, name))
+
+
+def main() -> None:
+    request = json.load(sys.stdin)
+    if request["op"] == "start":
+        answer = start(request)
+    else:
+        answer = {"status": status, "cancel": cancel}[request["op"]](attempt_dir(request["root"], request["attempt"]))
+    json.dump(answer, sys.stdout)
+
+
+if __name__ == "__main__":
+    main()

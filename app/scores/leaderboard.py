@@ -1,0 +1,140 @@
+"""The leaderboard's scores: computed at home from a truth file, or typed in by hand. Allowed at any time: they are measurements."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlmodel import Session, col, select
+
+from app.journal import challenges
+from app.journal.home import CHECKOUT
+from app.journal.store import Journal
+from app.journal.tables import Challenge, LeaderboardScore, Run, Submission
+from app.scores.runs import submission_path
+from engine.contract import OnehourError, nearest
+
+LOCAL, MANUAL = "local", "manual"
+SCORING_WAIT_S = 120
+
+
+@dataclass(frozen=True)
+class Scored:
+    """A submission's scores. With a truth file that has no split, `private` holds the score over all images."""
+
+    run_key: str
+    public: float | None
+    private: float | None
+
+
+def use_truth(journal: Journal, path: Path) -> list[Scored]:
+    """Take `path` as the truth of the active challenge's test images and score every submission so far against it.
+
+    Nothing is stored when the file or one of the submissions is refused (OnehourError of the engine).
+    """
+    truth = path.expanduser().resolve()
+    with journal.reading() as db:
+        challenge = challenges.active(db)
+        submissions = _submissions(db, challenge)
+    _require_truth(truth, challenge)
+    scored = [(one, _score(challenge, truth, submission_path(journal.home, one), run)) for one, run in submissions]
+    with journal.writing() as db:
+        stored = db.get(Challenge, challenge.id)
+        assert stored is not None
+        stored.truth_path = str(truth)
+        db.add(stored)
+        for submission, score in scored:
+            _store(db, submission, LOCAL, score, journal.now(), origin="system")
+    return [score for _, score in scored]
+
+
+def score_locally(journal: Journal, run_key: str) -> Scored | None:
+    """Score a run's submission against the challenge's truth file; None when the challenge has none."""
+    with journal.reading() as db:
+        submission, run = submission_of(db, run_key)
+        challenge = db.get(Challenge, run.challenge_id)
+    assert challenge is not None
+    if challenge.truth_path is None:
+        return None
+    score = _score(challenge, Path(challenge.truth_path), submission_path(journal.home, submission), run)
+    with journal.writing() as db:
+        _store(db, submission, LOCAL, score, journal.now(), origin="system")
+    return score
+
+
+def enter_by_hand(journal: Journal, run_key: str, public: float | None, private: float | None = None) -> Scored:
+    """What the competition's own leaderboard says of a run's submission. Entering it again replaces it."""
+    if public is None and private is None:
+        raise OnehourError(
+            "a leaderboard score is missing", where=run_key, fix="Give the public score, the private or both."
+        )
+    with journal.writing() as db:
+        submission, _ = submission_of(db, run_key)
+        score = Scored(run_key, public, private)
+        _store(db, submission, MANUAL, score, journal.now(), origin="person")
+    return score
+
+
+def submission_of(db: Session, run_key: str) -> tuple[Submission, Run]:
+    """The newest submission of a run. Raises OnehourError when there is no such run or it has none yet."""
+    run = db.exec(select(Run).where(Run.key == run_key)).first()
+    if run is None:
+        keys = db.exec(select(Run.key).order_by(col(Run.id).desc()).limit(100)).all()
+        raise OnehourError(f"there is no run {run_key!r}", fix=nearest(run_key, keys))
+    newest = select(Submission).where(Submission.run_id == run.id).order_by(col(Submission.id).desc())
+    submission = db.exec(newest).first()
+    if submission is None:
+        raise OnehourError("this run has no submission yet", where=run_key)
+    return submission, run
+
+
+def _submissions(db: Session, challenge: Challenge) -> list[tuple[Submission, Run]]:
+    query = select(Submission, Run).join(Run, col(Submission.run_id) == col(Run.id))
+    rows = db.exec(query.where(Submission.challenge_id == challenge.id).order_by(col(Submission.id))).all()
+    return [(submission, run) for submission, run in rows]
+
+
+def _require_truth(truth: Path, challenge: Challenge) -> None:
+    """The header alone; the rows are checked by whoever scores with them."""
+    try:
+        with truth.open(encoding="utf-8-sig") as file:
+            columns = [name.strip().strip('"') for name in file.readline().strip().split(",")]
+    except FileNotFoundError:
+        raise OnehourError("there is no such truth file", where=str(truth)) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise OnehourError(f"the truth file cannot be read ({error})", where=str(truth)) from None
+    for needed in (challenge.image_col, challenge.label_col):
+        if needed not in columns:
+            raise OnehourError(f"the column {needed!r} is missing", where=str(truth), fix=nearest(needed, columns))
+
+
+def _score(challenge: Challenge, truth: Path, predictions: Path, run: Run) -> Scored:
+    """One scoring in a child process: the app itself never loads what it takes."""
+    command = [sys.executable, "-m", "engine", "score", "--metric", challenge.metric, "--json"]
+    command += ["--truth", str(truth), "--predictions", str(predictions)]
+    try:
+        done = subprocess.run(
+            command, cwd=CHECKOUT, capture_output=True, text=True, timeout=SCORING_WAIT_S, check=False
+        )
+    except subprocess.TimeoutExpired:
+        raise OnehourError(f"scoring took longer than {SCORING_WAIT_S} s", where=str(predictions)) from None
+    if done.returncode != 0:
+        lines = done.stderr.strip().splitlines() or ["the scoring ended without a reason"]
+        raise OnehourError(lines[-1])
+    scores = json.loads(done.stdout)
+    whole = scores["all"] if scores["public"] is None and scores["private"] is None else scores["private"]
+    return Scored(run.key, scores["public"], whole)
+
+
+def _store(db: Session, submission: Submission, source: str, score: Scored, now: int, origin: str) -> None:
+    known = select(LeaderboardScore).where(
+        LeaderboardScore.submission_id == submission.id, LeaderboardScore.source == source
+    )
+    row = db.exec(known).first() or LeaderboardScore(
+        submission_id=submission.id, source=source, origin=origin, scored_at=now
+    )
+    row.public, row.private, row.scored_at = score.public, score.private, now
+    db.add(row)

@@ -1,0 +1,276 @@
+"""The job table, its worker and real processes: nothing is lost when any of them is killed."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from app.jobs import backlog, orders, presence, supervisor
+from app.jobs.backends.local import LocalBackend
+from app.jobs.worker import FORGIVEN_LOSSES, Worker, last_words, run_worker
+from app.journal import sessions
+from app.journal.home import CHECKOUT, Home
+from app.journal.store import Journal
+from app.journal.tables import Challenge, Job, Run
+from engine.contract import OnehourError
+from engine.run_folder import RunFolder
+from tests.app.trainings import alive, command, small_spec, until
+
+WORKER = """
+import sys, threading
+from app.jobs.backends.local import LocalBackend
+from app.jobs.worker import run_worker
+from app.journal.home import find_home
+from app.journal.store import open_journal
+from tests.app.trainings import command
+home = find_home()
+run_worker(open_journal(home), threading.Event(), LocalBackend(home, command(sys.argv[1])))
+"""
+
+
+@pytest.fixture
+def data_dir(tmp_path: Path, challenge: Challenge, journal: Journal) -> Path:
+    sessions.start(journal)
+    return tmp_path / "data"
+
+
+@pytest.fixture(autouse=True)
+def nothing_left(home: Home) -> Iterator[None]:
+    """Whatever a test started is ended, also when it fails."""
+    yield
+    for attempt in home.jobs_dir.glob("*-*"):
+        supervisor.clear(str(attempt.resolve()))
+
+
+def queue(journal: Journal, data_dir: Path, hypothesis: str = "it works") -> str:
+    return orders.queue_run(journal, "cpu-transfer", small_spec(data_dir), hypothesis).run_key
+
+
+def job(journal: Journal, run_key: str) -> Job:
+    with journal.reading() as db:
+        return backlog.job_of(db, run_key)
+
+
+def worker(journal: Journal, mode: str, grace_s: float = 5) -> Worker:
+    return Worker(journal, LocalBackend(journal.home, command(mode), grace_s))
+
+
+def folder(journal: Journal, run_key: str) -> RunFolder:
+    return RunFolder(journal.home.run_dir(run_key))
+
+
+def starts(journal: Journal, run_key: str) -> list[int]:
+    """The pids of the attempts that have begun."""
+    path = folder(journal, run_key).path / "starts"
+    return [int(pid) for pid in path.read_text().split()] if path.exists() else []
+
+
+def is_over(journal: Journal, run_key: str) -> bool:
+    return job(journal, run_key).finished_at is not None
+
+
+def test_a_queued_run_is_trained_and_its_result_taken_in(journal: Journal, data_dir: Path) -> None:
+    key = queue(journal, data_dir)
+    works = worker(journal, "finish")
+    until(lambda: is_over(journal, key), works.tick)
+    done = job(journal, key)
+    assert (done.state, done.exit_code, done.slot, done.attempt) == ("succeeded", 0, None, 1)
+    with journal.reading() as db:
+        run = db.get(Run, done.run_id)
+    assert run is not None
+    assert run.cv == 0.625
+    assert folder(journal, key).spec_yaml.read_text().startswith("data:\n  dir: ")
+    assert "--- attempt 1-1" in folder(journal, key).log_tail()
+
+
+def test_a_run_stopped_before_its_time_limit_goes_on(journal: Journal, data_dir: Path) -> None:
+    key = queue(journal, data_dir)
+    works = worker(journal, "requeue")
+    until(lambda: is_over(journal, key), works.tick)
+    done = job(journal, key)
+    assert (done.state, done.attempt, done.lost) == ("succeeded", 2, 0)
+
+
+def test_a_run_that_stops_again_and_again_without_an_epoch_fails(journal: Journal, data_dir: Path) -> None:
+    key = queue(journal, data_dir)
+    works = worker(journal, "stall")
+    until(lambda: is_over(journal, key), works.tick)
+    done = job(journal, key)
+    assert (done.state, done.attempt) == ("failed", FORGIVEN_LOSSES + 1)
+    assert "it stopped before its first epoch" in done.message
+
+
+def test_a_refused_run_fails_with_the_engines_sentence(journal: Journal, data_dir: Path) -> None:
+    key = queue(journal, data_dir)
+    works = worker(journal, "refuse")
+    until(lambda: is_over(journal, key), works.tick)
+    done = job(journal, key)
+    assert (done.state, done.exit_code) == ("failed", 2)
+    assert done.message == "train.csv, row 3: there is no image 'x.jpg'. Did you mean 'y.jpg'?"
+
+
+def test_a_training_killed_without_warning_is_started_again(journal: Journal, data_dir: Path) -> None:
+    key = queue(journal, data_dir)
+    works = worker(journal, "wait")
+    until(lambda: starts(journal, key), works.tick)
+    os.killpg(starts(journal, key)[0], signal.SIGKILL)
+    until(lambda: len(starts(journal, key)) == 2, works.tick)
+    assert job(journal, key).lost == 1
+    (folder(journal, key).path / "go").touch()
+    until(lambda: is_over(journal, key), works.tick)
+    assert job(journal, key).state == "succeeded"
+
+
+def test_a_training_that_lost_its_supervisor_is_ended_before_the_next_attempt(journal: Journal, data_dir: Path) -> None:
+    key = queue(journal, data_dir)
+    works = worker(journal, "wait")
+    until(lambda: starts(journal, key), works.tick)
+    attempt = supervisor.attempt_dir(str(journal.home.jobs_dir), "1-1")
+    os.kill(supervisor.status(attempt)["pid"], signal.SIGKILL)
+    until(lambda: len(starts(journal, key)) == 2, works.tick)
+    assert not alive(starts(journal, key)[0])
+
+
+def test_a_job_is_given_up_after_too_many_losses(journal: Journal, data_dir: Path) -> None:
+    key = queue(journal, data_dir)
+    works = worker(journal, "wait")
+    for attempt in range(FORGIVEN_LOSSES + 1):
+        until(lambda attempt=attempt: len(starts(journal, key)) == attempt + 1, works.tick)
+        os.kill(starts(journal, key)[-1], signal.SIGKILL)
+    until(lambda: is_over(journal, key), works.tick)
+    assert job(journal, key).state == "failed"
+    assert job(journal, key).message == "given up after 4 attempts: it was killed by SIGKILL"
+
+
+def test_cancelling_ends_the_training_and_its_descendants(journal: Journal, data_dir: Path) -> None:
+    key = queue(journal, data_dir)
+    works = worker(journal, "family", grace_s=0.2)
+    family = folder(journal, key).path / "family"
+    until(family.exists, works.tick)
+    pids = [int(pid) for pid in family.read_text().split()]
+    assert all(alive(pid) for pid in pids)
+    assert backlog.cancel(journal, key) in ("starting", "running")
+    until(lambda: is_over(journal, key), works.tick)
+    assert job(journal, key).state == "cancelled"
+    assert not any(alive(pid) for pid in pids)
+
+
+def test_a_waiting_run_is_cancelled_at_once_and_only_once(journal: Journal, data_dir: Path) -> None:
+    key = queue(journal, data_dir)
+    assert backlog.cancel(journal, key) == "cancelled"
+    with pytest.raises(OnehourError, match="nothing to cancel: it was cancelled"):
+        backlog.cancel(journal, key)
+    worker(journal, "finish").tick()
+    assert starts(journal, key) == []
+
+
+def test_a_killed_worker_leaves_the_run_going_and_the_next_one_takes_it_over(
+    journal: Journal, data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(CHECKOUT))
+    key = queue(journal, data_dir)
+    for _ in range(2):
+        process = subprocess.Popen([sys.executable, "-c", WORKER, "wait"])
+        try:
+            until(lambda: starts(journal, key) and job(journal, key).state == "running")
+            until(lambda: presence.worker_slots(journal.home) is not None)
+        finally:
+            process.kill()
+            process.wait()
+    assert presence.worker_slots(journal.home) is None
+    assert alive(starts(journal, key)[0])
+    (folder(journal, key).path / "go").touch()
+    works = worker(journal, "wait")
+    until(lambda: is_over(journal, key), works.tick)
+    assert (job(journal, key).state, job(journal, key).attempt) == ("succeeded", 1)
+    assert len(starts(journal, key)) == 1
+
+
+def test_a_worker_killed_between_claim_and_start_loses_nothing(journal: Journal, data_dir: Path) -> None:
+    key = queue(journal, data_dir)
+    with journal.writing() as db:
+        assert backlog.claim(db, "local", "cpu:0", journal.now()) is not None
+    works = worker(journal, "finish")
+    until(lambda: is_over(journal, key), works.tick)
+    assert (job(journal, key).state, job(journal, key).attempt) == ("succeeded", 1)
+
+
+def test_two_workers_never_run_one_slot_twice(journal: Journal, data_dir: Path) -> None:
+    keys = [queue(journal, data_dir, f"idea {number}") for number in range(4)]
+    together = threading.Barrier(2)
+    most = []
+
+    def work(one: Worker) -> None:
+        together.wait()
+        while not all(is_over(journal, key) for key in keys):
+            one.tick()
+            with journal.reading() as db:
+                most.append(len(backlog.active_jobs(db, "local")))
+
+    threads = [threading.Thread(target=work, args=(worker(journal, "finish"),)) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert max(most) == 1
+    assert [len(starts(journal, key)) for key in keys] == [1, 1, 1, 1]
+
+
+def test_a_second_worker_for_the_same_home_is_refused(journal: Journal, data_dir: Path) -> None:
+    stop = threading.Event()
+    first = threading.Thread(target=run_worker, args=(journal, stop, LocalBackend(journal.home, command("finish"))))
+    first.start()
+    try:
+        until(lambda: presence.worker_slots(journal.home))
+        with pytest.raises(OnehourError, match=f"a worker is already running .process {os.getpid()}."):
+            run_worker(journal, threading.Event(), LocalBackend(journal.home))
+    finally:
+        stop.set()
+        first.join()
+
+
+def test_the_running_worker_notices_a_new_run_by_itself(journal: Journal, data_dir: Path) -> None:
+    stop = threading.Event()
+    thread = threading.Thread(target=run_worker, args=(journal, stop, LocalBackend(journal.home, command("finish"))))
+    thread.start()
+    try:
+        until(lambda: presence.worker_slots(journal.home))
+        key = queue(journal, data_dir)
+        until(lambda: is_over(journal, key))
+    finally:
+        stop.set()
+        thread.join()
+    assert job(journal, key).state == "succeeded"
+
+
+def test_the_worker_process_ends_in_good_order_and_stays_lean(home: Home) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-X", "importtime", "-m", "app.jobs.worker"], stderr=subprocess.PIPE, text=True
+    )
+    until(lambda: presence.worker_slots(home) is not None)
+    process.terminate()
+    _, told = process.communicate(timeout=20)
+    assert process.returncode == 0
+    imported = {line.rpartition("|")[2].strip().partition(".")[0] for line in told.splitlines()}
+    assert "sqlmodel" in imported
+    assert not imported & {"streamlit", "pandas", "numpy", "torch", "typer"}
+    assert "attempts go on without it" in (home.logs_dir / "worker.log").read_text()
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("--- attempt 1-1\nold\n--- attempt 1-2\na\nValueError: b\n\nwandb: sync\n", "ValueError: b"),
+        ("--- attempt 1-1\n 10%\r100%\x1b[0m\n", "100%"),
+        ("--- attempt 1-1\n", ""),
+    ],
+)
+def test_the_last_words_are_the_newest_attempts_own(text: str, words: str) -> None:
+    assert last_words(text) == words

@@ -1,0 +1,120 @@
+"""Small trainings in place of the engine: real processes that write a run folder as it does, in a moment.
+
+python trainings.py MODE RUN_DIR
+
+finish    two epochs, submission, result
+wait      starts, then waits for RUN_DIR/go before it finishes
+requeue   stops with exit 75 after the first epoch, finishes when started again
+stall     stops with exit 75 before any epoch, each time
+refuse    one sentence and exit 2
+family    has a child that went into a session of its own, and both wait for ever, deaf to SIGTERM
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from engine.contract import FoldScore, RunResult, RunSpec
+from engine.run_folder import RunFolder, file_sha256, write_text
+
+PATIENCE_S = 30.0
+
+
+def command(mode: str) -> Callable[[RunFolder], list[str]]:
+    return lambda folder: [sys.executable, __file__, mode, str(folder.path)]
+
+
+def until(true: Callable[[], object], between: Callable[[], object] = lambda: None) -> None:
+    """Call `between` again and again until `true` holds."""
+    ends_at = time.monotonic() + PATIENCE_S
+    while not true():
+        assert time.monotonic() < ends_at, "waited in vain"
+        between()
+        time.sleep(0.01)
+
+
+def alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except OSError:
+        return False
+
+
+def small_spec(data_dir: Path) -> RunSpec:
+    return RunSpec.model_validate({"data": {"dir": str(data_dir)}, "folds": 2, "stages": [{"epochs": 2, "lr": 0.001}]})
+
+
+def write_epoch(folder: RunFolder, epoch: int) -> None:
+    with folder.metrics_jsonl.open("a") as file:
+        for fold in (0, 1):
+            row = {
+                "kind": "epoch",
+                "fold": fold,
+                "epoch": epoch,
+                "step": epoch * 10,
+                "at": epoch,
+                "valid/map5": 0.25 * epoch + fold / 8,
+            }
+            file.write(json.dumps(row) + "\n")
+
+
+def write_result(folder: RunFolder) -> RunResult:
+    write_text(folder.submission_csv, "Image,Id\na.jpg,w_1 new_whale\nb.jpg,new_whale w_1\n")
+    result = RunResult(
+        run_id=folder.run_id,
+        metric="map5",
+        direction="max",
+        cv=0.625,
+        fold_scores=(FoldScore(fold=0, score=0.5, images=40), FoldScore(fold=1, score=0.75, images=40)),
+        threshold=0.375,
+        images=80,
+        classes=7,
+        test_images=2,
+        submission_sha256=file_sha256(folder.submission_csv),
+        data_sha256="d",
+        folds_sha256="f",
+        train_s=1.5,
+        notes=("two images are copies",),
+        started_at=1,
+        finished_at=2,
+    )
+    write_text(folder.result_json, result.model_dump_json())
+    return result
+
+
+def main(mode: str, folder: RunFolder) -> int:
+    starts = folder.path / "starts"
+    with starts.open("a") as file:
+        file.write(f"{os.getpid()}\n")
+    first = len(starts.read_text().split()) == 1
+    if mode == "refuse":
+        sys.stderr.write("train.csv, row 3: there is no image 'x.jpg'. Did you mean 'y.jpg'?\n")
+        return 2
+    if mode == "stall":
+        return 75
+    if mode == "family":
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        child = subprocess.Popen(["sleep", "1000"], start_new_session=True)
+        write_text(folder.path / "family", f"{os.getpid()} {child.pid}")
+        child.wait()
+    if mode == "wait":
+        while not (folder.path / "go").exists():
+            time.sleep(0.01)
+    if first or mode != "requeue":
+        write_epoch(folder, 1)
+    if first and mode == "requeue":
+        return 75
+    write_epoch(folder, 2)
+    write_result(folder)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1], RunFolder(Path(sys.argv[2]))))
