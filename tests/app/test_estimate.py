@@ -1,0 +1,143 @@
+"""The guess of a run's length: crude, but it learns from what has finished here."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from sqlmodel import select
+
+from app.jobs import estimate
+from app.journal import sessions
+from app.journal.store import Journal
+from app.journal.tables import Challenge, Experiment, Job, Run
+from engine.contract import RunSpec
+from tests.app.trainings import small_spec
+from tests.conftest import MovableClock, ms
+
+pytestmark = pytest.mark.unit
+
+HOUR_MS = 3_600_000
+
+
+def finished(
+    clock: MovableClock, journal: Journal, challenge: Challenge, spec: RunSpec, seconds: float, device: str, images: int
+) -> None:
+    """A run that took `seconds`, later than those before it."""
+    ended = clock.move(1_000_000)
+    now = ended - round(seconds * 1000)
+    with journal.writing() as db:
+        number = len(db.exec(select(Run)).all())
+        experiment = Experiment(
+            challenge_id=challenge.id, key=f"e{number}", hypothesis=f"h{number}", origin="import", created_at=now
+        )
+        db.add(experiment)
+        db.flush()
+        run = Run(
+            challenge_id=challenge.id,
+            experiment_id=experiment.id,
+            key=f"e{number}-r01",
+            local_date=challenge.starts_on,
+            spec=spec.model_dump_json(),
+            spec_source="test",
+            origin="import",
+            created_at=now,
+            metric="map5",
+            direction="max",
+            images=images,
+            device=device,
+        )
+        db.add(run)
+        db.flush()
+        db.add(
+            Job(
+                run_id=run.id,
+                state="succeeded",
+                backend="local",
+                attempt=1,
+                origin="import",
+                queued_at=now,
+                started_at=now,
+                finished_at=ended,
+            )
+        )
+
+
+def guess(journal: Journal, spec: RunSpec) -> float:
+    with journal.reading() as db:
+        return estimate.estimate(db, spec)
+
+
+def with_rows(spec: RunSpec, rows: int) -> RunSpec:
+    (Path(spec.data.dir) / "train.csv").write_text("Image,Id\n" + "a.jpg,w\n" * rows)
+    return spec
+
+
+def test_before_any_run_the_default_speed_counts(journal: Journal, challenge: Challenge) -> None:
+    spec = with_rows(small_spec(Path(challenge.data_dir)), 100)
+    # 100 images, one of two folds trained on at a time: 100 × 2 epochs × 128 × 192 pixels
+    assert guess(journal, spec) == pytest.approx(20 + 100 * 2 * 128 * 192 * 3e-7, abs=0.1)
+
+
+def test_a_label_file_out_of_reach_means_a_usual_number_of_images(journal: Journal, challenge: Challenge) -> None:
+    assert estimate.labelled_images(small_spec(Path(challenge.data_dir))) == estimate.DEFAULT_IMAGES
+
+
+def test_finished_runs_teach_the_speed(journal: Journal, challenge: Challenge, clock: MovableClock) -> None:
+    spec = small_spec(Path(challenge.data_dir))
+    for seconds in (120, 220, 100_020):
+        finished(clock, journal, challenge, spec, seconds, "cpu", 1000)
+    assert guess(journal, spec) == pytest.approx(220, abs=0.1)
+    twice_the_pixels = spec.model_copy(update={"image_size": (256, 192)})
+    assert guess(journal, twice_the_pixels) == pytest.approx(420, abs=0.1)
+    four_folds = spec.model_copy(update={"folds": 4})  # three parts of the images, four times, instead of one, twice
+    assert guess(journal, four_folds) == pytest.approx(620, abs=0.1)
+
+
+def test_runs_on_another_device_or_with_another_backbone_count_less(
+    journal: Journal, challenge: Challenge, clock: MovableClock
+) -> None:
+    spec = small_spec(Path(challenge.data_dir))
+    finished(clock, journal, challenge, spec, 9020, "cpu", 1000)
+    finished(clock, journal, challenge, spec, 120, "cuda", 1000)
+    assert guess(journal, spec) == pytest.approx(120, abs=0.1)
+    larger = spec.model_copy(update={"backbone": "resnet50"})
+    assert guess(journal, larger) == pytest.approx(120, abs=0.1)
+    finished(clock, journal, challenge, larger, 320, "cuda", 1000)
+    assert guess(journal, larger) == pytest.approx(320, abs=0.1)
+    assert guess(journal, spec) == pytest.approx(120, abs=0.1)
+
+
+@pytest.mark.parametrize(
+    ("running_ends", "waiting_s", "slots", "expected"),
+    [
+        ([], [], 1, 1000),
+        ([5000], [], 1, 5000),
+        ([5000], [], 2, 1000),
+        ([500], [], 1, 1000),  # overdue
+        ([5000], [2.0, 3.0], 1, 10_000),
+        ([5000, 9000], [2.0, 3.0], 2, 9000),
+    ],
+)
+def test_a_job_starts_when_a_slot_is_free(
+    running_ends: list[int], waiting_s: list[float], slots: int, expected: int
+) -> None:
+    assert estimate.starts_at(1000, running_ends, waiting_s, slots) == expected
+
+
+def test_the_end_of_a_running_job_follows_its_progress() -> None:
+    assert estimate.end_of_running(0, 100.0, 0.0, now=5_000) == 100_000
+    assert estimate.end_of_running(0, 100.0, 0.0, now=150_000) == 150_000
+    assert estimate.end_of_running(0, 100.0, 0.5, now=80_000) == 160_000
+
+
+def test_the_next_hour_is_expected_when_the_newest_one_began(
+    journal: Journal, challenge: Challenge, clock: MovableClock
+) -> None:
+    with journal.reading() as db:
+        assert estimate.next_hour_at(db, challenge, clock.at) is None
+    sessions.start(journal)
+    with journal.reading() as db:
+        assert estimate.next_hour_at(db, challenge, clock.at) == ms("2026-03-03 20:00")
+        assert estimate.next_hour_at(db, challenge, clock.at + 20 * HOUR_MS) == ms("2026-03-03 20:00")
+        assert estimate.next_hour_at(db, challenge, clock.at + 24 * HOUR_MS) == ms("2026-03-04 20:00")
