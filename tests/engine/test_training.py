@@ -1,0 +1,260 @@
+"""Whole runs of a tiny net on drawn pictures: complete, repeatable, resumable bit for bit, honest about bad input."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+import yaml
+
+from engine.__main__ import main
+from engine.contract import EXIT_BAD_INPUT, EXIT_OK, EXIT_REQUEUE, OnehourError, spec_from_mapping
+from engine.inference.metric import map5
+from engine.inference.predict import fold_facts
+from engine.run_folder import RunFolder, file_sha256
+from engine.training.run import train
+
+IDS, EACH, UNKNOWN, TEST = 6, 10, 12, 14
+SPEC: dict[str, Any] = {
+    "folds": 2,
+    "backbone": "test_resnet",
+    "image_size": [32, 32],
+    "batch_size": 8,
+    "stages": [{"epochs": 1, "lr": 0.01, "freeze": True}, {"epochs": 4, "lr": 0.01}],
+    "augment": [{"name": "HorizontalFlip"}, {"name": "RandomBrightnessContrast"}],
+    "tracking": {"wandb": "off"},
+}
+
+
+@pytest.fixture(scope="session")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A competition of coloured noise: each id has a colour, new_whale any."""
+    folder = tmp_path_factory.mktemp("pictures")
+    random = np.random.default_rng(0)
+    colours = random.integers(30, 225, (IDS, 3))
+
+    def draw(file: Path, colour: np.ndarray) -> None:
+        picture = np.clip(colour + random.normal(0, 25, (40, 48, 3)), 0, 255).astype(np.uint8)
+        file.parent.mkdir(exist_ok=True)
+        assert cv2.imwrite(str(file), picture)
+
+    labels = [f"w_{i}" for i in range(IDS) for _ in range(EACH)] + ["new_whale"] * UNKNOWN
+    rows = [(f"{i:03}.jpg", label) for i, label in enumerate(labels)]
+    for file, label in rows:
+        draw(folder / "train" / file, random.integers(0, 255, 3) if label == "new_whale" else colours[int(label[2:])])
+    tests = [f"t{i:03}.jpg" for i in range(TEST)]
+    for i, file in enumerate(tests):
+        draw(folder / "test" / file, colours[i % IDS])
+    for name, lines in (("train.csv", rows), ("sample_submission.csv", [(file, "new_whale") for file in tests])):
+        with (folder / name).open("w", newline="") as handle:
+            csv.writer(handle).writerows([("Image", "Id"), *lines])
+    return folder
+
+
+def run(pictures: Path, out: Path, time_limit_s: float | None = None, **keys: Any) -> int:
+    spec = spec_from_mapping(SPEC | {"data": {"dir": str(pictures)}} | keys, "test")
+    return train(spec, RunFolder(out), "as asked\n", time_limit_s)
+
+
+def weights(out: Path, folds: int = 2) -> list[str]:
+    return [facts.weights_sha256 for facts in fold_facts([RunFolder(out).fold_predictions(f) for f in range(folds)])]
+
+
+@pytest.fixture(scope="session")
+def straight(pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
+    """A run that nothing interrupted."""
+    out = tmp_path_factory.mktemp("runs") / "straight_001-r01"
+    assert run(pictures, out) == EXIT_OK
+    return RunFolder(out)
+
+
+def test_a_run_leaves_one_oof_row_for_every_training_image(straight: RunFolder) -> None:
+    with np.load(straight.oof_npz) as oof:
+        assert oof["image"].tolist() == [f"{i:03}.jpg" for i in range(IDS * EACH + UNKNOWN)]
+        assert set(oof["fold"].tolist()) == {0, 1}
+        assert np.isfinite(oof["top_scores"][:, 0]).all()
+        assert "new_whale" not in oof["top_labels"]
+        # Colours are easy: a row whose own fold had been trained on it would not be needed for this, chance is 0.38.
+        known = oof["label"] != "new_whale"
+        assert map5(oof["label"][known].tolist(), oof["top_labels"][known].tolist()) > 0.6
+
+
+def test_a_result_says_what_its_files_say(straight: RunFolder) -> None:
+    result = straight.read_result()
+    assert result is not None
+    assert result.run_id == "straight_001-r01"
+    assert (result.images, result.unknown_images, result.test_images) == (72, UNKNOWN, TEST)
+    assert result.classes == IDS
+    assert result.submission_sha256 == file_sha256(straight.submission_csv)
+    assert result.folds_sha256 == file_sha256(straight.folds_csv)
+    assert result.cv == pytest.approx(sum(f.score * f.images for f in result.fold_scores) / result.images)
+    rows = list(csv.reader(straight.submission_csv.open()))
+    assert [row[0] for row in rows[1:]] == [f"t{i:03}.jpg" for i in range(TEST)]
+    assert json.loads(straight.threshold_json.read_text())["test"] == result.threshold
+    assert straight.spec_yaml.read_text() == "as asked\n"
+
+
+def test_every_epoch_has_its_row_and_the_loss_falls(straight: RunFolder) -> None:
+    rows = [row for row in straight.metrics() if row["kind"] == "epoch"]
+    assert [(row["fold"], row["epoch"]) for row in rows] == [(fold, epoch) for fold in (0, 1) for epoch in range(1, 6)]
+    assert rows[4]["train/loss"] < 0.8 * rows[0]["train/loss"]
+    assert {"valid/loss", "valid/map5", "lr", "images/s", "at", "step"} <= rows[0].keys()
+    assert straight.progress() == 1.0
+
+
+def test_a_finished_run_started_again_changes_nothing(pictures: Path, straight: RunFolder) -> None:
+    before = {path: path.stat().st_mtime_ns for path in straight.path.rglob("*")}
+    assert run(pictures, straight.path) == EXIT_OK
+    assert {path: path.stat().st_mtime_ns for path in straight.path.rglob("*")} == before
+
+
+def test_another_spec_is_refused_in_the_folder_of_a_run(pictures: Path, straight: RunFolder) -> None:
+    with pytest.raises(OnehourError, match="another spec"):
+        run(pictures, straight.path, seed=5)
+
+
+def test_loader_processes_change_no_weight(pictures: Path, straight: RunFolder, tmp_path: Path) -> None:
+    assert run(pictures, tmp_path / "r", loader_workers=2) == EXIT_OK
+    assert weights(tmp_path / "r") == weights(straight.path)
+
+
+def test_a_run_killed_and_then_stopped_by_a_signal_ends_with_the_same_weights(
+    pictures: Path, straight: RunFolder, tmp_path: Path
+) -> None:
+    out, spec = tmp_path / "r", tmp_path / "spec.yaml"
+    spec.write_text(yaml.safe_dump(SPEC | {"data": {"dir": str(pictures)}}))
+    killed = interrupted(spec, out, "fold 0 epoch 3", signal.SIGKILL)
+    assert killed == -signal.SIGKILL
+    assert RunFolder(out).last_checkpoint(0).exists()
+    assert not RunFolder(out).fold_predictions(0).exists()
+    assert interrupted(spec, out, "fold 1 epoch 1", signal.SIGTERM) == EXIT_REQUEUE
+    assert RunFolder(out).fold_predictions(0).exists()
+    assert not RunFolder(out).result_json.exists()
+    assert run(pictures, out) == EXIT_OK
+    assert weights(out) == weights(straight.path)
+    assert RunFolder(out).submission_csv.read_bytes() == straight.submission_csv.read_bytes()
+
+
+def interrupted(spec: Path, out: Path, after: str, number: signal.Signals) -> int:
+    """Train in a process of its own and send it `number` as soon as it logs `after`. Returns its exit code."""
+    command = [sys.executable, "-W", "ignore", "-m", "engine", "train", str(spec), "--out", str(out)]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        seen = []
+        for line in process.stderr:
+            seen.append(line)
+            if after in line:
+                os.kill(process.pid, number)
+                break
+        else:
+            pytest.fail(f"{after!r} was never logged: {''.join(seen)}")
+        process.stderr.read()
+    return process.returncode
+
+
+def test_a_time_limit_stops_before_it_and_the_run_is_finished_later(
+    pictures: Path, straight: RunFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from engine.training import stop
+
+    class SlowClock:
+        """Ten minutes pass between two looks."""
+
+        def __init__(self) -> None:
+            self.now = 0.0
+
+        def monotonic(self) -> float:
+            self.now += 600.0
+            return self.now
+
+    with monkeypatch.context() as patch:
+        patch.setattr(stop, "time", SlowClock())
+        assert run(pictures, tmp_path / "r", time_limit_s=15 * 600.0) == EXIT_REQUEUE
+    assert 0 < RunFolder(tmp_path / "r").progress() < 1
+    assert run(pictures, tmp_path / "r") == EXIT_OK
+    assert weights(tmp_path / "r") == weights(straight.path)
+
+
+def test_a_time_limit_too_short_for_one_epoch_is_an_error_and_no_endless_requeue(
+    pictures: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(OnehourError, match="not one epoch was done"):
+        run(pictures, tmp_path / "r", time_limit_s=0.0)
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        {"head": "arcface", "mirrored_identities": True, "sampler": "balanced", "retrieval_share": 0.5},
+        {"unknown_in_training": "class", "expected_unknown_share": 0.3},
+    ],
+)
+def test_every_way_of_training_beats_chance(pictures: Path, tmp_path: Path, keys: dict[str, Any]) -> None:
+    assert run(pictures, tmp_path / "r", **keys) == EXIT_OK
+    result = RunFolder(tmp_path / "r").read_result()
+    assert result is not None
+    assert result.cv > 0.5  # new_whale first and then any five: 0.35 at best
+
+
+def test_wandb_offline_mirrors_each_fold_and_its_failure_harms_nothing(
+    pictures: Path, straight: RunFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    offline = {"tracking": {"wandb": "offline"}}
+    assert run(pictures, tmp_path / "a", **offline) == EXIT_OK
+    mirrored = sorted(path.name.split("-", 3)[3] for path in RunFolder(tmp_path / "a").wandb_dir.glob("offline-run-*"))
+    assert mirrored == ["a-f0", "a-f1"]
+
+    monkeypatch.setitem(sys.modules, "wandb", None)  # as if it were not installed
+    assert run(pictures, tmp_path / "b", **offline) == EXIT_OK
+    result = RunFolder(tmp_path / "b").read_result()
+    assert result is not None
+    assert result.wandb_mode == "off"
+    assert weights(tmp_path / "b") == weights(straight.path)
+
+
+@pytest.fixture
+def nothing_written(tmp_path: Path) -> Iterator[Path]:
+    yield tmp_path / "r"
+    assert not (tmp_path / "r").exists()
+
+
+@pytest.mark.parametrize(
+    ("setting", "sentence"),
+    [
+        ("backbone=tst_resnet", "Did you mean 'test_resnet'"),
+        ("backbon=resnet18", "unknown key 'backbon'"),
+        ("augment=[{name: HorizontalFlp}]", "Did you mean 'HorizontalFlip'"),
+        ("data.label_col=Idd", "Id"),
+        ("folds=100", "folds"),
+    ],
+)
+def test_bad_input_is_one_sentence_and_leaves_no_folder(
+    pictures: Path,
+    tmp_path: Path,
+    nothing_written: Path,
+    capsys: pytest.CaptureFixture[str],
+    setting: str,
+    sentence: str,
+) -> None:
+    spec = tmp_path / "spec.yaml"
+    spec.write_text(yaml.safe_dump(SPEC | {"data": {"dir": str(pictures)}}))
+    assert main(["train", str(spec), "--out", str(nothing_written), "--set", setting]) == EXIT_BAD_INPUT
+    assert sentence in capsys.readouterr().err
+
+
+def test_a_full_disk_is_refused_before_anything_is_written(
+    pictures: Path, nothing_written: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import shutil
+
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10**9, 10**9 - 10**6, 10**6))
+    with pytest.raises(OnehourError, match="Free some space"):
+        run(pictures, nothing_written)
