@@ -14,7 +14,7 @@ from pathlib import Path
 from PIL import Image
 
 from engine.contract import DataSpec, OnehourError, nearest
-from engine.data.csv_table import CsvTable, first_few, read_csv_table, refuse_found, refuse_twice
+from engine.data.csv_table import CsvTable, counted, first_few, read_csv_table, refuse_found, refuse_twice
 
 IMAGE_SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
 
@@ -109,7 +109,7 @@ def decode_all(competition: Competition) -> ContentHashes:
     ]
     refuse_found(
         broken,
-        f"{len(broken)} of {len(seen)} images cannot be decoded",
+        f"{len(broken)} of {counted(len(seen), 'image')} cannot be decoded",
         str(competition.root),
         f"Replace each by a whole image, or take it out of {competition.labels_path.name} if it is a training image.",
     )
@@ -209,9 +209,9 @@ def _refuse_other_ids(sample: CsvTable, ids: Sequence[str], files: frozenset[str
         return
     parts = []
     if absent:
-        parts.append(f"{len(absent)} of its {len(ids)} ids are not in {folder} ({first_few(absent)})")
+        parts.append(f"{len(absent)} of its {counted(len(ids), 'id')} {'is' if len(absent) == 1 else 'are'} not in {folder} ({first_few(absent)})")
     if unnamed:
-        parts.append(f"{len(unnamed)} images in {folder} are not in it ({first_few(unnamed)})")
+        parts.append(f"{counted(len(unnamed), f'image in {folder} is', f'images in {folder} are')} not in it ({first_few(unnamed)})")
     first_absent = next((image for image in ids if image not in files), "")
     close = nearest(first_absent, unnamed) if first_absent and unnamed else ""
     fix = (
@@ -228,8 +228,8 @@ def _notes(
     left_over = sorted(f for f in files - set(images) if Path(f).suffix.lower() in IMAGE_SUFFIXES)
     if left_over:
         yield (
-            f"{len(left_over)} images in {data.train_images}/ have no row in {data.labels} and are not used "
-            f"({first_few(left_over)})."
+            f"{counted(len(left_over), 'image')} in {data.train_images}/ without a row in {data.labels} "
+            f"({first_few(left_over)}): not used."
         )
     if data.unknown_label is not None and data.unknown_label not in Counter(labels):
         yield (

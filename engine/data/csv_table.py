@@ -68,7 +68,9 @@ def read_csv_table(path: Path) -> CsvTable:
     for line, cells in records[1:]:
         if len(cells) != len(header):
             raise OnehourError(
-                f"there are {len(cells)} cells", f"{path}, line {line}", f"The header names {len(header)} columns."
+                f"the row has {counted(len(cells), 'cell')}",
+                f"{path}, line {line}",
+                f"The header names {counted(len(header), 'column')}.",
             )
     return CsvTable(
         path, header, tuple(tuple(cells) for _, cells in records[1:]), tuple(line for line, _ in records[1:])
@@ -97,6 +99,11 @@ def first_few(things: Sequence[str], count: int = 3) -> str:
     """`a, b, c and 4 more`."""
     shown = ", ".join(things[:count])
     return f"{shown} and {len(things) - count} more" if len(things) > count else shown
+
+
+def counted(number: int, one: str, many: str = "") -> str:
+    """`1 image`, `2 images`."""
+    return f"{number} {one if number == 1 else many or one + 's'}"
 
 
 def _sibling_hint(path: Path) -> str:

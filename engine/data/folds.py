@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from engine.contract import OnehourError
-from engine.data.csv_table import first_few, read_csv_table
+from engine.data.csv_table import counted, first_few, read_csv_table
 from engine.run_folder import file_sha256, write_text
 
 COLUMNS = ("image", "label", "fold", "group")
@@ -93,9 +93,9 @@ def fold_notes(folds: Folds, unknown_label: str | None) -> tuple[str, ...]:
     notes = []
     alone = unanswerable_labels(folds.label, folds.fold, unknown_label)
     if alone:
-        images = _count(sum(label in alone for label in folds.label), "image is", "images are")
+        images = counted(sum(label in alone for label in folds.label), "image is", "images are")
         notes.append(
-            f"{_count(len(alone), 'id has', 'ids have')} all images in one fold ({first_few(sorted(alone))}): "
+            f"{counted(len(alone), 'id has', 'ids have')} all images in one fold ({first_few(sorted(alone))}): "
             f"{images} scored in validation though the model of that fold never saw the id."
         )
     by_group: dict[int, list[int]] = defaultdict(list)
@@ -104,13 +104,13 @@ def fold_notes(folds: Folds, unknown_label: str | None) -> tuple[str, ...]:
     copies = [items for items in by_group.values() if len(items) > 1]
     if copies:
         notes.append(
-            f"{_count(len(copies), 'picture is', 'pictures are')} there more than once "
+            f"{counted(len(copies), 'picture is', 'pictures are')} there more than once "
             f"({first_few([' = '.join(folds.image[i] for i in items[:3]) for items in copies])}); copies share a fold."
         )
     torn = [items for items in copies if len({folds.label[i] for i in items}) > 1]
     if torn:
         named = [" = ".join(f"{folds.image[i]} ({folds.label[i]})" for i in items[:3]) for items in torn]
-        notes.append(f"{_count(len(torn), 'picture carries', 'pictures carry')} different labels: {first_few(named)}.")
+        notes.append(f"{counted(len(torn), 'picture carries', 'pictures carry')} different labels: {first_few(named)}.")
     return tuple(notes)
 
 
@@ -144,7 +144,3 @@ def read_folds(path: Path) -> Folds:
                 raise OnehourError(f"the {name} {cell!r} is no number", f"{path}, line {line}")
             numbers[name].append(int(cell))
     return Folds(table.column("image"), table.column("label"), tuple(numbers["fold"]), tuple(numbers["group"]))
-
-
-def _count(number: int, one: str, many: str) -> str:
-    return f"{number} {one if number == 1 else many}"

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from engine.contract import OnehourError
 from engine.data.competition import Competition
-from engine.data.csv_table import CsvTable, first_few, read_csv_table, refuse_found, refuse_twice
+from engine.data.csv_table import CsvTable, counted, first_few, read_csv_table, refuse_found, refuse_twice
 from engine.inference.unknown import PLACES
 from engine.run_folder import RunFolder, file_sha256, write_text
 
@@ -117,23 +117,22 @@ def refuse_other_images(predictions: Predictions, wanted: Iterable[str], source:
     extra = [image for image in predictions.labels if image not in wanted]
     parts = []
     if missing:
-        parts.append(f"{len(missing)} of the {len(wanted)} images of {source.name} are missing ({first_few(missing)})")
+        parts.append(f"{len(missing)} of the {counted(len(wanted), 'image')} of {source.name} {'is' if len(missing) == 1 else 'are'} missing ({first_few(missing)})")
     if extra:
-        parts.append(f"{len(extra)} ids are not in {source.name} ({first_few(extra)})")
+        parts.append(f"{counted(len(extra), 'id is', 'ids are')} not in {source.name} ({first_few(extra)})")
     if parts:
         raise OnehourError(
             " and ".join(parts), str(predictions.path), f"It must name each image of {source.name} once."
         )
 
 
-def check_submission(path: Path, sample: Path) -> Predictions:
+def check_submission(path: Path, competition: Competition) -> Predictions:
     """Read a submission and hold it against the sample submission: header, ids, and at most five labels a row.
 
     Raises OnehourError naming what Kaggle would refuse. The order of rows is free.
     """
-    table = read_csv_table(sample)
-    predictions = read_predictions(path, read_predictions_header(table))
-    refuse_other_images(predictions, table.column(predictions.columns[0]), sample)
+    predictions = read_predictions(path, competition.submission_header)
+    refuse_other_images(predictions, competition.test_images, competition.sample_submission_path)
     refuse_found(
         (f"{image} has {len(labels)}" for image, labels in predictions.labels.items() if len(labels) > PLACES),
         f"an image has more than {PLACES} labels",
@@ -141,15 +140,6 @@ def check_submission(path: Path, sample: Path) -> Predictions:
         f"Keep the best {PLACES}.",
     )
     return predictions
-
-
-def read_predictions_header(sample: CsvTable) -> tuple[str, str]:
-    """The two columns of a sample submission."""
-    if len(sample.columns) != 2:
-        raise OnehourError(
-            f"it has the columns {', '.join(map(repr, sample.columns))}", f"{sample.path}, line 1", "It needs two."
-        )
-    return sample.columns[0], sample.columns[1]
 
 
 def _refuse_empty(table: CsvTable, images: Sequence[str], cells: Sequence[str]) -> None:

@@ -1,0 +1,203 @@
+"""A competition's folder: what is read from a good one, and the sentence for each way in which it can be bad."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from engine.contract import DataSpec, OnehourError
+from engine.data.competition import data_sha256, decode_all, load
+
+pytestmark = pytest.mark.unit
+TRAIN = {"a1.jpg": "w_a", "a2.jpg": "w_a", "b1.jpg": "w_b", "n1.jpg": "new_whale"}
+TEST = ("t2.jpg", "t1.jpg")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    root = tmp_path / "whales"
+    rng = np.random.default_rng(0)
+    for part, names in (("train", TRAIN), ("test", TEST)):
+        (root / part).mkdir(parents=True)
+        for name in names:
+            Image.fromarray(rng.integers(0, 255, (24, 40, 3), dtype=np.uint8)).save(root / part / name, quality=90)
+    rows = "".join(f"{image},{label}\n" for image, label in TRAIN.items())
+    (root / "train.csv").write_text(f"Image,Id\n{rows}")
+    (root / "sample_submission.csv").write_text("Image,Id\n" + "".join(f"{one},new_whale w_a\n" for one in TEST))
+    return root
+
+
+def refusal(folder: Path, **data: str) -> str:
+    with pytest.raises(OnehourError) as caught:
+        decode_all(load(DataSpec(dir=str(folder), **data)))
+    sentence = str(caught.value)
+    assert "\n" not in sentence
+    return sentence
+
+
+def edit(path: Path, change: Callable[[str], str]) -> None:
+    path.write_text(change(path.read_text(encoding="utf-8")), encoding="utf-8")
+
+
+def test_a_good_folder_is_read_in_the_order_of_its_files(folder: Path) -> None:
+    competition = load(DataSpec(dir=str(folder)))
+    assert dict(zip(competition.images, competition.labels, strict=True)) == TRAIN
+    assert competition.known_labels == ("w_a", "w_b")
+    assert competition.test_images == TEST
+    assert competition.submission_header == ("Image", "Id")
+    assert competition.submission_labels_per_row == 2
+    assert competition.notes == ()
+    assert len(set(decode_all(competition).train)) == 4
+
+
+def test_other_names_of_files_folders_and_columns_are_followed(folder: Path) -> None:
+    (folder / "train.csv").rename(folder / "labels.csv")
+    (folder / "train").rename(folder / "photos")
+    edit(folder / "labels.csv", lambda text: text.replace("Image,Id", "file,who"))
+    edit(folder / "sample_submission.csv", lambda text: text.replace("Image,Id", "file,predictions"))
+    spec = DataSpec(dir=str(folder), labels="labels.csv", train_images="photos", image_col="file", label_col="who")
+    assert load(spec).submission_header == ("file", "predictions")
+
+
+def test_a_byte_order_mark_windows_line_ends_and_blank_lines_are_fine(folder: Path) -> None:
+    for name in ("train.csv", "sample_submission.csv"):
+        text = (folder / name).read_text().replace("\n", "\r\n")
+        (folder / name).write_bytes(b"\xef\xbb\xbf" + text.encode() + b"\r\n")
+    assert load(DataSpec(dir=str(folder))).images == tuple(TRAIN)
+
+
+def test_copies_have_equal_hashes_whatever_they_are_called(folder: Path) -> None:
+    shutil.copy(folder / "train/a1.jpg", folder / "train/b1.jpg")
+    with Image.open(folder / "train/a1.jpg") as image:
+        image.save(folder / "test/t1.png")  # the same pixels in another format
+    edit(folder / "sample_submission.csv", lambda text: text.replace("t1.jpg", "t1.png"))
+    (folder / "test/t1.jpg").unlink()
+    content = decode_all(load(DataSpec(dir=str(folder))))
+    assert content.train[0] == content.train[2] == content.test[1]
+    assert len({*content.train, *content.test}) == 4
+
+
+def test_the_data_hash_follows_labels_names_and_sizes(folder: Path) -> None:
+    before = data_sha256(load(DataSpec(dir=str(folder))))
+    assert data_sha256(load(DataSpec(dir=str(folder)))) == before
+    edit(folder / "train.csv", lambda text: text.replace("b1.jpg,w_b", "b1.jpg,w_c"))
+    relabelled = data_sha256(load(DataSpec(dir=str(folder))))
+    with (folder / "test/t1.jpg").open("ab") as file:
+        file.write(b"more")
+    assert len({before, relabelled, data_sha256(load(DataSpec(dir=str(folder))))}) == 3
+
+
+def test_what_is_odd_but_no_error_is_noted(folder: Path) -> None:
+    shutil.copy(folder / "train/a1.jpg", folder / "train/extra.jpg")
+    (folder / "train/.DS_Store").write_text("")
+    edit(folder / "train.csv", lambda text: text.replace("new_whale", "new_whales"))
+    unlabelled, unknown = load(DataSpec(dir=str(folder))).notes
+    assert unlabelled == "1 image in train/ without a row in train.csv (extra.jpg): not used."
+    assert "'new_whale'" in unknown
+    assert "Did you mean 'new_whales'?" in unknown
+
+
+@pytest.mark.parametrize(
+    ("header", "words"),
+    [
+        ("Imag,Id", ("train.csv, line 1", "'Image' is missing", "Did you mean 'Imag'?", "data.image_col")),
+        ("Image,ID", ("train.csv, line 1", "'Id' is missing", "Did you mean 'ID'?")),
+        ("Image", ("train.csv, line 1", "'Id' is missing")),
+        ("Image,Id,Usage", ("train.csv, line 1", "'Usage' is not known", "'Image', 'Id'")),
+        ("Image,Id,Id", ("train.csv, line 1", "'Id' stands there twice")),
+    ],
+)
+def test_a_missing_or_extra_column_is_named(folder: Path, header: str, words: tuple[str, ...]) -> None:
+    cells = header.count(",") + 1
+    rows = [",".join([image, label, "x"][:cells]) for image, label in TRAIN.items()]
+    (folder / "train.csv").write_text("\n".join([header, *rows]) + "\n")
+    sentence = refusal(folder)
+    assert all(word in sentence for word in words), sentence
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda t: t.replace("a2.jpg", "a3.jpg"), ("train.csv", "line 3 'a3.jpg'", "Did you mean 'a2.jpg'?")),
+        (lambda t: t.replace("b1", "zz").replace("n1", "yy"), ("2 images", "line 4 'zz.jpg', line 5 'yy.jpg'")),
+        (lambda t: t + "../test/t1.jpg,w_a\n", ("line 6 '../test/t1.jpg'",)),
+        (lambda t: t + "a1.jpg,w_b\n", ("train.csv", "two rows", "'a1.jpg' in lines 2 and 6")),
+        (lambda t: t.replace("w_b", ""), ("train.csv", "label is empty", "line 4")),
+        (lambda t: t.replace("w_b", "w b"), ("train.csv", "holds a space", "line 4 'w b'")),
+        (lambda t: t.replace("b1.jpg,w_b", "b1.jpg"), ("train.csv, line 4", "has 1 cell.", "2 columns")),
+        (lambda t: t.replace("b1.jpg,w_b", "b1.jpg,w_b,x"), ("train.csv, line 4", "has 3 cells")),
+        (lambda t: "Image,Id\n", ("train.csv", "no row below the header")),
+        (lambda t: "", ("train.csv", "is empty")),
+        (lambda t: t.replace("w_a", "new_whale").replace("w_b", "new_whale"), ("every image", "'new_whale'")),
+        (lambda t: t + 'x.jpg,"w', ("train.csv, line 6", "not CSV")),
+    ],
+)
+def test_a_bad_label_file_is_named_with_its_line(folder: Path, change, words: tuple[str, ...]) -> None:
+    edit(folder / "train.csv", change)
+    sentence = refusal(folder)
+    assert all(word in sentence for word in words), sentence
+
+
+def test_a_label_file_in_another_encoding_is_named(folder: Path) -> None:
+    (folder / "train.csv").write_bytes("Image,Id\na1.jpg,Grüße\n".encode("latin-1"))
+    assert "is not UTF-8" in refusal(folder)
+
+
+def test_many_absent_images_are_counted_and_three_are_named(folder: Path) -> None:
+    edit(folder / "train.csv", lambda text: text + "".join(f"z{i}.jpg,w_a\n" for i in range(9)))
+    sentence = refusal(folder)
+    assert "9 images" in sentence
+    assert "line 6 'z0.jpg', line 7 'z1.jpg', line 8 'z2.jpg' and 6 more" in sentence
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda t: t.replace(".jpg", ""), ("2 of its 2 ids", "'t2'", "2 images", "Did you mean 't2.jpg'?")),
+        (lambda t: t.replace("t1.jpg,new_whale w_a\n", ""), ("1 image in", "(t1.jpg)")),
+        (lambda t: t + "t9.jpg,new_whale\n", ("1 of its 3 ids", "line 4 't9.jpg'")),
+        (lambda t: t + "t1.jpg,new_whale\n", ("'t1.jpg' in lines 3 and 4",)),
+        (lambda t: t.replace("Image,Id", "Img,Id"), ("line 1", "'Image' is missing", "Did you mean 'Img'?")),
+        (lambda t: t.replace("Image,Id", "Id,Image"), ("line 1", "first column is 'Id'")),
+        (lambda t: t.replace("Image,Id", "Image,Id,x").replace("w_a\n", "w_a,1\n"), ("line 1", "'x' is not known")),
+        (lambda t: "Image\nt1.jpg\nt2.jpg\n", ("line 1", "predicted labels")),
+        (lambda t: "Image,Id\n", ("no row below the header",)),
+    ],
+)
+def test_a_sample_submission_that_does_not_fit_the_test_folder_is_refused(folder: Path, change, words) -> None:
+    edit(folder / "sample_submission.csv", change)
+    sentence = refusal(folder)
+    assert "sample_submission.csv" in sentence
+    assert all(word in sentence for word in words), sentence
+
+
+@pytest.mark.parametrize(
+    ("spoil", "reason"),
+    [
+        (lambda raw: b"", "zero bytes"),
+        (lambda raw: raw[: len(raw) // 2], "truncated"),
+        (lambda raw: raw[:-40], "truncated"),
+        (lambda raw: b"<html>not found</html>", "no image that can be read"),
+    ],
+)
+@pytest.mark.parametrize("name", ["train/a2.jpg", "test/t1.jpg"])
+def test_an_image_that_cannot_be_decoded_to_the_end_is_named(folder: Path, name: str, spoil, reason: str) -> None:
+    (folder / name).write_bytes(spoil((folder / name).read_bytes()))
+    sentence = refusal(folder)
+    assert f"1 of 6 images cannot be decoded: {name} ({reason})" in sentence
+    assert "Replace" in sentence
+
+
+def test_folders_and_files_that_are_not_there_are_named_with_the_nearest(folder: Path) -> None:
+    assert "Did you mean 'train.csv'?" in refusal(folder, labels="trains.csv")
+    assert "Did you mean 'test'?" in refusal(folder, test_images="tests")
+    assert str(folder / "nowhere") in refusal(folder / "nowhere")
+
+
+def test_a_file_that_cannot_be_read_is_named(folder: Path) -> None:
+    (folder / "train.csv").unlink()
+    (folder / "train.csv").mkdir()
+    assert "train.csv: the file cannot be read (Is a directory)" in refusal(folder)
