@@ -106,7 +106,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(error, file=sys.stderr)
         return error.exit_code
     except typer.TyperException as error:  # a wrong option or argument
-        print(error.format_message(), file=sys.stderr)
+        print(" ".join(error.format_message().split()), file=sys.stderr)
         return EXIT_BAD_INPUT
     except (KeyboardInterrupt, typer.Abort):
         return EXIT_INTERRUPTED

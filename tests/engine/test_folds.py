@@ -19,7 +19,9 @@ def imbalance(labels: list[str], folds: list[int], count: int) -> float:
     """Root mean square, over labels and folds, of the images away from an even split."""
     table = Counter(zip(labels, folds, strict=True))
     total = Counter(labels)
-    return float(np.sqrt(np.mean([(table[label, k] - n / count) ** 2 for label, n in total.items() for k in range(count)])))
+    return float(
+        np.sqrt(np.mean([(table[label, k] - n / count) ** 2 for label, n in total.items() for k in range(count)]))
+    )
 
 
 def humpback_labels() -> list[str]:

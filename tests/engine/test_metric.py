@@ -39,7 +39,7 @@ def test_every_metric_has_a_direction() -> None:
 
 
 def test_an_unknown_metric_is_refused_with_the_nearest_name() -> None:
-    with pytest.raises(OnehourError, match="'mapp5'.*'map5'"):
+    with pytest.raises(OnehourError, match=r"'mapp5'.*'map5'"):
         score("mapp5", ["x"], [["x"]])
 
 

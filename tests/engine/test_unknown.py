@@ -100,7 +100,8 @@ def test_a_smaller_expected_share_says_unknown_less_often() -> None:
     first = np.where(unknown, rng.normal(0, 1, 3000), rng.normal(1.5, 1, 3000))
     top, scores = np.array([["a", "b"]] * 3000), np.stack([first, first - 5], axis=1)
     values = [
-        best_threshold(truths, top, scores, UNKNOWN, row_weights(truths, UNKNOWN, share)).value for share in (0.1, 0.4, 0.8)
+        best_threshold(truths, top, scores, UNKNOWN, row_weights(truths, UNKNOWN, share)).value
+        for share in (0.1, 0.4, 0.8)
     ]
     assert values == sorted(values)
     assert values[0] < values[-1] - 0.5

@@ -1,0 +1,105 @@
+"""`python -m engine`: exit codes, one sentence on stderr, and no torch where none is needed."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from engine import __main__ as cli
+
+pytestmark = pytest.mark.unit
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> tuple[str, str]:
+    truth, predictions = tmp_path / "truth.csv", tmp_path / "predictions.csv"
+    truth.write_text("Image,Id,Usage\n1,a,public\n2,b,private\n")
+    predictions.write_text("Image,Id\n1,a\n2,x b\n")
+    return str(truth), str(predictions)
+
+
+def test_score_prints_public_private_and_all(files, capsys: pytest.CaptureFixture[str]) -> None:
+    code = cli.main(["score", "--metric", "map5", "--truth", files[0], "--predictions", files[1]])
+    assert code == 0
+    assert capsys.readouterr().out.split() == ["public", "1.000000", "private", "0.500000", "all", "0.750000"]
+
+
+def test_score_prints_one_line_where_there_is_no_split(files, tmp_path: Path, capsys) -> None:
+    truth = tmp_path / "whole.csv"
+    truth.write_text("Image,Id\n1,a\n2,b\n")
+    assert cli.main(["score", "--truth", str(truth), "--predictions", files[1]]) == 0
+    assert capsys.readouterr().out.split() == ["all", "0.750000"]
+
+
+def test_score_prints_json(files, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["score", "--truth", files[0], "--predictions", files[1], "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == {
+        "metric": "map5",
+        "direction": "max",
+        "public": 1.0,
+        "private": 0.5,
+        "all": 0.75,
+    }
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["score", "--metric", "mpa5", "--truth", "t", "--predictions", "p"], ("'mpa5'", "'map5'")),
+        (["score", "--truth", "t.csv", "--predictions", "p"], ("t.csv", "no such file")),
+        (["score", "--truht", "t.csv"], ("--truht", "--truth")),
+        (["score", "--truth", "t.csv"], ("--predictions",)),
+        (["scores"], ("scores", "score")),
+        (["train", "--out", "run"], ("spec file or a preset",)),
+        (["train", "a.yaml", "--preset", "b", "--out", "run"], ("spec file or a preset",)),
+        (["train", "--preset", "cpu-tranfer", "--data", ".", "--out", "run"], ("'cpu-tranfer'", "'cpu-transfer'")),
+        (["train", "nowhere.yaml", "--out", "run"], ("nowhere.yaml", "no such spec file")),
+        (["train", "--preset", "cpu-transfer", "--data", ".", "--out", "run", "--set", "sed=1"], ("'sed'", "'seed'")),
+        (["train", "--preset", "cpu-transfer", "--data", ".", "--out", "run", "--set", "seed"], ("key=value",)),
+        (["sample", "x", "--seed", "one"], ("--seed", "integer")),
+        (["sample", "x", "--seed", "-1"], ("--seed",)),
+    ],
+)
+def test_what_is_wrong_is_one_sentence_on_stderr_and_exit_2(
+    arguments, words, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(arguments) == 2
+    output = capsys.readouterr()
+    assert output.out == ""
+    assert len(output.err.splitlines()) == 1
+    assert all(word in output.err for word in words), output.err
+    assert list(tmp_path.iterdir()) == [], "nothing half-written"
+
+
+def test_an_interrupt_exits_130(monkeypatch: pytest.MonkeyPatch, files) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("engine.inference.score.score_files", interrupted)
+    assert cli.main(["score", "--truth", files[0], "--predictions", files[1]]) == 130
+
+
+def test_help_exits_0(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["--help"]) == 0
+    shown = capsys.readouterr().out
+    assert all(command in shown for command in ("sample", "train", "score"))
+
+
+def test_scoring_loads_neither_torch_nor_fastai(files) -> None:
+    program = (
+        "import sys; from engine.__main__ import main; code = main(sys.argv[1:]);"
+        "heavy = {'torch', 'fastai', 'timm', 'albumentations', 'wandb', 'pandas', 'cv2'} & set(sys.modules);"
+        "sys.exit(f'{heavy} loaded' if heavy else code)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, "score", "--truth", files[0], "--predictions", files[1]],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "all     0.750000" in done.stdout

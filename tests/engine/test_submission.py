@@ -1,0 +1,136 @@
+"""Submissions as the sample submission wants them, and their scores against the truth."""
+
+import hashlib
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from engine.contract import OnehourError
+from engine.data.competition import Competition
+from engine.inference.score import score_files
+from engine.inference.submission import check_submission, read_predictions, read_truth, write_submission
+from engine.run_folder import RunFolder
+
+pytestmark = pytest.mark.unit
+
+
+@pytest.fixture
+def competition(tmp_path: Path) -> Competition:
+    return Competition(
+        root=tmp_path,
+        labels_path=tmp_path / "train.csv",
+        train_dir=tmp_path / "train",
+        test_dir=tmp_path / "test",
+        sample_submission_path=tmp_path / "sample_submission.csv",
+        images=("a.jpg",),
+        labels=("w_a",),
+        known_labels=("w_a",),
+        unknown_label="new_whale",
+        test_images=("t2.jpg", "t,1.jpg"),
+        submission_header=("Image", "Id"),
+        submission_labels_per_row=5,
+        notes=(),
+    )
+
+
+def written(path: Path, text: str) -> Path:
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_a_submission_has_the_samples_header_and_order_and_its_hash_beside_it(competition, tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path / "run")
+    sha256 = write_submission(folder, competition, [["new_whale", "w_a"], list("abcdefg")])
+    raw = folder.submission_csv.read_bytes()
+    assert raw == b'Image,Id\nt2.jpg,new_whale w_a\n"t,1.jpg",a b c d e\n'
+    assert sha256 == hashlib.sha256(raw).hexdigest()
+    assert folder.submission_sha256.read_text() == f"{sha256}  submission.csv\n"
+    checked = check_submission(folder.submission_csv, competition)
+    assert checked.labels == {"t2.jpg": ("new_whale", "w_a"), "t,1.jpg": tuple("abcde")}
+
+
+def test_the_samples_own_column_names_are_kept(competition, tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path / "run")
+    write_submission(folder, replace(competition, submission_header=("file", "predictions")), [["a"], ["b"]])
+    assert folder.submission_csv.read_text().startswith("file,predictions\n")
+
+
+@pytest.mark.parametrize("predictions", [[["a"]], [["a"], []], [["a"], ["b c"]], [["a"], [""]]])
+def test_what_cannot_be_a_submission_is_not_written(competition, tmp_path: Path, predictions) -> None:
+    folder = RunFolder(tmp_path / "run")
+    with pytest.raises(ValueError, match=r"shorter|cannot be the predicted labels"):
+        write_submission(folder, competition, predictions)
+    assert not folder.submission_csv.exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("Image,Id\nt2.jpg,a\n", ("1 of the 2 images of sample_submission.csv is missing (t,1.jpg)",)),
+        ('Image,Id\nt2.jpg,a\n"t,1.jpg",b\nx.jpg,c\n', ("1 id is not in sample_submission.csv (x.jpg)",)),
+        ('Image,Id\nt2.jpg,a\nt2.jpg,a\n"t,1.jpg",b\n', ("two rows", "'t2.jpg' in lines 2 and 3")),
+        ('Image,Id\nt2.jpg,\n"t,1.jpg",b\n', ("no label", "line 2 't2.jpg'")),
+        ('Image,Id\n,a\n"t,1.jpg",b\n', ("an image is empty", "line 2")),
+        ('Image,Id\nt2.jpg,a b c d e f\n"t,1.jpg",b\n', ("more than 5 labels", "t2.jpg has 6")),
+        ('Image,Ids\nt2.jpg,a\n"t,1.jpg",b\n', ("line 1", "'Id' is missing", "Did you mean 'Ids'?")),
+        ("Image,Id,x\nt2.jpg,a,1\n", ("line 1", "'x' is not known")),
+    ],
+)
+def test_a_submission_that_kaggle_would_refuse_is_refused(competition, tmp_path: Path, text: str, words) -> None:
+    path = written(tmp_path / "submission.csv", text)
+    with pytest.raises(OnehourError) as caught:
+        check_submission(path, competition)
+    assert all(word in str(caught.value) for word in (*words, "submission.csv")), str(caught.value)
+
+
+def test_rows_in_another_order_and_a_byte_order_mark_are_fine(competition, tmp_path: Path) -> None:
+    path = tmp_path / "submission.csv"
+    path.write_bytes(b'\xef\xbb\xbfImage,Id\n"t,1.jpg",b\nt2.jpg,a\n')
+    assert check_submission(path, competition).labels == {"t,1.jpg": ("b",), "t2.jpg": ("a",)}
+
+
+def test_public_private_and_all_are_scored_apart(tmp_path: Path) -> None:
+    truth = written(tmp_path / "truth.csv", "Image,Id,USAGE\n1,a,Public\n2,b,PRIVATE\n3,c,private\n")
+    predictions = written(tmp_path / "p.csv", "Image,Id\n3,x c\n1,a\n2,x\n")
+    scores = score_files("map5", truth, predictions)
+    assert (scores.public, scores.private) == (1, 0.25)
+    assert scores.all == pytest.approx(0.5)
+    assert (scores.metric, scores.direction) == ("map5", "max")
+
+
+def test_a_truth_without_usage_or_with_one_part_has_no_other_scores(tmp_path: Path) -> None:
+    predictions = written(tmp_path / "p.csv", "Image,Id\n1,a\n")
+    whole = score_files("map5", written(tmp_path / "t.csv", "Image,Id\n1,a\n"), predictions)
+    assert (whole.public, whole.private, whole.all) == (None, None, 1)
+    part = score_files("map5", written(tmp_path / "t.csv", "Image,Id,Usage\n1,a,private\n"), predictions)
+    assert (part.public, part.private, part.all) == (None, 1, 1)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("Image\n1\n", ("line 1", "the columns 'Image'", "Image,Id,Usage")),
+        ("Image,Id,Useage\n1,a,public\n", ("line 1", "'Useage'")),
+        ("Image,Id,Usage\n1,a,pubic\n", ("usage", "line 2 'pubic'", "public or private")),
+        ("Image,Id\n1,\n", ("no label", "line 2 '1'")),
+        ("Image,Id\n1,a\n1,a\n", ("two rows", "lines 2 and 3")),
+        ("Image,Id\n", ("no row",)),
+    ],
+)
+def test_a_bad_truth_is_named(tmp_path: Path, text: str, words: tuple[str, ...]) -> None:
+    with pytest.raises(OnehourError) as caught:
+        read_truth(written(tmp_path / "truth.csv", text))
+    assert all(word in str(caught.value) for word in words), str(caught.value)
+
+
+def test_predictions_of_other_images_than_the_truth_are_refused(tmp_path: Path) -> None:
+    truth = written(tmp_path / "truth.csv", "Image,Id\n1,a\n2,b\n")
+    predictions = written(tmp_path / "p.csv", "Image,Id\n1,a\n9,b\n")
+    with pytest.raises(OnehourError, match=r"1 of the 2 images of truth\.csv is missing \(2\) and 1 id is not"):
+        score_files("map5", truth, predictions)
+
+
+def test_predictions_need_two_columns(tmp_path: Path) -> None:
+    with pytest.raises(OnehourError, match="It needs two"):
+        read_predictions(written(tmp_path / "p.csv", "Image\n1\n"))
