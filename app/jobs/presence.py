@@ -25,17 +25,19 @@ def server_lock(home: Home) -> Path:
 
 @contextmanager
 def present(path: Path, who: str, told: Mapping[str, Any]) -> Iterator[int]:
-    """Hold the lock `path` and write `told` and the pid into it, for others to read. Yields the open file.
+    """Hold the lock `path` and write the pid and `told` (slots, an address) into it, for others to read. Yields the open file.
 
-    Raises OnehourError when somebody else holds it.
+    Raises OnehourError, with `who` as its subject, when somebody else holds it.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     handle = os.open(path, os.O_CREAT | os.O_RDWR, 0o600)
     try:
         if not _lock(handle):
-            other = _read(path).get("pid", "unknown")
+            other = _read(path)
             raise OnehourError(
-                f"a {who} is already running (process {other})", where=str(path.parent), fix="One is enough."
+                f"{who} is already running (process {other.get('pid', 'unknown')})",
+                where=str(path.parent),
+                fix=f"It is at {other['address']}" if "address" in other else "One is enough.",
             )
         os.truncate(handle, 0)
         os.pwrite(handle, json.dumps({"pid": os.getpid(), **told}).encode(), 0)

@@ -131,12 +131,13 @@ class Worker:
         except OnehourError as error:
             self._finish(job, backlog.FAILED, str(error), EXIT_OK)
             return
-        self._finish(job, backlog.SUCCEEDED, "", EXIT_OK)
-        log.info("%s: %s %.4f", run.key, result.metric, result.cv)
         try:
             leaderboard.score_locally(self.journal, run.key)
         except OnehourError as error:
             log.warning("%s is not scored at home: %s", run.key, error)
+        # Last: a worker that dies before it does all of this again, and who sees it finished sees all of it.
+        self._finish(job, backlog.SUCCEEDED, "", EXIT_OK)
+        log.info("%s: %s %.4f", run.key, result.metric, result.cv)
 
     def _lost(self, job: Job, run: Run, why: str, found: Status) -> None:
         if job.lost >= FORGIVEN_LOSSES and not found.rebooted:
@@ -169,7 +170,10 @@ class Worker:
 def run_worker(journal: Journal, stop: threading.Event, backend: Backend | None = None) -> None:
     """Work until `stop` is set. Raises OnehourError when another worker works for this home."""
     worker = Worker(journal, backend or LocalBackend(journal.home))
-    with present(worker_lock(journal.home), "worker", {"slots": worker.slots}), journal.engine.connect() as connection:
+    with (
+        present(worker_lock(journal.home), "a worker", {"slots": worker.slots}),
+        journal.engine.connect() as connection,
+    ):
         log.info("working with %s", ", ".join(worker.slots))
         seen, quiet_s, busy = -1, 0.0, True
         while not stop.is_set():

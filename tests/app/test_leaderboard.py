@@ -1,0 +1,118 @@
+"""Leaderboard scores: computed at home by the engine's own command, or typed in."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from sqlmodel import select
+
+from app.jobs import orders
+from app.jobs.backends.local import LocalBackend
+from app.jobs.worker import Worker
+from app.journal import challenges, sessions
+from app.journal.store import Journal
+from app.journal.tables import Challenge, Job, LeaderboardScore, Run
+from app.scores import leaderboard, runs
+from engine.contract import OnehourError
+from engine.run_folder import RunFolder
+from tests.app.trainings import command, small_spec, until, write_result
+from tests.conftest import MovableClock
+
+
+@pytest.fixture
+def keys(journal: Journal, challenge: Challenge) -> list[str]:
+    """Two finished runs."""
+    sessions.start(journal)
+    spec = small_spec(Path(challenge.data_dir))
+    found = [orders.queue_run(journal, "cpu-transfer", spec, said).run_key for said in ("a", "b")]
+    with journal.reading() as db:
+        queued = db.exec(select(Run)).all()
+    for run in queued:
+        folder = RunFolder(journal.home.run_dir(run.key))
+        folder.path.mkdir(parents=True)
+        write_result(folder)
+        runs.take_in(journal, run, folder)
+    return found
+
+
+@pytest.fixture
+def truth(tmp_path: Path) -> Path:
+    """The submission of trainings.py answers a.jpg at once and b.jpg second."""
+    path = tmp_path / "truth.csv"
+    path.write_text("Image,Id,Usage\na.jpg,w_1,public\nb.jpg,w_1,private\n")
+    return path
+
+
+def stored(journal: Journal) -> list[tuple[str, float | None, float | None, str]]:
+    with journal.reading() as db:
+        rows = db.exec(select(LeaderboardScore).order_by(LeaderboardScore.id)).all()  # type: ignore[arg-type]
+    return [(row.source, row.public, row.private, row.origin) for row in rows]
+
+
+def test_a_truth_file_scores_what_is_there_and_is_remembered(journal: Journal, keys: list[str], truth: Path) -> None:
+    scored = leaderboard.use_truth(journal, truth)
+    assert scored == [leaderboard.Scored(key, 1.0, 0.5) for key in keys]
+    assert stored(journal) == [("local", 1.0, 0.5, "system")] * 2
+    with journal.reading() as db:
+        assert challenges.active(db).truth_path == str(truth)
+    assert leaderboard.score_locally(journal, keys[0]) == scored[0]
+    assert len(stored(journal)) == 2
+
+
+def test_a_truth_without_split_gives_one_score(journal: Journal, keys: list[str], truth: Path) -> None:
+    truth.write_text("Image,Id\na.jpg,w_1\nb.jpg,w_1\n")
+    assert leaderboard.use_truth(journal, truth)[0] == leaderboard.Scored(keys[0], None, 0.75)
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        (None, "truth.csv: there is no such truth file"),
+        ("Image,ID\na.jpg,w_1\n", "truth.csv: the column 'Id' is missing. Did you mean 'ID'"),
+        ("Image,Id\nc.jpg,w_1\n", "c.jpg"),
+    ],
+)
+def test_a_truth_that_does_not_fit_is_refused_and_nothing_is_stored(
+    journal: Journal, keys: list[str], truth: Path, text: str | None, sentence: str
+) -> None:
+    truth.unlink() if text is None else truth.write_text(text)
+    with pytest.raises(OnehourError, match=sentence):
+        leaderboard.use_truth(journal, truth)
+    assert stored(journal) == []
+    with journal.reading() as db:
+        assert challenges.active(db).truth_path is None
+
+
+def test_scores_are_typed_in_at_any_time_and_replaced_by_better_reading(
+    journal: Journal, keys: list[str], clock: MovableClock
+) -> None:
+    clock.move(5 * 60 * 60)
+    leaderboard.enter_by_hand(journal, keys[0], 0.8, None)
+    leaderboard.enter_by_hand(journal, keys[0], 0.81, 0.79)
+    assert stored(journal) == [("manual", 0.81, 0.79, "person")]
+    with pytest.raises(OnehourError, match="a leaderboard score is missing"):
+        leaderboard.enter_by_hand(journal, keys[0], None, None)
+    with pytest.raises(OnehourError, match=f"Did you mean '{keys[0]}'"):
+        leaderboard.enter_by_hand(journal, keys[0] + "1", 0.5)
+
+
+def test_a_run_without_submission_has_nothing_to_score(journal: Journal, challenge: Challenge) -> None:
+    sessions.start(journal)
+    key = orders.queue_run(journal, "x", small_spec(Path(challenge.data_dir)), "a").run_key
+    with pytest.raises(OnehourError, match="this run has no submission yet"):
+        leaderboard.enter_by_hand(journal, key, 0.5)
+
+
+def test_the_worker_scores_a_finished_run_at_home(journal: Journal, challenge: Challenge, truth: Path) -> None:
+    leaderboard.use_truth(journal, truth)
+    sessions.start(journal)
+    orders.queue_run(journal, "x", small_spec(Path(challenge.data_dir)), "a")
+    worker = Worker(journal, LocalBackend(journal.home, command("finish")))
+
+    def over() -> bool:
+        with journal.reading() as db:
+            return db.exec(select(Job)).one().finished_at is not None
+
+    until(over, worker.tick)
+    assert stored(journal) == [("local", 1.0, 0.5, "system")]
