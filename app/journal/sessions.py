@@ -176,6 +176,15 @@ def used_of(row: DailySession, now: int) -> int:
     return row.used_ms + max(0, min(now, row.focus_ends_at) - row.running_since)
 
 
+def why_not_start(at: Sitting) -> str:
+    """The reason why the hour cannot be started now; empty when it can."""
+    try:
+        _require_startable(at)
+    except AgainstTheRules as reason:
+        return str(reason)
+    return ""
+
+
 def next_hour_sentence(at: Sitting) -> str:
     return f"Next hour: {at.next_hour}." if at.next_hour else "The challenge has no further day."
 

@@ -1,0 +1,82 @@
+// The clock shows deadline − now and never counts by itself, so that a sleeping or frozen tab is right again at its next tick.
+// `now` is the server's: this browser's clock plus `skew`, corrected whenever the server is asked.
+
+const WARN_MS = 5 * 60_000;
+const SYNC_MS = 15_000;
+
+// One state a page, kept over reruns of the script: each rerun mounts the component anew.
+const page = (window.onehourClock ??= { skew: null, announced: null, ticker: startTicker() });
+
+// A hidden tab's timers may be slowed down to one tick a minute; a worker's are not, and the title must stay right.
+function startTicker() {
+  return new Worker(URL.createObjectURL(new Blob(["setInterval(() => postMessage(0), 250)"])));
+}
+
+function digits(ms) {
+  const seconds = Math.ceil(ms / 1000);
+  return `${String(Math.floor(seconds / 60)).padStart(2, "0")}:${String(seconds % 60).padStart(2, "0")}`;
+}
+
+export default function ({ data, parentElement, setTriggerValue }) {
+  const box = parentElement.querySelector(".clock");
+  const channel = new BroadcastChannel("onehour-clock");
+  page.skew ??= data.now - Date.now();
+  let asking = false;
+  let outOfDate = false;
+
+  const left = () => (data.ends_at === null ? data.left : Math.max(0, data.ends_at - (Date.now() + page.skew)));
+  const write = (selector, text) => {
+    const element = box.querySelector(selector);
+    if (element.textContent !== text) element.textContent = text;
+  };
+
+  const tick = () => {
+    const rest = left();
+    const warn = data.state === "focus" && rest <= WARN_MS;
+    box.className = `clock ${data.state}${warn ? " warn" : ""}`;
+    write(".left", digits(rest));
+    write(".words", warn ? "left: the last five minutes" : data.words);
+    const title = { focus: `${digits(rest)} · Onehour`, paused: `Paused ${digits(rest)} · Onehour`, reflection: `Reflection ${digits(rest)} · Onehour` };
+    const wanted = title[data.state] ?? "Onehour";
+    if (document.title !== wanted) document.title = wanted;
+    if (data.ends_at !== null && rest === 0) sync();
+  };
+
+  // Ask the server for the time, and for one rerun of the page when the hour is not what this page shows.
+  const sync = async () => {
+    if (asking || outOfDate) return;
+    asking = true;
+    try {
+      const asked = Date.now();
+      const response = await fetch("api/clock", { cache: "no-store" });
+      if (!response.ok) return;
+      const reading = await response.json();
+      page.skew = reading.now - (asked + Date.now()) / 2;
+      outOfDate = reading.token !== data.token;
+      if (outOfDate) setTriggerValue("changed", reading.token);
+    } catch {
+      // No server just now: the deadline is known, so the clock goes on.
+    } finally {
+      asking = false;
+    }
+  };
+
+  const seen = () => document.hidden || sync();
+  channel.onmessage = sync;
+  document.addEventListener("visibilitychange", seen);
+  window.addEventListener("focus", seen);
+  const syncing = setInterval(sync, SYNC_MS);
+  page.ticker.onmessage = tick;
+  if (page.announced !== data.token) {
+    page.announced = data.token;
+    channel.postMessage(data.token);
+  }
+  tick();
+
+  return () => {
+    clearInterval(syncing);
+    document.removeEventListener("visibilitychange", seen);
+    window.removeEventListener("focus", seen);
+    channel.close();
+  };
+}

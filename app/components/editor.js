@@ -1,0 +1,156 @@
+// A note is never lost: each keystroke goes to localStorage, a moment later to the journal, and what a tab could not send
+// when it was closed is found in localStorage at the next visit. A save names the revision it was written on; when another
+// one stands in the journal, both texts are shown and a person decides.
+
+const SAVE_AFTER_MS = 700;
+const RETRY_AFTER_MS = 5_000;
+
+// Kept over reruns of the script, which mount the component anew: one draft a day.
+const drafts = (window.onehourDrafts ??= new Map());
+
+class Draft {
+  constructor(key, data) {
+    this.key = key;
+    this.day = data.day;
+    Object.assign(this, { text: data.body, revision: data.revision, dirty: false, sent: null });
+    Object.assign(this, { busy: false, timer: null, composing: false, conflict: null, said: "", wrong: false });
+    Object.assign(this, { writer: crypto.randomUUID(), show: () => {}, announce: () => {} });
+    this.channel = new BroadcastChannel(key);
+    this.channel.onmessage = (event) => {
+      this.adopt(event.data.revision, event.data.text);
+      this.show();
+    };
+    const kept = this.kept();
+    if (kept && kept.text !== data.body) {
+      Object.assign(this, kept, { dirty: true, said: "Found unsaved words in this browser" });
+    }
+  }
+
+  // What the page knows of the journal may be older or newer than this draft.
+  adopt(revision, body) {
+    if (this.dirty || revision <= this.revision) return;
+    Object.assign(this, { revision, text: body, said: "Updated from another tab" });
+  }
+
+  type(text) {
+    Object.assign(this, { text, dirty: true, said: "…", wrong: false });
+    this.keep();
+    this.saveLater(SAVE_AFTER_MS);
+  }
+
+  kept() {
+    return JSON.parse(localStorage.getItem(this.key) ?? "null");
+  }
+
+  keep() {
+    const { text, revision, sent, writer } = this;
+    if (this.dirty) localStorage.setItem(this.key, JSON.stringify({ text, revision, sent, writer }));
+    else if (this.kept()?.writer === writer) localStorage.removeItem(this.key); // another tab's words are not ours to remove
+  }
+
+  // Not pushed back by further keystrokes: long typing is saved on the way.
+  saveLater(ms) {
+    this.timer ??= setTimeout(() => { this.timer = null; this.save(); }, ms);
+  }
+
+  body() {
+    return JSON.stringify({ day: this.day, body: this.text, revision: this.revision });
+  }
+
+  async save() {
+    if (!this.dirty || this.busy || this.composing || this.conflict) return;
+    const text = this.text;
+    const unanswered = this.sent;
+    Object.assign(this, { busy: true, sent: text });
+    this.keep();
+    try {
+      const headers = { "content-type": "application/json" };
+      const response = await fetch("api/draft", { method: "POST", headers, body: this.body(), keepalive: text.length < 15_000 });
+      const answer = await response.json();
+      if (response.ok) this.saved(answer, text);
+      else if (response.status === 409 && answer.body === unanswered) {
+        // Ours: it arrived earlier, only the answer was lost.
+        this.revision = answer.revision;
+        this.saveLater(0);
+      } else if (response.status === 409) Object.assign(this, { conflict: answer, said: "Changed elsewhere: choose below", wrong: true });
+      else {
+        Object.assign(this, { said: `${answer.error} Your text is kept in this browser.`, wrong: true });
+        if (response.status >= 500) this.saveLater(RETRY_AFTER_MS);
+      }
+    } catch {
+      Object.assign(this, { said: "The server does not answer: your text is kept in this browser", wrong: true });
+      this.saveLater(RETRY_AFTER_MS);
+    } finally {
+      this.busy = false;
+      this.keep();
+      this.show();
+    }
+  }
+
+  saved(answer, text) {
+    Object.assign(this, { revision: answer.revision, sent: null, dirty: this.text !== text, wrong: false });
+    this.said = `Saved ${new Date(answer.saved_at).toLocaleTimeString([], { hour12: false })}${answer.late ? ", flagged late" : ""}`;
+    this.channel.postMessage({ revision: answer.revision, text });
+    if (this.dirty) this.saveLater(SAVE_AFTER_MS);
+    else this.announce(answer.revision);
+  }
+
+  decide(mine) {
+    const { revision, body } = this.conflict;
+    Object.assign(this, { conflict: null, revision, wrong: false });
+    if (mine) this.saveLater(0);
+    else Object.assign(this, { text: body, dirty: false, sent: null, said: "The other text was taken" });
+    this.keep();
+    this.show();
+  }
+
+  leave() {
+    this.composing = false;
+    if (this.dirty && !this.conflict) navigator.sendBeacon("api/draft", new Blob([this.body()], { type: "application/json" }));
+  }
+}
+
+export default function ({ data, parentElement, setTriggerValue }) {
+  const [area, other] = parentElement.querySelectorAll("textarea");
+  const [status, conflict] = [parentElement.querySelector(".status"), parentElement.querySelector(".conflict")];
+  const key = `onehour note ${data.challenge} ${data.day}`;
+  if (!drafts.has(key)) drafts.set(key, new Draft(key, data));
+  const draft = drafts.get(key);
+
+  draft.announce = (revision) => setTriggerValue("saved", revision);
+  draft.show = () => {
+    if (area.value !== draft.text && !draft.composing) area.value = draft.text;
+    area.readOnly = !data.open;
+    status.textContent = [draft.said, data.says].filter(Boolean).join(" · ");
+    status.classList.toggle("wrong", draft.wrong);
+    conflict.hidden = !draft.conflict;
+    if (!draft.conflict) return;
+    conflict.querySelector("p").textContent = `${draft.conflict.error} The other text:`;
+    other.value = draft.conflict.body;
+  };
+  area.oninput = () => {
+    draft.type(area.value);
+    draft.show();
+  };
+  area.oncompositionstart = () => { draft.composing = true; };
+  area.oncompositionend = () => {
+    draft.composing = false;
+    draft.type(area.value);
+  };
+  area.onblur = () => draft.save();
+  // The page's one-letter shortcuts are not meant for what is typed here.
+  area.onkeydown = (event) => { if (!event.ctrlKey && !event.metaKey && !event.altKey) event.stopPropagation(); };
+  conflict.querySelector(".mine").onclick = () => draft.decide(true);
+  conflict.querySelector(".theirs").onclick = () => draft.decide(false);
+  const leave = () => draft.leave();
+  window.addEventListener("pagehide", leave);
+
+  draft.adopt(data.revision, data.body);
+  if (draft.dirty && data.open) draft.saveLater(0);
+  draft.show();
+
+  return () => {
+    window.removeEventListener("pagehide", leave);
+    draft.save();
+  };
+}

@@ -1,0 +1,59 @@
+"""The runs that a day's hour queued: how far they are, what came of them, cancel."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from app.jobs import backlog
+from app.journal.sessions import Sitting
+from app.journal.store import Journal
+from app.scores.run_rows import RunRow, run_rows
+from app.views.desk import attempt, plain
+from app.views.run_words import cv_words, state_words, wandb_words
+from engine.run_folder import RunFolder
+
+REFRESH_S = 3
+
+
+def show(journal: Journal, at: Sitting) -> None:
+    with journal.reading() as db:
+        rows = run_rows(db, at.challenge, on=at.local_date)
+    st.markdown("**Today's runs**")
+    if not rows:
+        st.caption("No run yet today. What you queue runs during the other 23 hours.")
+    elif any(row.is_open for row in rows):
+        st.fragment(_watch, run_every=REFRESH_S, key="day_runs_watch")(journal, at)
+    else:
+        _lines(journal, rows)
+
+
+def _watch(journal: Journal, at: Sitting) -> None:
+    with journal.reading() as db:
+        rows = run_rows(db, at.challenge, on=at.local_date)
+    _lines(journal, rows)
+
+
+def _lines(journal: Journal, rows: list[RunRow]) -> None:
+    for row in rows:
+        name, what, state, result, act = st.columns([1.3, 3, 2, 2, 0.9], vertical_alignment="center")
+        name.markdown(f"`{row.run_key}`")
+        what.markdown(plain(row.hypothesis))
+        state.markdown(state_words(row))
+        if row.is_open:
+            if row.state in backlog.ACTIVE:
+                result.progress(RunFolder(journal.home.run_dir(row.run_key)).progress())
+            act.button(
+                "Cancel",
+                key=f"cancel_{row.run_key}",
+                on_click=attempt,
+                args=(backlog.cancel, journal, row.run_key),
+                disabled=row.cancel_asked,
+            )
+        else:
+            result.markdown(
+                " · ".join(
+                    part
+                    for part in (f"**{cv_words(row)}**" if row.cv is not None else plain(row.message), wandb_words(row))
+                    if part
+                )
+            )

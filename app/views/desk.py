@@ -1,0 +1,46 @@
+"""What every page stands on: the one open journal of this process, and how a click's refusal reaches the screen."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+import streamlit as st
+
+from app.journal.home import Home, find_home
+from app.journal.store import Journal, open_journal
+from engine.contract import OnehourError
+
+REFUSED = "refused"
+
+
+def current_journal() -> Journal:
+    """The journal of the home folder, opened once a process. Raises OnehourError when it cannot be opened."""
+    return _journal_of(find_home())
+
+
+@cache
+def _journal_of(home: Home) -> Journal:
+    return open_journal(home)
+
+
+def attempt(call: Callable[..., Any], *args: Any) -> None:
+    """Do what a click asks for. What is refused is said below the session bar of the rerun that follows."""
+    try:
+        call(*args)
+    except OnehourError as error:
+        st.session_state[REFUSED] = str(error)
+
+
+def say_refusal() -> None:
+    """Show the sentence of the last refused click, once."""
+    sentence = st.session_state.pop(REFUSED, None)
+    if sentence:
+        st.warning(sentence)
+
+
+def plain(text: str) -> str:
+    """A person's words inside Markdown of ours, shown as they were typed."""
+    return re.sub(r"([\\`*_{}\[\]()#+\-.!|<>~$:])", r"\\\1", text)

@@ -1,0 +1,86 @@
+"""The first start: two doors. The sample challenge in one click, or a competition of one's own. Nothing asks for an account."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import streamlit as st
+from tzlocal import get_localzone_name
+
+from app.jobs import sample_challenge
+from app.journal import challenges
+from app.journal.days import logical_date, zone
+from app.journal.store import Journal
+from app.views.desk import attempt
+from engine.contract import OnehourError
+
+DAY_STARTS_AT = "04:00"
+
+
+def show(journal: Journal) -> None:
+    st.markdown("### One hour a day on one competition")
+    st.markdown(
+        "The hour ends by itself, the machine works through the rest of the day, and every run comes back as a score."
+    )
+    sample, mine = st.columns(2, gap="large")
+    with sample.container(border=True):
+        _sample(journal)
+    with mine.container(border=True):
+        _mine(journal)
+
+
+def _sample(journal: Journal) -> None:
+    st.markdown("#### Try the sample challenge")
+    st.markdown(
+        "Draws a small competition of whale flukes on this machine and takes on 60 days of it, starting today. "
+        "Its leaderboard is at home, so a first run of about two minutes comes back with CV and LB."
+    )
+    if st.button("Draw the data and begin", type="primary", key="sample"):
+        with st.spinner("Drawing about 400 photographs, a few seconds"):
+            attempt(sample_challenge.draw_and_found, journal, _zone_here())
+        st.rerun()
+
+
+def _mine(journal: Journal) -> None:
+    st.markdown("#### My competition")
+    with st.form("mine", border=False):
+        left, right = st.columns(2)
+        left.text_input("Competition", placeholder="humpback-whale-identification", key="competition")
+        right.text_input("Folder of its data", placeholder="/data/humpback", key="data_dir", help=DATA_HELP)
+        days, minutes, reflection = st.columns(3)
+        days.number_input("Days", 1, 1000, 60, key="days")
+        minutes.number_input("Minutes a day", 0.0, 1440.0, 60.0, step=5.0, format="%g", key="minutes")
+        reflection.number_input("Minutes of reflection", 0.0, 720.0, 10.0, step=5.0, format="%g", key="reflection")
+        st.radio("Mode", challenges.MODES, key="mode", horizontal=True, help=MODE_HELP, format_func=MODE_WORDS.get)
+        st.caption(f"{challenges.MODE_ADVICE}.")
+        zone_name, starts_on = st.columns(2)
+        zone_name.text_input("Time zone", _zone_here(), key="time_zone")
+        starts_on.date_input("Starts on", logical_date(journal.now(), _zone_here(), DAY_STARTS_AT), key="starts_on")
+        st.form_submit_button("Take it on", on_click=attempt, args=(_found, journal))
+
+
+DATA_HELP = "With train.csv, sample_submission.csv and the folders train and test, as Kaggle's download has them."
+MODE_HELP = "Weekly: a budget of seven times the minutes, used in as many sittings as you like."
+MODE_WORDS = {"daily": "daily: one hour each day", "weekly": "weekly: seven hours, when you like"}
+
+
+def _found(journal: Journal) -> None:
+    asked = st.session_state
+    if not asked.data_dir.strip():
+        raise OnehourError("the folder of the competition's data is missing", fix="It is the one with train.csv in it.")
+    rules = challenges.Rules(
+        competition=asked.competition,
+        data_dir=Path(asked.data_dir.strip()).expanduser(),
+        starts_on=asked.starts_on,
+        days=asked.days,
+        minutes_per_day=asked.minutes,
+        reflection_minutes=asked.reflection,
+        time_zone=zone(asked.time_zone.strip()).key,
+        mode=asked.mode,
+        day_starts_at=DAY_STARTS_AT,
+    )
+    challenges.found(journal, rules, logical_date(journal.now(), rules.time_zone, DAY_STARTS_AT))
+
+
+def _zone_here() -> str:
+    return get_localzone_name() or "UTC"

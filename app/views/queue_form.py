@@ -1,0 +1,72 @@
+"""Queue a run: a preset, a hypothesis, what to change, and when it will probably be done."""
+
+from __future__ import annotations
+
+import shlex
+from functools import cache
+
+import streamlit as st
+
+from app.jobs import forecast, orders, specs
+from app.journal.days import clock_text, local
+from app.journal.rules import TABLE, Action, Permit, refusal
+from app.journal.sessions import Sitting
+from app.journal.store import Journal
+from app.views.desk import attempt
+from engine.contract import OnehourError, preset_names, preset_path
+
+
+def show(journal: Journal, at: Sitting) -> None:
+    closed = TABLE[Action.WORK][at.state] is not Permit.YES
+    reason = refusal(Action.WORK, at.moment, "Queueing a run") if closed else ""
+    presets = preset_names()
+    preset, hypothesis, changes, button = st.columns([1.3, 3, 2, 0.9], vertical_alignment="bottom")
+    first = presets.index("sample-quick") if at.challenge.competition == "sample" else 0
+    chosen = preset.selectbox("Preset", presets, first, key="preset", disabled=closed)
+    hypothesis.text_input(
+        "Hypothesis", key="hypothesis", placeholder="What do you expect, in one sentence", disabled=closed
+    )
+    asked = changes.text_input("Changes", key="overrides", placeholder="seed=3 folds=5", disabled=closed)
+    button.button(
+        "Queue a run", key="queue", disabled=closed, on_click=attempt, args=(_queue, journal, at), type="primary"
+    )
+    st.caption(reason or f"{when_to_use(chosen)} {_expected(journal, at, chosen, asked)}")
+
+
+@cache
+def when_to_use(preset: str) -> str:
+    """The sentence at the head of the preset's file."""
+    head, _, _ = preset_path(preset).read_text(encoding="utf-8").partition("\n")
+    return head.removeprefix("#").strip()
+
+
+def _expected(journal: Journal, at: Sitting, preset: str, changes: str) -> str:
+    """When it would be done, or what is wrong with what is asked."""
+    try:
+        spec = specs.resolve(at.challenge, preset, _pairs(changes))
+        with journal.reading() as db:
+            found = forecast.forecast(db, journal.home, at, spec)
+    except OnehourError as error:
+        return f":red[✗ {error}]"
+    zone_name = at.challenge.time_zone
+    another_day = local(found.ends_at, zone_name).date() != local(at.now, zone_name).date()
+    when = clock_text(found.ends_at, zone_name) + (
+        f" on {local(found.ends_at, zone_name):%d %b}" if another_day else ""
+    )
+    fits = {True: ", before your next hour ✓", False: ", after your next hour has begun", None: ""}[found.fits]
+    return f"Queued now it ends about {when}{fits} (a crude guess: {max(1, round(found.seconds / 60))} min of work)."
+
+
+def _queue(journal: Journal, at: Sitting) -> None:
+    asked = st.session_state
+    spec = specs.resolve(at.challenge, asked.preset, _pairs(asked.overrides))
+    orders.queue_run(journal, asked.preset, spec, asked.hypothesis)
+    asked.hypothesis = ""
+
+
+def _pairs(changes: str) -> list[str]:
+    """`seed=3 folds=5` as a shell would split it: quotes hold a value with spaces together."""
+    try:
+        return shlex.split(changes)
+    except ValueError as error:
+        raise OnehourError(f"the changes cannot be read ({error})", fix="Example: seed=3 folds=5") from None

@@ -1,0 +1,38 @@
+"""How a run is said on every page: the same shape, word and number for the same thing."""
+
+from __future__ import annotations
+
+from app.scores.run_rows import RunRow
+from engine.run_folder import RunFolder
+
+# A shape and a word each, so that nobody needs the colour.
+STATE_WORDS = {
+    "queued": ":orange[○] queued",
+    "starting": ":blue[◔] starting",
+    "running": ":blue[●] running",
+    "stopping": ":gray[◌] stopping",
+    "succeeded": ":green[✓] finished",
+    "failed": ":red[✗] failed",
+    "cancelled": ":gray[–] cancelled",
+}
+
+
+def state_words(run: RunRow) -> str:
+    return ":gray[◌] cancelling" if run.cancel_asked and run.is_open else STATE_WORDS[run.state]
+
+
+def cv_words(run: RunRow) -> str:
+    if run.cv is None:
+        return ""
+    return f"CV {run.cv:.3f}" + (f" ± {run.spread:.3f}" if run.spread is not None else "")
+
+
+def wandb_words(run: RunRow) -> str:
+    """A link where the run is on a server, else what it was tracked with."""
+    if run.wandb_url:
+        return f"[W&B]({run.wandb_url})"
+    return f"W&B {run.wandb_mode}" if run.wandb_mode else ""
+
+
+def progress(run: RunRow, folder: RunFolder) -> float:
+    return folder.progress() if run.is_open else 1.0

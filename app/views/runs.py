@@ -1,0 +1,86 @@
+"""Runs: what did I do, how do they compare? A table; selecting one shows its folds, remarks, log and submission."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from app.jobs import backlog
+from app.journal.sessions import Sitting
+from app.journal.store import Journal
+from app.scores.run_rows import RunRow, run_rows
+from app.views.desk import attempt, plain
+from app.views.run_words import cv_words, state_words, wandb_words
+from engine.run_folder import RunFolder
+
+FOLLOW_S = 2
+
+
+def show(journal: Journal, at: Sitting) -> None:
+    with journal.reading() as db:
+        rows = run_rows(db, at.challenge)
+    if not rows:
+        st.caption("No run yet. Start the hour on Today, then queue one below the note.")
+        return
+    table = st.dataframe(
+        [_cells(row) for row in rows],
+        key="runs",
+        hide_index=True,
+        on_select="rerun",
+        selection_mode="single-row",
+        height=min(320, 38 + 35 * len(rows)),
+        column_config={
+            "CV": st.column_config.NumberColumn(format="%.4f", width="small"),
+            "±": st.column_config.NumberColumn(
+                format="%.4f", width="small", help="standard deviation of the fold scores"
+            ),
+            "Minutes": st.column_config.NumberColumn(format="%.1f", width="small"),
+            "Hypothesis": st.column_config.TextColumn(width="large"),
+        },
+    )
+    chosen = table.selection.rows
+    _details(journal, rows[chosen[0]] if chosen and chosen[0] < len(rows) else rows[0])
+
+
+def _cells(row: RunRow) -> dict[str, object]:
+    return {
+        "Run": row.run_key,
+        "State": state_words(row).rpartition("] ")[2],
+        "Hypothesis": row.hypothesis,
+        "CV": row.cv,
+        "±": row.spread,
+        "Minutes": row.minutes,
+        "Device": row.device,
+        "Preset": row.spec_source,
+        "Day": row.local_date,
+        "W&B": row.wandb_url or row.wandb_mode,
+    }
+
+
+def _details(journal: Journal, row: RunRow) -> None:
+    folder = RunFolder(journal.home.run_dir(row.run_key))
+    head = (f"**{row.run_key}**", state_words(row), cv_words(row), wandb_words(row), plain(row.message))
+    st.markdown(" · ".join(part for part in head if part))
+    for remark in row.remarks:
+        st.markdown(f"- {plain(remark)}")
+    if row.fold_scores:
+        st.table([{f"fold {fold}": f"{score:.4f}" for fold, score in enumerate(row.fold_scores)}])
+    if folder.submission_csv.is_file():
+        st.markdown("Submission")
+        st.code(str(folder.submission_csv), language=None)
+    if row.is_open:
+        st.button(
+            "Cancel",
+            key="cancel",
+            disabled=row.cancel_asked,
+            on_click=attempt,
+            args=(backlog.cancel, journal, row.run_key),
+        )
+    st.markdown("Log")
+    if row.is_open:
+        st.fragment(_log, run_every=FOLLOW_S, key=f"log_{row.run_id}")(folder)
+    else:
+        _log(folder)
+
+
+def _log(folder: RunFolder) -> None:
+    st.code(folder.log_tail() or "Nothing is written yet.", language=None, height=260, wrap_lines=True)

@@ -1,0 +1,121 @@
+"""The line on top of every page: which day it is, how much of the hour is left, what can be done with it, what runs meanwhile."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import streamlit as st
+
+from app.components.clock import clock
+from app.jobs import backlog, estimate, presence
+from app.journal import sessions
+from app.journal.days import clock_text
+from app.journal.hour import State
+from app.journal.sessions import Sitting
+from app.journal.store import Journal
+from app.views.desk import attempt
+from engine.run_folder import RunFolder
+
+REFRESH_S = 3
+
+
+def session_bar(journal: Journal, at: Sitting) -> None:
+    with st.container(key="session_bar", horizontal=True, vertical_alignment="center", gap="medium"):
+        st.markdown(_day(at), width="content")
+        clock(at)
+        _buttons(journal, at)
+        st.space("stretch")
+        _queue(journal, at)
+
+
+def _day(at: Sitting) -> str:
+    challenge = at.challenge
+    if at.day_number < 1:
+        return f"**{challenge.slug}** starts on {challenge.starts_on}"
+    if at.day_number > challenge.days:
+        return f"**{challenge.slug}** is over after {challenge.days} days"
+    return f"**Day {at.day_number} of {challenge.days}** · {challenge.slug}"
+
+
+def _buttons(journal: Journal, at: Sitting) -> None:
+    match at.state:
+        case State.IDLE:
+            reason = sessions.why_not_start(at)
+            _button("Start", journal, sessions.start, shortcut="Ctrl+Shift+S", disabled=bool(reason), primary=True)
+            if reason:
+                st.caption(reason, width="content")
+        case State.FOCUS:
+            _button("Pause", journal, sessions.pause, shortcut="P")
+            _end(journal, at)
+        case State.PAUSED:
+            _button("Resume", journal, sessions.resume, shortcut="P", primary=True)
+            _end(journal, at)
+        case State.REFLECTION:
+            until = clock_text(at.hour.reflection_ends_at or at.now, at.challenge.time_zone)
+            st.caption(f"Hour used. Your note stays open until {until}", width="content")
+            _button("Close the day", journal, sessions.close)
+        case State.CLOSED:
+            st.caption(sessions.next_hour_sentence(at), width="content")
+
+
+def _button(
+    label: str,
+    journal: Journal,
+    act: Callable[[Journal], Sitting],
+    *,
+    shortcut: str | None = None,
+    disabled: bool = False,
+    primary: bool = False,
+) -> None:
+    st.button(
+        label,
+        key=f"hour_{label}",
+        on_click=attempt,
+        args=(act, journal),
+        shortcut=shortcut,
+        disabled=disabled,
+        type="primary" if primary else "secondary",
+    )
+
+
+def _end(journal: Journal, at: Sitting) -> None:
+    with st.popover("End the hour"):
+        minutes = at.left_ms / sessions.MINUTE_MS
+        st.markdown(f"About {minutes:.0f} minutes are left and will be lost. The reflection begins at once.")
+        _button("End it", journal, sessions.end)
+
+
+def _queue(journal: Journal, at: Sitting) -> None:
+    with journal.reading() as db:
+        waiting = backlog.list_jobs(db, at.challenge.id, open_only=True)
+    if not waiting:
+        return
+    # Only while something waits or runs does the page come back by itself.
+    st.fragment(_watch, run_every=REFRESH_S, key="queue_watch")(journal, at)
+
+
+def _watch(journal: Journal, at: Sitting) -> None:
+    with journal.reading() as db:
+        rows = backlog.list_jobs(db, at.challenge.id, open_only=True)
+    st.caption(queue_line(journal, at, rows), width="content")
+    states = [(row.run_key, row.state) for row in rows]
+    if st.session_state.setdefault("queue_states", states) != states:
+        st.session_state["queue_states"] = states
+        st.rerun()
+
+
+def queue_line(journal: Journal, at: Sitting, rows: list[backlog.QueueRow]) -> str:
+    """What the machine does: `sample_001-r01: 61 %, ends 21:40 · 2 waiting`."""
+    now, parts = journal.now(), []
+    for row in rows:
+        if row.state in backlog.ACTIVE and row.started_at is not None:
+            done = RunFolder(journal.home.run_dir(row.run_key)).progress()
+            ends_at = estimate.end_of_running(row.started_at, row.estimated_s or 0, done, now)
+            ends = clock_text(ends_at, at.challenge.time_zone)
+            parts.append(f"{row.slot}: {row.run_key} {row.state}, {done:.0%}, ends about {ends}")
+    waiting = sum(row.state == backlog.QUEUED for row in rows)
+    if waiting:
+        parts.append(f"{waiting} waiting")
+    if presence.worker_slots(journal.home) is None:
+        parts.append("no worker is running: start one with onehour up")
+    return " · ".join(parts)

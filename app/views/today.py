@@ -1,0 +1,167 @@
+"""Today: where do I stand, what do I do with this hour? What is not allowed now is greyed and says why."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from app.components.editor import editor
+from app.journal import days, inbox, notes, todos
+from app.journal.hour import State
+from app.journal.rules import TABLE, Action, Permit, refusal
+from app.journal.sessions import MINUTE_MS, Sitting
+from app.journal.store import Journal
+from app.journal.tables import InboxItem, Todo
+from app.reports import resume
+from app.views import day_runs, queue_form
+from app.views.desk import attempt, plain
+from app.views.run_words import cv_words, state_words
+from engine.contract import OnehourError
+
+
+def show(journal: Journal, at: Sitting) -> None:
+    with journal.reading() as db:
+        card = resume.read(db, at)
+        planned = todos.open_ones(db, at.challenge, until=at.local_date)
+        day_starts_at = days.day_starts(at.local_date, at.challenge.time_zone, at.challenge.day_starts_at)
+        done = todos.done_between(db, at.challenge, day_starts_at, at.now + 1)
+        thoughts = inbox.latest(db, at.challenge, limit=3)
+    _resume(card)
+    plan, note = st.columns([1, 2.6], gap="medium")
+    with plan:
+        _plan(journal, at, planned, done)
+        _inbox(journal, at, thoughts)
+    with note:
+        st.fragment(_note)(journal, at)
+    day_runs.show(journal, at)
+    queue_form.show(journal, at)
+
+
+def _resume(card: resume.Resume) -> None:
+    with st.container(border=True, key="resume", gap="xxsmall"):
+        if card.is_empty:
+            st.caption("Nothing to resume yet. Start the hour, write the plan, queue a first run.")
+        if card.next_step:
+            st.markdown(f"On {card.wrote_on} you wrote: **{plain(card.next_step)}**")
+        for run in card.finished[-3:]:
+            parts = (f"`{run.run_key}`", plain(run.hypothesis), state_words(run), f"**{cv_words(run)}**" * bool(run.cv))
+            st.markdown(" · ".join(part for part in parts if part))
+        if card.first_todo:
+            st.markdown(f"First on the list: {plain(card.first_todo)}")
+
+
+def _plan(journal: Journal, at: Sitting, planned: list[Todo], done: list[Todo]) -> None:
+    permit = TABLE[Action.WORK][at.state]
+    may_tick = permit is Permit.YES
+    reason = "" if may_tick else refusal(Action.WORK, at.moment, "Planning")
+    st.markdown(f"**Plan for {at.left_ms / MINUTE_MS:.0f} minutes** :gray[{_fit(at, planned)}]")
+    for todo in planned:
+        minutes = f" :gray[{todo.minutes:g} min]" if todo.minutes else ""
+        key = f"todo_{todo.id}"
+        st.checkbox(
+            f"{plain(todo.title)}{minutes}",
+            key=key,
+            disabled=not may_tick,
+            help=reason or None,
+            on_change=attempt,
+            args=(_tick, journal, todo.id, key),
+        )
+    for todo in done:
+        st.checkbox(f"~~{plain(todo.title)}~~", value=True, disabled=True, key=f"done_{todo.id}")
+    if not planned and not done:
+        st.caption("Nothing planned. One or two things fit into an hour.")
+    for_tomorrow = permit is Permit.PLAN
+    with st.form("todo", clear_on_submit=True, border=False):
+        title, minutes_asked = st.columns([2.2, 1])
+        words = "Add for tomorrow" if for_tomorrow else "Add a todo"
+        off = permit is Permit.NO
+        title.text_input(words, key="todo_title", placeholder=words, label_visibility="collapsed", disabled=off)
+        minutes_asked.number_input(
+            "Minutes",
+            1,
+            600,
+            None,
+            5,
+            key="todo_minutes",
+            placeholder="min",
+            label_visibility="collapsed",
+            disabled=off,
+        )
+        st.form_submit_button(
+            words, disabled=off, help=reason or None, on_click=attempt, args=(_add, journal, for_tomorrow)
+        )
+    if off:
+        st.caption(reason)
+
+
+def _fit(at: Sitting, planned: list[Todo]) -> str:
+    """Whether the estimates of the open todos fit into the time left."""
+    asked = sum(todo.minutes or 0 for todo in planned)
+    if not asked:
+        return ""
+    over = asked - at.left_ms / MINUTE_MS
+    return f"{asked:.0f} planned" + (f", {over:.0f} too many" if over >= 1 and at.left_ms else "")
+
+
+def _tick(journal: Journal, todo_id: int, key: str) -> None:
+    try:
+        todos.done(journal, todo_id)
+    except OnehourError:
+        st.session_state[key] = False
+        raise
+
+
+def _add(journal: Journal, for_tomorrow: bool) -> None:
+    asked = st.session_state
+    todos.add(journal, asked.todo_title, asked.todo_minutes, tomorrow=for_tomorrow)
+
+
+def _inbox(journal: Journal, at: Sitting, thoughts: list[InboxItem]) -> None:
+    flagged = TABLE[Action.INBOX][at.state] is Permit.FLAGGED
+    words = "Into the inbox" + (" (flagged: outside the hour)" if flagged else "")
+    st.text_input(
+        "Inbox",
+        key="thought",
+        placeholder=words,
+        label_visibility="collapsed",
+        on_change=attempt,
+        args=(_keep, journal),
+    )
+    for item in thoughts:
+        flag = " :orange[outside the hour]" if item.outside_hour else ""
+        st.caption(f"{plain(item.body)}{flag}")
+
+
+def _keep(journal: Journal) -> None:
+    if st.session_state.thought.strip():
+        inbox.add(journal, st.session_state.thought)
+        st.session_state.thought = ""
+
+
+def _note(journal: Journal, at: Sitting) -> None:
+    """The day's page and its preview. A fragment of its own: a save draws only this again."""
+    permit = TABLE[Action.DAY_NOTE][at.state]
+    with journal.reading() as db:
+        note = notes.of_day(db, at.challenge, at.local_date)
+    body, revision = (note.body, note.revision) if note else (notes.TEMPLATE, 0)
+    says = {
+        Permit.NO: refusal(Action.DAY_NOTE, at.moment, "Writing the day's note"),
+        Permit.LATE: "The day is closed: what you write now is flagged late",
+    }.get(permit, "")
+    write, preview = st.columns([1.5, 1], gap="medium")
+    with write:
+        late = " :orange[late]" if note is not None and note.late else ""
+        st.markdown(f"**Day {at.day_number}**{late}")
+        if at.state is State.REFLECTION:
+            st.markdown("What worked? What did not? What is the first step tomorrow (under *Next*)?")
+        editor(
+            f"note_{at.local_date}",
+            challenge=at.challenge.slug,
+            day=at.local_date.isoformat(),
+            body=body,
+            revision=revision,
+            open=permit is not Permit.NO,
+            says=says,
+        )
+    with preview, st.container(height=330, border=False):
+        st.caption("Preview")
+        st.markdown(body)
