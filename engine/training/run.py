@@ -14,6 +14,9 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+# Before torch is loaded: its threads wait asleep. Spinning, two runs on one machine slow each other down many times over.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
 import numpy as np
 
 from engine.contract import EXIT_OK, EXIT_REQUEUE, OnehourError, RunSpec
