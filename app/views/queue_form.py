@@ -7,7 +7,7 @@ from functools import cache
 
 import streamlit as st
 
-from app.jobs import forecast, orders, specs
+from app.jobs import forecast, orders, sample_challenge, specs
 from app.journal.days import clock_text, local
 from app.journal.rules import TABLE, Action, Permit, refusal
 from app.journal.sessions import Sitting
@@ -21,7 +21,7 @@ def show(journal: Journal, at: Sitting) -> None:
     reason = refusal(Action.WORK, at.moment, "Queueing a run") if closed else ""
     presets = preset_names()
     preset, hypothesis, changes, button = st.columns([1.3, 3, 2, 0.9], vertical_alignment="bottom")
-    first = presets.index("sample-quick") if at.challenge.competition == "sample" else 0
+    first = presets.index(sample_challenge.PRESET) if at.challenge.competition == sample_challenge.SLUG else 0
     chosen = preset.selectbox("Preset", presets, first, key="preset", disabled=closed)
     hypothesis.text_input(
         "Hypothesis", key="hypothesis", placeholder="What do you expect, in one sentence", disabled=closed

@@ -5,6 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from app.components.editor import editor
+from app.jobs import sample_challenge
 from app.journal import days, inbox, notes, todos
 from app.journal.hour import State
 from app.journal.rules import TABLE, Action, Permit, refusal
@@ -25,7 +26,7 @@ def show(journal: Journal, at: Sitting) -> None:
         day_starts_at = days.day_starts(at.local_date, at.challenge.time_zone, at.challenge.day_starts_at)
         done = todos.done_between(db, at.challenge, day_starts_at, at.now + 1)
         thoughts = inbox.latest(db, at.challenge, limit=3)
-    _resume(card)
+    _resume(at, card)
     plan, note = st.columns([1, 2.6], gap="medium")
     with plan:
         _plan(journal, at, planned, done)
@@ -36,9 +37,14 @@ def show(journal: Journal, at: Sitting) -> None:
     queue_form.show(journal, at)
 
 
-def _resume(card: resume.Resume) -> None:
+def _resume(at: Sitting, card: resume.Resume) -> None:
     with st.container(border=True, key="resume", gap="xxsmall"):
-        if card.is_empty:
+        if card.is_empty and at.challenge.competition == sample_challenge.SLUG:
+            st.markdown(
+                f"The data is drawn. Start the hour, then queue a first run below: the preset {sample_challenge.PRESET} "
+                "takes about two minutes and comes back with CV and LB."
+            )
+        elif card.is_empty:
             st.caption("Nothing to resume yet. Start the hour, write the plan, queue a first run.")
         if card.next_step:
             st.markdown(f"On {card.wrote_on} you wrote: **{plain(card.next_step)}**")
@@ -71,23 +77,15 @@ def _plan(journal: Journal, at: Sitting, planned: list[Todo], done: list[Todo]) 
         st.caption("Nothing planned. One or two things fit into an hour.")
     for_tomorrow = permit is Permit.PLAN
     with st.form("todo", clear_on_submit=True, border=False):
-        title, minutes_asked = st.columns([2.2, 1])
+        title, minutes_asked, add = st.columns([2.4, 1, 1], gap="small")
         words = "Add for tomorrow" if for_tomorrow else "Add a todo"
         off = permit is Permit.NO
         title.text_input(words, key="todo_title", placeholder=words, label_visibility="collapsed", disabled=off)
-        minutes_asked.number_input(
-            "Minutes",
-            1,
-            600,
-            None,
-            5,
-            key="todo_minutes",
-            placeholder="min",
-            label_visibility="collapsed",
-            disabled=off,
+        minutes_asked.text_input(
+            "Minutes", key="todo_minutes", placeholder="min", label_visibility="collapsed", disabled=off
         )
-        st.form_submit_button(
-            words, disabled=off, help=reason or None, on_click=attempt, args=(_add, journal, for_tomorrow)
+        add.form_submit_button(
+            "Add", disabled=off, help=reason or None, on_click=attempt, args=(_add, journal, for_tomorrow)
         )
     if off:
         st.caption(reason)
@@ -112,7 +110,14 @@ def _tick(journal: Journal, todo_id: int, key: str) -> None:
 
 def _add(journal: Journal, for_tomorrow: bool) -> None:
     asked = st.session_state
-    todos.add(journal, asked.todo_title, asked.todo_minutes, tomorrow=for_tomorrow)
+    todos.add(journal, asked.todo_title, _minutes(asked.todo_minutes), tomorrow=for_tomorrow)
+
+
+def _minutes(text: str) -> float | None:
+    try:
+        return float(text) if text.strip() else None
+    except ValueError:
+        raise OnehourError(f"{text!r} is no number of minutes", fix="Write 15, or leave it empty.") from None
 
 
 def _inbox(journal: Journal, at: Sitting, thoughts: list[InboxItem]) -> None:
@@ -162,6 +167,6 @@ def _note(journal: Journal, at: Sitting) -> None:
             open=permit is not Permit.NO,
             says=says,
         )
-    with preview, st.container(height=330, border=False):
+    with preview, st.container(height=360, border=False):
         st.caption("Preview")
         st.markdown(body)
