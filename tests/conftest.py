@@ -26,6 +26,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.skip(reason="needs ../shared"))
 
 
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
+    """In CI a skip is a failure, but for what needs a GPU or the shared data folder."""
+    outcome = yield
+    report = outcome.get_result()  # type: ignore[attr-defined]
+    allowed = "gpu" in item.keywords or "shared" in item.keywords
+    if report.skipped and not allowed and os.environ.get("ONEHOUR_FORBID_SKIPS"):
+        report.outcome, report.longrepr = "failed", f"skipped where nothing may be: {report.longrepr}"
+
+
 def ms(text: str) -> int:
     """`"2026-03-02 20:00"` UTC as milliseconds."""
     return round(datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp() * 1000)

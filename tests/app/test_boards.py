@@ -1,0 +1,161 @@
+"""Scoreboard, week and the page of a day, from rows as the worker leaves them."""
+
+from dataclasses import replace
+from datetime import date, timedelta
+
+import pytest
+
+from app.journal import challenges, notes, sessions, todos
+from app.journal.store import Journal
+from app.journal.tables import Challenge, Experiment, FoldScore, Job, LeaderboardScore, Run, Submission
+from app.reports import day as day_report
+from app.reports import week as week_report
+from app.scores.board import best, board_days, board_runs, gain
+from tests.conftest import MovableClock
+
+pytestmark = pytest.mark.unit
+
+FIRST = date(2026, 3, 2)
+
+
+def add_run(
+    journal: Journal,
+    challenge: Challenge,
+    number: int,
+    on: date,
+    cv: float | None,
+    folds: tuple[float, ...] = (),
+    lb: dict[str, tuple[float, float]] | None = None,
+) -> None:
+    with journal.writing() as db:
+        db.add(
+            Experiment(
+                id=number,
+                challenge_id=challenge.id,
+                key=f"h_{number:03d}",
+                hypothesis=f"idea {number}",
+                origin="system",
+                created_at=0,
+            )
+        )
+        db.flush()
+        db.add(
+            Run(
+                id=number, challenge_id=challenge.id, experiment_id=number, key=f"h_{number:03d}-r01", local_date=on,
+                spec="{}", spec_source="p", origin="system", created_at=0, metric="map5", direction="max", cv=cv, wandb_mode="offline",
+            )
+        )  # fmt: skip
+        db.flush()
+        state = "running" if cv is None else "succeeded"
+        db.add(Job(run_id=number, state=state, backend="local", slot=f"s{number}", origin="system", queued_at=0))
+        for fold, score in enumerate(folds):
+            db.add(FoldScore(run_id=number, fold=fold, score=score, images=10))
+        if lb:
+            db.add(
+                Submission(
+                    id=number,
+                    challenge_id=challenge.id,
+                    run_id=number,
+                    sha256="0",
+                    path="runs/x",
+                    origin="system",
+                    created_at=0,
+                )
+            )
+            db.flush()
+            for source, (public, private) in lb.items():
+                db.add(
+                    LeaderboardScore(
+                        submission_id=number,
+                        source=source,
+                        public=public,
+                        private=private,
+                        origin="system",
+                        scored_at=0,
+                    )
+                )
+
+
+def test_each_day_shows_its_hours_and_its_runs_with_cv_beside_lb(
+    journal: Journal, challenge: Challenge, clock: MovableClock
+) -> None:
+    sessions.start(journal)
+    clock.move(1_800)
+    add_run(journal, challenge, 1, FIRST, 0.5, (0.4, 0.6), {"local": (0.45, 0.44)})
+    add_run(journal, challenge, 2, FIRST, None)
+    with journal.reading() as db:
+        newest, first = board_days(db, challenge, FIRST, FIRST + timedelta(days=1), clock.at)
+    assert (newest.used_ms, newest.runs, first.number, first.used_ms) == (None, (), 1, 1_800_000)
+    scored, running = first.runs
+    assert (scored.cv, scored.public, scored.private, scored.lb_source) == (0.5, 0.45, 0.44, "local")
+    assert scored.spread == pytest.approx(0.1414, abs=1e-4)
+    assert (running.state, running.cv, running.spread, running.public) == ("running", None, None, None)
+    assert day_report.run_line(scored) == 'h_001-r01 "idea 1": CV 0.500 ± 0.141, LB 0.450 / 0.440 (local), W&B offline'
+
+
+def test_a_score_typed_in_from_the_real_leaderboard_stands_before_the_local_one(
+    journal: Journal, challenge: Challenge
+) -> None:
+    add_run(journal, challenge, 1, FIRST, 0.5, (), {"local": (0.45, 0.44), "manual": (0.6, 0.61)})
+    with journal.reading() as db:
+        (run,) = board_runs(db, challenge, FIRST, FIRST)
+    assert (run.public, run.private, run.lb_source) == (0.6, 0.61, "manual")
+
+
+def test_better_is_what_the_metric_says() -> None:
+    assert best([0.3, None, 0.5], "max") == 0.5
+    assert best([0.3, None, 0.5], "min") == 0.3
+    assert best([None], "max") is None
+    assert gain(0.3, 0.5, "min") == pytest.approx(0.2)
+    assert gain(0.3, 0.5, "max") == pytest.approx(-0.2)
+    assert gain(0.3, None, "max") is None
+
+
+def test_the_week_counts_hours_used_and_lost_and_the_change_of_the_best_scores(
+    journal: Journal, challenge: Challenge, clock: MovableClock
+) -> None:
+    add_run(journal, challenge, 1, FIRST, 0.5, (), {"local": (0.45, 0.44)})
+    clock.move(7 * 86_400)
+    sessions.start(journal)
+    todos.add(journal, "look at crops", 10)
+    clock.move(3_600)
+    clock.move(2 * 86_400)
+    add_run(journal, challenge, 2, FIRST + timedelta(days=7), 0.62, (), {"local": (0.44, 0.44)})
+    sessions.start(journal)
+    clock.move(600)
+    with journal.reading() as db:
+        week = week_report.of_day(db, challenge, FIRST + timedelta(days=9), clock.at)
+    assert (week.number, week.first, week.last) == (2, date(2026, 3, 9), date(2026, 3, 15))
+    assert [mark for _, mark, _ in week.marks] == ["full", "lost", "today", "to come", "to come", "to come", "to come"]
+    assert (week.used_ms, week.planned_ms, week.lost_days) == (4_200_000, 7 * 3_600_000, 1)
+    assert (week.cv.score, week.public.score) == (0.62, 0.44)
+    assert week.cv.gain == pytest.approx(0.12)
+    assert week.public.gain == pytest.approx(-0.01)
+    assert [todo.title for todo in week.open_todos] == ["look at crops"]
+    assert [run.key for run in week.runs] == ["h_002-r01"]
+
+
+def test_in_weekly_mode_a_free_day_is_not_lost(journal: Journal, rules: challenges.Rules, clock: MovableClock) -> None:
+    challenge = challenges.found(journal, replace(rules, mode="weekly", days=10), FIRST)
+    clock.move(8 * 86_400)
+    with journal.reading() as db:
+        week = week_report.of_day(db, challenge, FIRST + timedelta(days=8), clock.at)
+    assert (week.lost_days, week.last, week.planned_ms) == (0, date(2026, 3, 11), 3 * 3_600_000)
+
+
+def test_the_page_of_a_day_tells_the_hour_the_work_the_runs_and_the_note(
+    journal: Journal, challenge: Challenge, clock: MovableClock
+) -> None:
+    sessions.start(journal)
+    todos.done(journal, todos.add(journal, "look at crops").id)
+    notes.save(journal, FIRST, "## Tried\n\nThe left tip is cut.", 0)
+    add_run(journal, challenge, 1, FIRST, 0.5)
+    clock.move(3_600)
+    with journal.reading() as db:
+        page = day_report.page(db, challenge, FIRST, clock.at)
+        empty = day_report.page(db, challenge, FIRST + timedelta(days=1), clock.at)
+    assert page.splitlines()[0] == "# Day 1 of 60 · humpback · 2026-03-02"
+    for part in ("60 of 60 minutes", "- look at crops", '- h_001-r01 "idea 1": CV 0.500', "The left tip is cut."):
+        assert part in page
+    assert "written late" not in page
+    assert "no hour was used" in empty

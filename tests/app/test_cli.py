@@ -1,0 +1,166 @@
+import json
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+from app import cli
+from app.journal.home import Home
+from engine.contract import EXIT_AGAINST_RULES, EXIT_BAD_INPUT, EXIT_OK
+
+pytestmark = pytest.mark.unit
+
+
+@pytest.fixture
+def data_dir(tmp_path: Path) -> Path:
+    (tmp_path / "images").mkdir()
+    return tmp_path / "images"
+
+
+def init(data_dir: Path, *more: str) -> int:
+    return cli.main(["init", "--competition", "humpback", "--data", str(data_dir), "--time-zone", "UTC", *more])
+
+
+def status(capsys: pytest.CaptureFixture[str], *arguments: str) -> dict[str, object]:
+    capsys.readouterr()
+    assert cli.main([*arguments, "--json"]) == EXIT_OK
+    parsed: dict[str, object] = json.loads(capsys.readouterr().out)
+    return parsed
+
+
+def test_a_day_can_be_walked_from_the_terminal(data_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert init(data_dir, "--days", "30", "--minutes", "45", "--reflection-minutes", "5") == EXIT_OK
+    assert status(capsys, "session", "status")["state"] == "idle"
+    started = status(capsys, "session", "start")
+    assert (started["state"], started["day"], started["days"]) == ("focus", 1, 30)
+    assert 2_690 < float(str(started["left_s"])) <= 2_700
+    assert cli.main(["todo", "add", "look at crops", "--minutes", "15"]) == EXIT_OK
+    assert cli.main(["todo", "add", "read the write-up"]) == EXIT_OK
+    assert cli.main(["todo", "done", "1"]) == EXIT_OK
+    capsys.readouterr()
+    assert cli.main(["todo", "list"]) == EXIT_OK
+    assert capsys.readouterr().out == "2  read the write-up\n"
+    assert status(capsys, "session", "pause")["state"] == "paused"
+    assert status(capsys, "session", "resume")["state"] == "focus"
+    assert status(capsys, "session", "end")["state"] == "reflection"
+    assert status(capsys, "session", "close")["state"] == "closed"
+    assert cli.main(["day"]) == EXIT_OK
+    assert "- look at crops" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (["todo", "add", "x"], "Start the hour first"),
+        (["session", "close"], "nothing to close"),
+        (["queue", "cpu-transfer", "--hypothesis", "h"], "Start the hour first"),
+    ],
+)
+def test_outside_the_hour_a_command_exits_with_3_and_one_sentence(
+    data_dir: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], reason: str
+) -> None:
+    init(data_dir)
+    capsys.readouterr()
+    assert cli.main(arguments) == EXIT_AGAINST_RULES
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert reason in said.err
+    assert len(said.err.splitlines()) == 1
+
+
+def test_a_second_start_exits_with_3_and_the_reason(data_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    init(data_dir)
+    cli.main(["session", "start"])
+    assert cli.main(["session", "start"]) == EXIT_AGAINST_RULES
+    assert "already running" in capsys.readouterr().err
+    cli.main(["session", "close"])
+    assert cli.main(["session", "start"]) == EXIT_AGAINST_RULES
+    assert "Next hour: tomorrow" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (["--time-zone", "Mars/Olympus"], "no time zone 'Mars/Olympus'"),
+        (["--starts-on", "2020-01-01"], "in the past"),
+        (["--starts-on", "soon"], "YYYY-MM-DD"),
+        (["--minutes", "-5"], "-5 minutes"),
+        (["--mode", "dayly"], "Did you mean 'daily'?"),
+        (["--dais", "3"], "--days"),
+        (["--data", "nowhere"], "nowhere"),
+    ],
+)
+def test_impossible_rules_exit_with_2_and_nothing_is_kept(
+    data_dir: Path, home: Home, capsys: pytest.CaptureFixture[str], arguments: list[str], reason: str
+) -> None:
+    assert init(data_dir, *arguments) == EXIT_BAD_INPUT
+    assert reason in capsys.readouterr().err
+    assert cli.main(["session", "status"]) == EXIT_BAD_INPUT
+    assert "no challenge yet" in capsys.readouterr().err
+
+
+def test_init_without_a_terminal_names_what_it_cannot_guess(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["init", "--competition", "humpback"]) == EXIT_BAD_INPUT
+    assert "--data DIR" in capsys.readouterr().err
+
+
+def test_a_queued_run_is_written_down_with_its_experiment_and_shown(
+    data_dir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    init(data_dir)
+    cli.main(["session", "start"])
+    capsys.readouterr()
+    arguments = ["queue", "cpu-transfer", "--hypothesis", "More epochs help", "--set", "seed=3"]
+    assert cli.main(arguments) == EXIT_OK
+    said = capsys.readouterr().out
+    assert "humpback_001-r01 queued" in said
+    assert "No worker is running" in said
+    assert cli.main(arguments) == EXIT_OK
+    assert cli.main(["cancel", "humpback_001-r02"]) == EXIT_OK
+    capsys.readouterr()
+    assert cli.main(["jobs", "--json"]) == EXIT_OK
+    rows = json.loads(capsys.readouterr().out)
+    assert [(row["run_key"], row["state"]) for row in rows] == [
+        ("humpback_001-r02", "cancelled"),
+        ("humpback_001-r01", "queued"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (["cpu-transfr"], "'cpu-transfer'"),
+        (["cpu-transfer", "--set", "sed=3"], "'seed'"),
+        (["cpu-transfer", "--set", "seed"], "key=value"),
+        (["nowhere.yaml"], "nowhere.yaml"),
+    ],
+)
+def test_a_wrong_spec_key_or_preset_exits_with_2_and_the_nearest_name(
+    data_dir: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], reason: str
+) -> None:
+    init(data_dir)
+    cli.main(["session", "start"])
+    capsys.readouterr()
+    assert cli.main(["queue", *arguments, "--hypothesis", "h"]) == EXIT_BAD_INPUT
+    assert reason in capsys.readouterr().err
+    cli.main(["jobs"])
+    assert capsys.readouterr().out == ""
+
+
+def test_the_inbox_takes_a_thought_before_the_hour_and_says_that_it_is_flagged(
+    data_dir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    init(data_dir)
+    capsys.readouterr()
+    assert cli.main(["inbox", "add", "mirror the flukes"]) == EXIT_OK
+    assert "flagged" in capsys.readouterr().out
+    cli.main(["inbox", "list"])
+    assert "(outside the hour)  mirror the flukes" in capsys.readouterr().out
+
+
+def test_a_challenge_can_be_ended_and_another_begun(data_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    init(data_dir)
+    assert init(data_dir) == EXIT_BAD_INPUT
+    assert cli.main(["end-challenge"]) == EXIT_OK
+    assert init(data_dir) == EXIT_OK
+    assert str(date.today().year) in capsys.readouterr().out
