@@ -1,0 +1,114 @@
+"""python docs/reference.py: writes docs/reference.md from the code. A test fails when the page is out of date."""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import typer
+from pydantic import BaseModel
+
+import app.cli
+import engine.__main__
+from app.journal.tables import Base
+from engine import contract
+from engine.run_folder import RunFolder
+
+PAGE = Path(__file__).with_name("reference.md")
+SPEC_MODELS = (contract.RunSpec, contract.DataSpec, contract.Stage, contract.Transform, contract.TrackingSpec)
+
+
+def page() -> str:
+    return "\n".join(
+        [
+            "# Reference",
+            "",
+            "Written by `python docs/reference.py` from the code; a test compares both.",
+            "",
+            *_commands("onehour", app.cli.app),
+            *_commands("python -m engine", engine.__main__.app),
+            "## Presets",
+            "",
+            *(f"- `{name}`: {_first_comment(contract.preset_path(name))}" for name in contract.preset_names()),
+            "",
+            "## A spec's keys",
+            "",
+            *(line for model in SPEC_MODELS for line in _keys(model)),
+            "## A run's folder",
+            "",
+            *_files(),
+            "## The tables of journal.db",
+            "",
+            *_tables(),
+        ]
+    )
+
+
+def _commands(prefix: str, typer_app: typer.Typer) -> Iterator[str]:
+    yield f"## Commands of `{prefix}`"
+    yield ""
+    yield "| command | what it does |"
+    yield "|---|---|"
+
+    def walk(command: Any, words: str) -> Iterator[str]:
+        for name, below in sorted(getattr(command, "commands", {}).items()):
+            if getattr(below, "commands", None):
+                yield from walk(below, f"{words} {name}")
+            else:
+                yield f"| `{words} {name}` | {(below.help or '').splitlines()[0]} |"
+
+    yield from walk(typer.main.get_command(typer_app), prefix)
+    yield ""
+
+
+def _keys(model: type[BaseModel]) -> Iterator[str]:
+    yield f"### {model.__name__}"
+    yield ""
+    yield (inspect.getdoc(model) or "").splitlines()[0]
+    yield ""
+    yield "| key | default | meaning |"
+    yield "|---|---|---|"
+    for name, field in model.model_fields.items():
+        default = "required" if field.is_required() else f"`{field.get_default()!r}`"
+        if isinstance(field.get_default(), BaseModel):
+            default = "its own defaults"
+        yield f"| `{name}` | {default} | {field.description or ''} |"
+    yield ""
+
+
+def _files() -> Iterator[str]:
+    folder = RunFolder(Path("runs/<run id>"))
+    yield "| file | what it holds |"
+    yield "|---|---|"
+    for name, member in inspect.getmembers(RunFolder):
+        takes_fold = inspect.isfunction(member) and list(inspect.signature(member).parameters) == ["self", "fold"]
+        path = member.fget(folder) if isinstance(member, property) else member(folder, 0) if takes_fold else None
+        if isinstance(path, Path):
+            doc = inspect.getdoc(member.fget if isinstance(member, property) else member) or name.replace("_", " ")
+            yield f"| `{path.relative_to(folder.path)}` | {' '.join(doc.split())} |"
+    yield ""
+
+
+def _tables() -> Iterator[str]:
+    for mapper in sorted(Base._sa_registry.mappers, key=lambda mapper: mapper.local_table.name):  # type: ignore[attr-defined]
+        table: Any = mapper.local_table
+        yield f"### {table.name}"
+        yield ""
+        yield (inspect.getdoc(mapper.class_) or "").split("\n\n")[0].replace("\n", " ")
+        yield ""
+        yield ", ".join(f"`{column.name}`{'' if column.nullable else ' *'}" for column in table.columns)
+        yield ""
+    yield "(* never empty)"
+    yield ""
+
+
+def _first_comment(path: Path) -> str:
+    return path.read_text(encoding="utf-8").splitlines()[0].lstrip("# ")
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page(), encoding="utf-8")
+    sys.stdout.write(f"{PAGE}\n")
