@@ -16,7 +16,7 @@ from app.scores.run_rows import RunRow, run_rows
 
 @dataclass(frozen=True)
 class Resume:
-    """`next_step` was written on `wrote_on`; `finished` ended since the last hour; `first_todo` leads the list."""
+    """`next_step` was written on `wrote_on`; `finished` ended since the last hour, queued before today; `first_todo` leads the list."""
 
     wrote_on: date | None
     next_step: str
@@ -29,7 +29,7 @@ class Resume:
 
 
 def resume(note: Note | None, runs: Sequence[RunRow], open_todos: Sequence[Todo]) -> Resume:
-    """From plain rows: the newest note before today, the runs that ended since the last hour, the open todos in order."""
+    """From plain rows: the newest note before today, the earlier days' runs that ended since the last hour, the open todos in order."""
     next_step = notes.next_step(note.body) if note else ""
     return Resume(
         wrote_on=note.local_date if note and next_step else None,
@@ -49,6 +49,10 @@ def read(db: Session, at: Sitting) -> Resume:
     last_hour_ended_at = 0 if last is None else last.focus_ends_at or last.paused_at or last.started_at
     return resume(
         notes.latest_before(db, at.challenge, at.local_date),
-        run_rows(db, at.challenge, finished_since=last_hour_ended_at),
+        [
+            run
+            for run in run_rows(db, at.challenge, finished_since=last_hour_ended_at)
+            if run.local_date < at.local_date
+        ],
         todos.open_ones(db, at.challenge, until=at.local_date),
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from app.scores.run_rows import RunRow
-from engine.run_folder import RunFolder
 
 # A shape and a word each, so that nobody needs the colour.
 STATE_WORDS = {
@@ -11,7 +10,7 @@ STATE_WORDS = {
     "starting": ":blue[◔] starting",
     "running": ":blue[●] running",
     "stopping": ":gray[◌] stopping",
-    "succeeded": ":green[✓] finished",
+    "succeeded": ":green[✓] succeeded",
     "failed": ":red[✗] failed",
     "cancelled": ":gray[–] cancelled",
 }
@@ -32,7 +31,3 @@ def wandb_words(run: RunRow) -> str:
     if run.wandb_url:
         return f"[W&B]({run.wandb_url})"
     return f"W&B {run.wandb_mode}" if run.wandb_mode else ""
-
-
-def progress(run: RunRow, folder: RunFolder) -> float:
-    return folder.progress() if run.is_open else 1.0

@@ -27,7 +27,7 @@ def show(journal: Journal, at: Sitting) -> None:
         hide_index=True,
         on_select="rerun",
         selection_mode="single-row",
-        height=min(320, 38 + 35 * len(rows)),
+        placeholder="–",
         column_config={
             "CV": st.column_config.NumberColumn(format="%.4f", width="small"),
             "±": st.column_config.NumberColumn(

@@ -117,5 +117,5 @@ def queue_line(journal: Journal, at: Sitting, rows: list[backlog.QueueRow]) -> s
     if waiting:
         parts.append(f"{waiting} waiting")
     if presence.worker_slots(journal.home) is None:
-        parts.append("no worker is running: start one with onehour up")
+        parts.append("no worker is running: onehour up starts one")
     return " · ".join(parts)

@@ -46,20 +46,25 @@ def _resume(at: Sitting, card: resume.Resume) -> None:
             )
         elif card.is_empty:
             st.caption("Nothing to resume yet. Start the hour, write the plan, queue a first run.")
+        said = []
         if card.next_step:
-            st.markdown(f"On {card.wrote_on} you wrote: **{plain(card.next_step)}**")
+            when = "Yesterday" if card.wrote_on == at.local_date - days.DAY else f"On {card.wrote_on}"
+            said.append(f"{when} you wrote: **{plain(card.next_step)}**")
+        if card.first_todo:
+            said.append(f"First on the list: {plain(card.first_todo)}")
+        if said:
+            st.markdown(" · ".join(said))
         for run in card.finished[-3:]:
             parts = (f"`{run.run_key}`", plain(run.hypothesis), state_words(run), f"**{cv_words(run)}**" * bool(run.cv))
             st.markdown(" · ".join(part for part in parts if part))
-        if card.first_todo:
-            st.markdown(f"First on the list: {plain(card.first_todo)}")
 
 
 def _plan(journal: Journal, at: Sitting, planned: list[Todo], done: list[Todo]) -> None:
     permit = TABLE[Action.WORK][at.state]
     may_tick = permit is Permit.YES
     reason = "" if may_tick else refusal(Action.WORK, at.moment, "Planning")
-    st.markdown(f"**Plan for {at.left_ms / MINUTE_MS:.0f} minutes** :gray[{_fit(at, planned)}]")
+    over = at.state in (State.REFLECTION, State.CLOSED)
+    st.markdown("**Plan**" if over else f"**Plan for {at.left_ms / MINUTE_MS:.0f} minutes** :gray[{_fit(at, planned)}]")
     for todo in planned:
         minutes = f" :gray[{todo.minutes:g} min]" if todo.minutes else ""
         key = f"todo_{todo.id}"
@@ -67,7 +72,6 @@ def _plan(journal: Journal, at: Sitting, planned: list[Todo], done: list[Todo]) 
             f"{plain(todo.title)}{minutes}",
             key=key,
             disabled=not may_tick,
-            help=reason or None,
             on_change=attempt,
             args=(_tick, journal, todo.id, key),
         )
@@ -84,10 +88,8 @@ def _plan(journal: Journal, at: Sitting, planned: list[Todo], done: list[Todo]) 
         minutes_asked.text_input(
             "Minutes", key="todo_minutes", placeholder="min", label_visibility="collapsed", disabled=off
         )
-        add.form_submit_button(
-            "Add", disabled=off, help=reason or None, on_click=attempt, args=(_add, journal, for_tomorrow)
-        )
-    if off:
+        add.form_submit_button("Add", disabled=off, on_click=attempt, args=(_add, journal, for_tomorrow))
+    if reason:
         st.caption(reason)
 
 
@@ -167,6 +169,6 @@ def _note(journal: Journal, at: Sitting) -> None:
             open=permit is not Permit.NO,
             says=says,
         )
-    with preview, st.container(height=360, border=False):
+    with preview, st.container(height=300, border=False):
         st.caption("Preview")
         st.markdown(body)

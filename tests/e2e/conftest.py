@@ -1,0 +1,107 @@
+"""The real server on a loopback port, and Debian's Chromium. Tests await what the page shows."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from urllib.error import URLError
+from urllib.request import urlopen
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from app.journal.home import Home
+from app.keeper import HOST, server_command
+
+PATIENCE_MS = 20_000
+StartServer = Callable[..., "Server"]
+
+
+class Server:
+    """`streamlit run app/server.py` on a home folder of its own. `start` returns when it answers."""
+
+    def __init__(self, home: Path, port: int) -> None:
+        self.home, self.port = home, port
+        self.url = f"http://{HOST}:{port}"
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        environment = {**os.environ, "ONEHOUR_HOME": str(self.home)}
+        with (self.home / "server.txt").open("ab") as output:
+            # Started from a folder of no meaning: the theme and the settings must be found all the same.
+            self.process = subprocess.Popen(
+                server_command(self.port), cwd=self.home, env=environment, stdout=output, stderr=output
+            )
+        ends_at = time.monotonic() + PATIENCE_MS / 1000
+        while not self.answers():
+            assert self.process.poll() is None, (self.home / "server.txt").read_text()
+            assert time.monotonic() < ends_at, "the server does not answer"
+            time.sleep(0.05)
+
+    def answers(self) -> bool:
+        try:
+            with urlopen(f"{self.url}/_stcore/health", timeout=1):
+                return True
+        except (URLError, OSError):
+            return False
+
+    def kill(self) -> None:
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
+
+
+@pytest.fixture
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.fixture
+def start_server(free_port: int) -> Iterator[StartServer]:
+    """`start_server(home, port=free_port) -> Server`; every server is ended with the test."""
+    started: list[Server] = []
+
+    def start(home: Home | Path, port: int = free_port) -> Server:
+        server = Server(home.path if isinstance(home, Home) else home, port)
+        started.append(server)
+        server.start()
+        return server
+
+    yield start
+    for server in started:
+        server.kill()
+
+
+@pytest.fixture(scope="session")
+def browser_type_launch_args() -> dict[str, Any]:
+    chromium = next((path for path in ("/usr/bin/chromium", "/usr/bin/chromium-browser") if Path(path).exists()), None)
+    arguments = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+    return {"args": arguments} if chromium is None else {"args": arguments, "executable_path": chromium}
+
+
+@pytest.fixture(scope="session")
+def browser_context_args() -> dict[str, Any]:
+    return {"viewport": {"width": 1280, "height": 800}, "timezone_id": "UTC", "locale": "en-GB"}
+
+
+@pytest.fixture(autouse=True)
+def patience() -> None:
+    expect.set_options(timeout=PATIENCE_MS)
+
+
+@pytest.fixture
+def complaints(page: Page) -> list[str]:
+    """What the browser's console complained about."""
+    found: list[str] = []
+    page.on("pageerror", lambda error: found.append(str(error)))
+    page.on("console", lambda message: found.append(message.text) if message.type == "error" else None)
+    return found
+
+
