@@ -44,7 +44,7 @@ def nearest(word: str, known: Iterable[str]) -> str:
     close = difflib.get_close_matches(word, choices, n=1, cutoff=0.5)
     if close:
         return f"Did you mean {close[0]!r}?"
-    return f"Known: {', '.join(choices)}." if len(choices) <= 30 else ""
+    return f"Known: {', '.join(choices)}." if 0 < len(choices) <= 30 else ""
 
 
 class Frozen(BaseModel):

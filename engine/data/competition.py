@@ -181,7 +181,8 @@ def _refuse_bad_images(table: CsvTable, images: Sequence[str], files: frozenset[
     absent = [f"line {line} {image!r}" for line, image in zip(table.lines, images, strict=True) if image not in files]
     if absent:
         first = next(image for image in images if image not in files)
-        hint = nearest(first, files - set(images)) or f"Add the file{'s' * (len(absent) > 1)} or remove the row."
+        close = nearest(first, files - set(images))
+        hint = close if close.startswith("Did") else "Add what is missing, or remove its rows."
         count = "an image that is" if len(absent) == 1 else f"{len(absent)} images that are"
         raise OnehourError(f"it names {count} not in {folder}: {first_few(absent)}", str(table.path), hint)
 
@@ -209,9 +210,13 @@ def _refuse_other_ids(sample: CsvTable, ids: Sequence[str], files: frozenset[str
         return
     parts = []
     if absent:
-        parts.append(f"{len(absent)} of its {counted(len(ids), 'id')} {'is' if len(absent) == 1 else 'are'} not in {folder} ({first_few(absent)})")
+        parts.append(
+            f"{len(absent)} of its {counted(len(ids), 'id')} {'is' if len(absent) == 1 else 'are'} not in {folder} ({first_few(absent)})"
+        )
     if unnamed:
-        parts.append(f"{counted(len(unnamed), f'image in {folder} is', f'images in {folder} are')} not in it ({first_few(unnamed)})")
+        parts.append(
+            f"{counted(len(unnamed), f'image in {folder} is', f'images in {folder} are')} not in it ({first_few(unnamed)})"
+        )
     first_absent = next((image for image in ids if image not in files), "")
     close = nearest(first_absent, unnamed) if first_absent and unnamed else ""
     fix = (

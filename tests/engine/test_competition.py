@@ -141,6 +141,11 @@ def test_a_bad_label_file_is_named_with_its_line(folder: Path, change, words: tu
     assert all(word in sentence for word in words), sentence
 
 
+def test_an_absent_image_with_nothing_near_is_no_riddle(folder: Path) -> None:
+    (folder / "train/b1.jpg").unlink()
+    assert refusal(folder).endswith("train: line 4 'b1.jpg'. Add what is missing, or remove its rows.")
+
+
 def test_a_label_file_in_another_encoding_is_named(folder: Path) -> None:
     (folder / "train.csv").write_bytes("Image,Id\na1.jpg,Grüße\n".encode("latin-1"))
     assert "is not UTF-8" in refusal(folder)
