@@ -16,7 +16,7 @@ from engine.contract import RunSpec
 
 # Seconds for one pixel of one image in one epoch of one fold, until a run has finished here: a small convolutional network on
 # two processor cores.
-DEFAULT_RATE = 3e-7
+DEFAULT_RATE = 2e-6
 DEFAULT_IMAGES = 2_000
 # Starting Python and the training stack, checking the data, predicting.
 OVERHEAD_S = 20.0

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from sqlmodel import Session, col, select
+from sqlmodel import Session, select
 
-from app.jobs import estimate, presence
-from app.jobs.backlog import ACTIVE, QUEUED
+from app.jobs.backlog import QUEUED
+from app.jobs.forecast import forecast
 from app.journal import challenges, days, rules, sessions
 from app.journal.home import Home
 from app.journal.store import Journal
@@ -25,7 +25,6 @@ class Queued:
     experiment_key: str
     job_id: int
     estimated_s: float
-    starts_at_ms: int
     ends_at_ms: int
     next_hour_at_ms: int | None
 
@@ -57,7 +56,6 @@ def queue_run(
             fix='Say in one sentence what you expect, for example: --hypothesis "Larger images help rare whales".',
         )
     spec = _with_absolute_paths(spec)
-    slots = presence.worker_slots(journal.home) or ("",)
     with journal.writing() as db:
         now = journal.now()
         challenge = challenges.active(db)
@@ -88,15 +86,12 @@ def queue_run(
         )
         db.add(run)
         db.flush()
-        seconds = estimate.estimate(db, spec)
-        starts_at = _starts_at(db, now, len(slots))
-        job = Job(run_id=run.id, state=QUEUED, backend="local", estimated_s=seconds, origin=origin, queued_at=now)
+        guess = forecast(db, journal.home, at, spec)
+        job = Job(run_id=run.id, state=QUEUED, backend="local", estimated_s=guess.seconds, origin=origin, queued_at=now)
         db.add(job)
         db.flush()
         assert job.id is not None
-        ends_at = starts_at + round(seconds * 1000)
-        next_hour_at = estimate.next_hour_at(db, challenge, now)
-        return Queued(run_key, experiment.key, job.id, seconds, starts_at, ends_at, next_hour_at)
+        return Queued(run_key, experiment.key, job.id, guess.seconds, guess.ends_at, guess.next_hour_at)
 
 
 def _experiment(
@@ -129,15 +124,6 @@ def _free_key(prefix: str, digits: int, taken: Sequence[str], home: Home) -> str
     while any(home.runs_dir.glob(f"{prefix}{number:0{digits}d}*")):
         number += 1
     return f"{prefix}{number:0{digits}d}"
-
-
-def _starts_at(db: Session, now: int, slots: int) -> int:
-    open_jobs = db.exec(select(Job).where(col(Job.state).in_((QUEUED, *ACTIVE)))).all()
-    running = [
-        (job.started_at or now) + round((job.estimated_s or 0) * 1000) for job in open_jobs if job.state in ACTIVE
-    ]
-    waiting = [job.estimated_s or 0 for job in open_jobs if job.state == QUEUED and job.priority >= 0]
-    return estimate.starts_at(now, running, waiting, slots)
 
 
 def _with_absolute_paths(spec: RunSpec) -> RunSpec:

@@ -167,7 +167,7 @@ def test_the_guess_of_the_end_counts_what_waits_before_it(
     journal: Journal, spec: RunSpec, hour: sessions.Sitting, clock: MovableClock
 ) -> None:
     first, second = queue(journal, spec, "a"), queue(journal, spec, "b")
-    assert first.starts_at_ms == clock.at
-    assert second.starts_at_ms == first.ends_at_ms == clock.at + round(first.estimated_s * 1000)
+    assert first.ends_at_ms == clock.at + round(first.estimated_s * 1000)
+    assert second.ends_at_ms == first.ends_at_ms + round(second.estimated_s * 1000)
     assert second.next_hour_at_ms == clock.at + 24 * 60 * 60 * 1000
     assert second.fits is True

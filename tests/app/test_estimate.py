@@ -76,7 +76,7 @@ def with_rows(spec: RunSpec, rows: int) -> RunSpec:
 def test_before_any_run_the_default_speed_counts(journal: Journal, challenge: Challenge) -> None:
     spec = with_rows(small_spec(Path(challenge.data_dir)), 100)
     # 100 images, one of two folds trained on at a time: 100 × 2 epochs × 128 × 192 pixels
-    assert guess(journal, spec) == pytest.approx(20 + 100 * 2 * 128 * 192 * 3e-7, abs=0.1)
+    assert guess(journal, spec) == pytest.approx(20 + 100 * 2 * 128 * 192 * 2e-6, abs=0.1)
 
 
 def test_a_label_file_out_of_reach_means_a_usual_number_of_images(journal: Journal, challenge: Challenge) -> None:
