@@ -64,7 +64,7 @@ def _plan(journal: Journal, at: Sitting, planned: list[Todo], done: list[Todo]) 
     may_tick = permit is Permit.YES
     reason = "" if may_tick else refusal(Action.WORK, at.moment, "Planning")
     over = at.state in (State.REFLECTION, State.CLOSED)
-    st.markdown("**Plan**" if over else f"**Plan for {at.left_ms / MINUTE_MS:.0f} minutes** :gray[{_fit(at, planned)}]")
+    st.markdown("**Plan**" if over else f"**Plan for {at.left_ms / MINUTE_MS:.0f} minutes**{_fit(at, planned)}")
     for todo in planned:
         minutes = f" :gray[{todo.minutes:g} min]" if todo.minutes else ""
         key = f"todo_{todo.id}"
@@ -99,7 +99,7 @@ def _fit(at: Sitting, planned: list[Todo]) -> str:
     if not asked:
         return ""
     over = asked - at.left_ms / MINUTE_MS
-    return f"{asked:.0f} planned" + (f", {over:.0f} too many" if over >= 1 and at.left_ms else "")
+    return f" :gray[{asked:.0f} planned" + (f", {over:.0f} too many]" if over >= 1 else "]")
 
 
 def _tick(journal: Journal, todo_id: int, key: str) -> None:
