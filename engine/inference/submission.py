@@ -117,9 +117,9 @@ def refuse_other_images(predictions: Predictions, wanted: Iterable[str], source:
     extra = [image for image in predictions.labels if image not in wanted]
     parts = []
     if missing:
-        parts.append(
-            f"{len(missing)} of the {counted(len(wanted), 'image')} of {source.name} {'is' if len(missing) == 1 else 'are'} missing ({first_few(missing)})"
-        )
+        verb = "is" if len(missing) == 1 else "are"
+        whole = counted(len(wanted), "image")
+        parts.append(f"{len(missing)} of the {whole} of {source.name} {verb} missing ({first_few(missing)})")
     if extra:
         parts.append(f"{counted(len(extra), 'id is', 'ids are')} not in {source.name} ({first_few(extra)})")
     if parts:
