@@ -16,7 +16,9 @@ from engine.contract import OnehourError, nearest
 
 MODES = ("daily", "weekly")
 # What the article's author learnt (see docs/architecture.md): asked wherever a person chooses.
-MODE_ADVICE = "A missed day is lost in daily mode; after 60 days its inventor would rather take seven flexible hours a week"
+MODE_ADVICE = (
+    "A missed day is lost in daily mode; after 60 days its inventor would rather take seven flexible hours a week"
+)
 
 
 @dataclass(frozen=True)

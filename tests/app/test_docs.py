@@ -45,6 +45,15 @@ def test_no_module_shadows_a_package_or_a_standard_module() -> None:
     """The script's folder comes first on sys.path, so a neighbour called queue.py would be imported instead."""
     import sys
 
-    taken = set(sys.stdlib_module_names) | {"wandb", "kaggle", "streamlit", "torch", "fastai", "timm", "plotly", "pandas"}
+    taken = set(sys.stdlib_module_names) | {
+        "wandb",
+        "kaggle",
+        "streamlit",
+        "torch",
+        "fastai",
+        "timm",
+        "plotly",
+        "pandas",
+    }
     modules = [*Path(CHECKOUT, "app").rglob("*.py"), *Path(CHECKOUT, "engine").rglob("*.py")]
     assert [path for path in modules if path.stem in taken] == []
