@@ -1,0 +1,269 @@
+"""The whole hour in a real browser on the real server: what a person types is in SQLite, and the hour ends by itself."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import BrowserContext, Locator, Page, expect
+
+from app.journal import challenges, days, notes, sessions
+from app.journal.home import CHECKOUT, Home
+from app.journal.hour import State
+from app.journal.rules import AgainstTheRules
+from app.journal.store import Journal, open_journal
+from tests.e2e.conftest import StartServer
+from tests.e2e.past import live_through
+
+PICTURE = CHECKOUT / "docs" / "today.png"
+SECOND = 1 / 60  # in minutes
+SAVED = re.compile(r"Saved \d\d:\d\d:\d\d")
+
+
+@pytest.fixture
+def own(home: Home) -> Iterator[Journal]:
+    """The journal as the server opens it, read beside it, by the real clock."""
+    journal = open_journal(home)
+    yield journal
+    journal.close()
+
+
+@pytest.fixture
+def data_dir(tmp_path: Path) -> Path:
+    (tmp_path / "data").mkdir()
+    return tmp_path / "data"
+
+
+def take_on(journal: Journal, data_dir: Path, minutes: float = 60, reflection: float = 10) -> None:
+    # The day turns half a day from now, so that no test straddles it.
+    turns_at = days.local(journal.now() + 12 * 3_600_000, "UTC").strftime("%H:00")
+    today = days.logical_date(journal.now(), "UTC", turns_at)
+    rules = challenges.Rules("humpback", data_dir, today, 60, minutes, reflection, "UTC", "daily", turns_at)
+    challenges.found(journal, rules, today)
+
+
+def standing(journal: Journal) -> sessions.Sitting:
+    with journal.reading() as db:
+        return sessions.sitting(db, challenges.active(db), journal.now())
+
+
+def stored_note(journal: Journal) -> notes.Note | None:
+    at = standing(journal)
+    with journal.reading() as db:
+        return notes.of_day(db, at.challenge, at.local_date)
+
+
+def editor(page: Page) -> Locator:
+    return page.get_by_label("Day's note")
+
+
+def clock(page: Page) -> Locator:
+    return page.get_by_role("timer")
+
+
+def start(page: Page) -> None:
+    expect(page.get_by_role("button", name="Start")).to_be_enabled()
+    page.keyboard.press("Control+Shift+S")
+    expect(page.get_by_role("button", name="Pause")).to_be_visible()
+
+
+def type_at_end(page: Page, text: str) -> None:
+    editor(page).click()
+    page.keyboard.press("Control+End")
+    page.keyboard.type(text)
+
+
+def test_from_the_two_doors_to_a_note_in_the_journal(
+    page: Page, home: Home, data_dir: Path, start_server: StartServer, complaints: list[str]
+) -> None:
+    server = start_server(home)
+    page.goto(server.url)
+    expect(page.get_by_role("button", name="Draw the data and begin")).to_be_visible()
+    page.get_by_role("textbox", name="Competition").fill("humpback-whale-identification")
+    page.get_by_role("textbox", name="Folder of its data").fill(str(data_dir))
+    page.get_by_role("button", name="Take it on").click()
+
+    expect(page.get_by_text("Day 1 of 60")).to_be_visible()
+    expect(editor(page)).not_to_be_editable()
+    expect(page.get_by_text("Writing the day's note is part of the hour. Start the hour first.")).to_be_visible()
+    expect(page.get_by_role("button", name="Queue a run")).to_be_disabled()
+
+    start(page)
+    expect(page).to_have_title(re.compile(r"^59:\d\d · Onehour$"))
+    expect(editor(page)).to_be_editable()
+    # Letters that are shortcuts outside the editor: p pauses, r and c are Streamlit's.
+    type_at_end(page, "- crop the grey images: p r c ")
+    expect(page.get_by_text(SAVED)).to_be_visible()
+    expect(page.get_by_role("listitem").filter(has_text="crop the grey images: p r c")).to_be_visible()  # the preview
+    journal = open_journal(home)
+    try:
+        note = stored_note(journal)
+        assert note is not None
+        assert note.body.rstrip().endswith("- crop the grey images: p r c")
+        assert standing(journal).state is State.FOCUS
+        assert standing(journal).hour.pauses == 0
+
+        page.reload()
+        expect(editor(page)).to_have_value(note.body)
+
+        # What a tab could not send before it was closed stands in the journal, or in the browser until the next visit.
+        type_at_end(page, "last words")
+        page.reload()
+        expect(editor(page)).to_have_value(f"{note.body}last words")
+        type_at_end(page, "!")
+        expect(page.get_by_text(SAVED)).to_be_visible()
+        kept = stored_note(journal)
+        assert kept is not None
+        assert kept.body == f"{note.body}last words!"
+    finally:
+        journal.close()
+    assert complaints == []
+
+
+def test_the_hour_ends_by_itself_then_the_reflection_then_late_words_are_flagged(
+    page: Page, home: Home, own: Journal, data_dir: Path, start_server: StartServer
+) -> None:
+    take_on(own, data_dir, minutes=6 * SECOND, reflection=6 * SECOND)
+    page.goto(start_server(home).url)
+    start(page)
+    expect(page.get_by_role("button", name="Queue a run")).to_be_enabled()
+    expect(clock(page)).to_contain_text("the last five minutes")
+
+    expect(page.get_by_text("Hour used. Your note stays open until")).to_be_visible()
+    expect(page.get_by_role("button", name="Queue a run")).to_be_disabled()
+    expect(page.get_by_text("The hour is over. Your note stays open until").first).to_be_visible()
+    expect(editor(page)).to_be_editable()
+    type_at_end(page, "in time")
+    expect(page.get_by_text(SAVED)).to_be_visible()
+
+    expect(page.get_by_text("The day is closed: what you write now is flagged late")).to_be_visible()
+    note = stored_note(own)
+    assert note is not None
+    assert (note.body.endswith("in time"), note.late) == (True, False)
+    expect(page.get_by_text("Next hour: tomorrow.").first).to_be_visible()
+
+    # Keystrokes of before the deadline have five seconds of grace; these come after them.
+    at = standing(own)
+    page.wait_for_function("ends => Date.now() > ends", arg=(at.hour.reflection_ends_at or 0) + notes.NOTE_GRACE_MS)
+    type_at_end(page, ", and an afterthought")
+    expect(page.get_by_text(re.compile("Saved .*, flagged late"))).to_be_visible()
+    note = stored_note(own)
+    assert note is not None
+    assert (note.body.endswith("afterthought"), note.late) == (True, True)
+
+
+def test_an_hour_ends_while_nobody_looks_and_is_written_down_at_its_own_deadline(
+    page: Page, home: Home, own: Journal, data_dir: Path, start_server: StartServer
+) -> None:
+    take_on(own, data_dir, minutes=1.5 * SECOND, reflection=SECOND)
+    server = start_server(home)
+    page.goto(server.url)
+    start(page)
+    page.goto("about:blank")
+    server.kill()
+    ends_at = standing(own).hour.closes_at()
+    page.wait_for_function("ends => Date.now() > ends", arg=ends_at)
+    server.start()
+    page.goto(server.url)
+    expect(page.get_by_text("hour used")).to_be_visible()
+    expect(page.get_by_role("button", name="Start")).to_have_count(0)
+    at = standing(own)
+    assert at.state is State.CLOSED
+    assert at.session is not None
+    assert at.session.closed_at == ends_at
+    with pytest.raises(AgainstTheRules, match="a second one is not possible"):
+        sessions.start(own)
+
+
+def test_two_tabs_show_the_same_hour_and_the_same_note(
+    context: BrowserContext, home: Home, own: Journal, data_dir: Path, start_server: StartServer
+) -> None:
+    take_on(own, data_dir)
+    server = start_server(home)
+    one, two = context.new_page(), context.new_page()
+    for page in (one, two):
+        page.goto(server.url)
+        expect(page.get_by_role("button", name="Start")).to_be_visible()
+    start(one)
+    expect(two.get_by_role("button", name="Pause")).to_be_visible()
+    type_at_end(one, "from the first")
+    expect(editor(two)).to_have_value(re.compile("from the first$"))
+
+    # Both write at once: the second is shown both texts and decides.
+    base = editor(two).input_value()
+    two.route("**/api/draft", lambda route: route.abort())
+    type_at_end(two, " and from the second")
+    expect(two.get_by_text("The server does not answer: your text is kept in this browser")).to_be_visible()
+    type_at_end(one, ", again")
+    expect(one.get_by_text(SAVED)).to_be_visible()
+    expect(one.get_by_text("…")).to_have_count(0)
+    two.unroute("**/api/draft")
+    expect(two.get_by_text("Changed elsewhere: choose below")).to_be_visible()
+    expect(two.get_by_label("The other text")).to_have_value(f"{base}, again")
+    expect(editor(two)).to_have_value(f"{base} and from the second")
+    note = stored_note(own)
+    assert note is not None
+    assert note.body == f"{base}, again"
+    two.get_by_role("button", name="Keep mine").click()
+    expect(editor(one)).to_have_value(f"{base} and from the second")
+
+    two.bring_to_front()
+    two.get_by_role("heading", name="Plan").click()
+    two.keyboard.press("p")
+    expect(two.get_by_role("button", name="Resume")).to_be_visible()
+    expect(one.get_by_role("button", name="Resume")).to_be_visible()
+    expect(one).to_have_title(re.compile(r"^Paused 59:\d\d · Onehour$"))
+    expect(editor(one)).not_to_be_editable()
+
+
+def test_a_second_start_from_a_page_that_is_out_of_date_is_refused_with_the_reason(
+    page: Page, home: Home, own: Journal, data_dir: Path, start_server: StartServer
+) -> None:
+    take_on(own, data_dir)
+    page.goto(start_server(home).url)
+    expect(page.get_by_role("button", name="Start")).to_be_enabled()
+    sessions.start(own)
+    sessions.close(own)
+    page.keyboard.press("Control+Shift+S")
+    expect(page.get_by_text("Today's hour was already started; a second one is not possible.")).to_be_visible()
+
+
+def test_a_frozen_clock_is_right_again(
+    page: Page, home: Home, own: Journal, data_dir: Path, start_server: StartServer
+) -> None:
+    take_on(own, data_dir)
+    page.goto(start_server(home).url)
+    start(page)
+    expect(page).to_have_title(re.compile(r"^59:\d\d · Onehour$"))
+    page.evaluate("() => { const until = Date.now() + 2500; while (Date.now() < until); }")
+    left_s = (standing(own).hour.focus_ends_at or 0) / 1000
+    shown = page.evaluate("() => [document.title, Date.now() / 1000]")
+    expect(page).to_have_title(re.compile(r"^59:\d\d · Onehour$"))
+    shown = page.wait_for_function(
+        """ends => { const [m, s] = document.title.slice(0, 5).split(":").map(Number);
+                     return Math.abs(ends - Date.now() / 1000 - m * 60 - s) < 1.2; }""",
+        arg=left_s,
+        timeout=2_000,
+    )
+    assert shown
+
+
+def test_the_picture_of_the_page_is_made(
+    page: Page, home: Home, data_dir: Path, start_server: StartServer, tmp_path: Path
+) -> None:
+    live_through(home, data_dir)
+    page.goto(start_server(home).url)
+    expect(page.get_by_text("384 px with the wider margin")).to_be_visible()
+    expect(page.get_by_text("Queued now it ends about")).to_be_visible()
+    expect(page).to_have_title(re.compile(r"^4\d:\d\d · Onehour$"))
+    expect(page.get_by_test_id("stStatusWidget")).to_have_count(0)
+    picture = tmp_path / "today.png"
+    page.screenshot(path=picture, animations="disabled")
+    assert picture.stat().st_size > 20_000
+    if os.environ.get("ONEHOUR_WRITE_PICTURES"):
+        PICTURE.parent.mkdir(exist_ok=True)
+        shutil.copyfile(picture, PICTURE)
