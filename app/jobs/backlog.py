@@ -53,7 +53,7 @@ def cancel(journal: Journal, run_key: str) -> str:
     with journal.writing() as db:
         job = job_of(db, run_key)
         if job.state == QUEUED:
-            finish(db, job, CANCELLED, journal.now(), message="cancelled before it started")
+            finish(db, job, CANCELLED, journal.now(), "before it started")
         elif job.state in ACTIVE:
             job.cancel_asked_at = job.cancel_asked_at or journal.now()
             db.add(job)
@@ -156,7 +156,7 @@ def free_slots(db: Session, backend: str, slots: Sequence[str]) -> list[str]:
 def requeue(db: Session, job: Job, message: str, exit_code: int | None, now: int, *, counts_as_lost: bool) -> None:
     """Give the slot back and wait for another attempt, which goes on from the checkpoint; a cancelled job is over instead."""
     if job.cancel_asked_at is not None:
-        finish(db, job, CANCELLED, now, "cancelled", exit_code)
+        finish(db, job, CANCELLED, now, exit_code=exit_code)
         return
     job.state, job.slot, job.exit_code, job.message = QUEUED, None, exit_code, message
     job.lost += int(counts_as_lost)

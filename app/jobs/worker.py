@@ -90,7 +90,7 @@ class Worker:
             self._settle(job, run, found)
         elif job.cancel_asked_at is not None:
             self.backend.clear(attempt)
-            self._finish(job, backlog.CANCELLED, "cancelled")
+            self._finish(job, backlog.CANCELLED)
         elif found.condition is Condition.LOST:
             self.backend.clear(attempt)
             self._lost(job, run, "the machine was started anew" if found.rebooted else "it was killed", found)
@@ -114,7 +114,7 @@ class Worker:
         if code == EXIT_OK:
             self._take_in(job, run, folder)
         elif job.cancel_asked_at is not None:
-            self._finish(job, backlog.CANCELLED, "cancelled", code)
+            self._finish(job, backlog.CANCELLED, code=code)
         elif code == EXIT_REQUEUE:
             if _wrote_since(folder.metrics_jsonl, job.started_at):
                 self._requeue(job, run, "stopped in good order, goes on from its checkpoint", code, lost=False)
@@ -127,16 +127,17 @@ class Worker:
 
     def _take_in(self, job: Job, run: Run, folder: RunFolder) -> None:
         try:
-            result = runs.take_in(self.journal, run, folder)
+            result = runs.read_result(run, folder)
         except OnehourError as error:
             self._finish(job, backlog.FAILED, str(error), EXIT_OK)
             return
+        runs.take_in(self.journal, run, folder)  # a journal that cannot be written now is tried again at the next look
         try:
             leaderboard.score_locally(self.journal, run.key)
-        except OnehourError as error:
+        except Exception as error:  # whatever it is, the run has succeeded
             log.warning("%s is not scored at home: %s", run.key, error)
         # Last: a worker that dies before it does all of this again, and who sees it finished sees all of it.
-        self._finish(job, backlog.SUCCEEDED, "", EXIT_OK)
+        self._finish(job, backlog.SUCCEEDED, code=EXIT_OK)
         log.info("%s: %s %.4f", run.key, result.metric, result.cv)
 
     def _lost(self, job: Job, run: Run, why: str, found: Status) -> None:
@@ -153,8 +154,8 @@ class Worker:
             if fresh := backlog.held(db, job):
                 backlog.requeue(db, fresh, message, code, self.journal.now(), counts_as_lost=lost)
 
-    def _finish(self, job: Job, state: str, message: str, code: int | None = None) -> None:
-        log.info("job %s %s %s", job.id, state, message)
+    def _finish(self, job: Job, state: str, message: str = "", code: int | None = None) -> None:
+        log.info("job %s %s", job.id, f"{state}: {message}" if message else state)
         with self.journal.writing() as db:
             if fresh := backlog.held(db, job):
                 backlog.finish(db, fresh, state, self.journal.now(), message, code)

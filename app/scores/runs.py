@@ -32,9 +32,9 @@ class Points:
 def take_in(journal: Journal, run: Run, folder: RunFolder) -> RunResult:
     """Store CV, fold scores, curves and submission of a finished run; doing it again changes nothing.
 
-    Raises OnehourError when there is no result, or one that belongs to another run.
+    Raises OnehourError as `read_result` does, and when the journal cannot be written.
     """
-    result = _read_result(run, folder)
+    result = read_result(run, folder)
     sha256 = file_sha256(folder.submission_csv) if folder.submission_csv.is_file() else None
     remarks = list(result.notes)
     if sha256 != result.submission_sha256:
@@ -69,6 +69,22 @@ def take_in(journal: Journal, run: Run, folder: RunFolder) -> RunResult:
     return result
 
 
+def read_result(run: Run, folder: RunFolder) -> RunResult:
+    """The result of a finished run. Raises OnehourError when there is none, it cannot be read or belongs to another run."""
+    try:
+        result = folder.read_result()
+    except (OSError, ValidationError) as error:
+        reason = error.errors()[0]["msg"] if isinstance(error, ValidationError) else error.strerror
+        raise OnehourError(f"the result cannot be read ({reason})", where=str(folder.result_json)) from None
+    if result is None:
+        raise OnehourError("the run ended without a result", where=str(folder.path))
+    if result.run_id != run.key:
+        raise OnehourError(
+            f"this is the result of {result.run_id!r}, not of {run.key!r}", where=str(folder.result_json)
+        )
+    return result
+
+
 def points(folder: RunFolder) -> list[Points]:
     """The epoch rows of metrics.jsonl as curves. A resumed fold repeats epochs: the last row of an epoch counts."""
     series: dict[tuple[int, str], dict[float, float]] = {}
@@ -92,21 +108,6 @@ def curves(db: Session, run_id: int) -> list[Points]:
 
 def submission_path(home: Home, submission: Submission) -> Path:
     return home.path / submission.path
-
-
-def _read_result(run: Run, folder: RunFolder) -> RunResult:
-    try:
-        result = folder.read_result()
-    except (OSError, ValidationError) as error:
-        reason = error.errors()[0]["msg"] if isinstance(error, ValidationError) else error.strerror
-        raise OnehourError(f"the result cannot be read ({reason})", where=str(folder.result_json)) from None
-    if result is None:
-        raise OnehourError("the run ended without a result", where=str(folder.path))
-    if result.run_id != run.key:
-        raise OnehourError(
-            f"this is the result of {result.run_id!r}, not of {run.key!r}", where=str(folder.result_json)
-        )
-    return result
 
 
 def _list_submission(db: Session, journal: Journal, run: Run, path: Path, sha256: str) -> None:

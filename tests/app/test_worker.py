@@ -59,7 +59,9 @@ def job(journal: Journal, run_key: str) -> Job:
 
 
 def worker(journal: Journal, mode: str, grace_s: float = 5) -> Worker:
-    return Worker(journal, LocalBackend(journal.home, command(mode), grace_s))
+    made = Worker(journal, LocalBackend(journal.home, command(mode), grace_s))
+    made.slots = ("cpu:0",)  # also on a machine with CUDA devices
+    return made
 
 
 def folder(journal: Journal, run_key: str) -> RunFolder:
@@ -262,6 +264,38 @@ def test_the_worker_process_ends_in_good_order_and_stays_lean(home: Home) -> Non
     assert "sqlmodel" in imported
     assert not imported & {"streamlit", "pandas", "numpy", "torch", "typer"}
     assert "attempts go on without it" in (home.logs_dir / "worker.log").read_text()
+
+
+def test_each_cuda_device_is_a_slot_and_an_attempt_sees_its_own(
+    journal: Journal, data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = tmp_path / "bin" / "nvidia-smi"
+    program.parent.mkdir()
+    program.write_text("#!/bin/sh\nprintf '0\\n1\\n'\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
+    keys = [queue(journal, data_dir, said) for said in ("a", "b", "c")]
+    niceness = min(19, os.nice(0) + 10)
+    show = "import os, sys; print('sees', os.environ['CUDA_VISIBLE_DEVICES'], os.nice(0)); sys.exit(2)"
+    works = Worker(journal, LocalBackend(journal.home, lambda _: [sys.executable, "-c", show]))
+    assert works.slots == ("cuda:0", "cuda:1")
+    works.tick()
+    assert [job(journal, key).slot for key in keys] == ["cuda:0", "cuda:1", None]
+    until(lambda: all(is_over(journal, key) for key in keys), works.tick)
+    assert {job(journal, key).message for key in keys[:2]} == {f"sees 0 {niceness}", f"sees 1 {niceness}"}
+
+
+def test_a_machine_without_cuda_has_one_slot(home: Home, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert LocalBackend(home).slots() == ("cpu:0",)
+
+
+def test_a_run_without_a_result_has_failed(journal: Journal, data_dir: Path) -> None:
+    key = queue(journal, data_dir)
+    works = Worker(journal, LocalBackend(journal.home, lambda _: ["true"]))
+    until(lambda: is_over(journal, key), works.tick)
+    assert job(journal, key).state == "failed"
+    assert job(journal, key).message.endswith("the run ended without a result.")
 
 
 @pytest.mark.parametrize(
