@@ -9,4 +9,4 @@ RUN pip install --no-cache-dir --constraint requirements.lock --editable '.[engi
 ENV ONEHOUR_HOME=/home/onehour
 VOLUME /home/onehour
 EXPOSE 8501
-CMD ["onehour", "up", "--address", "0.0.0.0"]
+CMD ["onehour", "up", "--host", "0.0.0.0", "--no-browser"]

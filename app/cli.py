@@ -261,12 +261,13 @@ def worker() -> int:
 @app.command()
 def up(
     port: Annotated[int, typer.Option(min=1, max=65535)] = 8501,
+    host: Annotated[str, typer.Option(help="where to listen; a container needs 0.0.0.0")] = "127.0.0.1",
     browser: Annotated[bool, typer.Option(help="open the dashboard in a browser")] = True,
 ) -> int:
     """Run the dashboard and its worker until Ctrl-C."""
     from app import keeper
 
-    return keeper.up(find_home(), port=port, browser=browser)
+    return keeper.up(find_home(), host=host, port=port, browser=browser)
 
 
 @app.command()

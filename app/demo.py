@@ -25,6 +25,7 @@ from app.journal.store import Journal, open_journal
 from app.journal.tables import Challenge
 from app.reports import day as day_report
 from app.scores.board import board_runs
+from app.scores.run_rows import cv_text, score_text
 from engine.contract import EXIT_BUG, EXIT_OK
 from engine.run_folder import RunFolder
 
@@ -62,17 +63,17 @@ def _walk(journal: Journal, out: Console) -> int:
         (run,) = board_runs(db, challenge, at.local_date, at.local_date)
         page = day_report.page(db, challenge, at.local_date, journal.now())
         message = backlog.job_of(db, queued.run_key).message
-    if state != backlog.SUCCEEDED or run.cv is None or run.submission_path is None:
+    if state != backlog.SUCCEEDED or run.row.cv is None or run.submission_path is None:
         out.print(f"{queued.run_key} {state}: {message}", style="bold")
         out.print(RunFolder(journal.home.run_dir(queued.run_key)).log_tail(), markup=False)
         return EXIT_BUG
     chance = constant_answer_score(challenge)
-    out.print(f"CV          {day_report.cv_text(run)} MAP@5   (the best constant answer: {chance:.3f})")
-    out.print(f"LB (local)  public {day_report.score_text(run.public)}  private {day_report.score_text(run.private)}")
+    out.print(f"CV          {cv_text(run.row)} MAP@5   (the best constant answer: {chance:.3f})")
+    out.print(f"LB (local)  public {score_text(run.public)}  private {score_text(run.private)}")
     out.print(f"Submission  {journal.home.path / run.submission_path}", soft_wrap=True)
     out.print()
     out.print(page, markup=False, highlight=False)
-    if run.cv < chance + MARGIN:
+    if run.row.cv < chance + MARGIN:
         out.print(f"The CV is not well above chance: at least {chance + MARGIN:.3f} was expected.", style="bold")
         return EXIT_BUG
     return EXIT_OK

@@ -98,11 +98,14 @@ class Kept:
             self.process.wait()
 
 
-def up(home: Home, *, port: int = 8501, browser: bool = True, say: Say = print) -> int:
-    """Run server and worker until SIGTERM or Ctrl-C. Raises OnehourError when the port is in use or Onehour is already up."""
+def up(home: Home, *, host: str = HOST, port: int = 8501, browser: bool = True, say: Say = print) -> int:
+    """Run server and worker until SIGTERM or Ctrl-C; the server listens on `host`.
+
+    Raises OnehourError when the port is in use or Onehour is already up.
+    """
     address = f"http://{HOST}:{port}"
     with present(server_lock(home), "Onehour", {"address": address}) as lock:
-        _require_free(port)
+        _require_free(host, port)
         stop = threading.Event()
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(number, lambda *_: stop.set())
@@ -111,7 +114,7 @@ def up(home: Home, *, port: int = 8501, browser: bool = True, say: Say = print) 
         logging.basicConfig(
             filename=home.logs_dir / "keeper.log", level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s"
         )
-        server = Kept("server", server_command(port), home, say, keep_open=(lock,))
+        server = Kept("server", server_command(port, host), home, say, keep_open=(lock,))
         worker = Kept(
             "worker",
             [sys.executable, "-m", "app.jobs.worker"],
@@ -128,9 +131,9 @@ def up(home: Home, *, port: int = 8501, browser: bool = True, say: Say = print) 
     return EXIT_OK
 
 
-def server_command(port: int) -> list[str]:
+def server_command(port: int, host: str = HOST) -> list[str]:
     script = str(Path(__file__).with_name("server.py"))
-    options = {"port": str(port), "headless": "true", "address": HOST}
+    options = {"port": str(port), "headless": "true", "address": host}
     arguments = [part for name, value in options.items() for part in (f"--server.{name}", value)]
     return [sys.executable, "-m", "streamlit", "run", script, *arguments]
 
@@ -161,16 +164,16 @@ def _answers(address: str) -> bool:
         return False
 
 
-def _require_free(port: int) -> None:
+def _require_free(host: str, port: int) -> None:
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind((HOST, port))
+            probe.bind((host, port))
         except (OSError, OverflowError) as error:
             reason = error.strerror if isinstance(error, OSError) else str(error)
             raise OnehourError(
                 f"the port cannot be used ({reason})",
-                where=f"{HOST}:{port}",
+                where=f"{host}:{port}",
                 fix="Choose another: onehour up --port 8502",
             ) from None
 

@@ -9,6 +9,7 @@ from sqlmodel import Session
 from app.journal import days, notes, sessions, todos
 from app.journal.tables import Challenge
 from app.scores.board import BoardRun, board_runs
+from app.scores.run_rows import cv_text, score_text
 
 
 def page(db: Session, challenge: Challenge, on: date, now: int) -> str:
@@ -36,19 +37,10 @@ def page(db: Session, challenge: Challenge, on: date, now: int) -> str:
 
 def run_line(run: BoardRun) -> str:
     """`humpback_001-r01 "hypothesis": CV 0.842 ± 0.006, LB 0.812 / 0.801 (local), W&B offline`."""
-    said = [run.state if run.cv is None else f"CV {cv_text(run)}"]
+    row = run.row
+    said = [row.state if row.cv is None else f"CV {cv_text(row)}"]
     if run.public is not None or run.private is not None:
         said.append(f"LB {score_text(run.public)} / {score_text(run.private)} ({run.lb_source})")
-    if run.wandb:
-        said.append(f"W&B {run.wandb}")
-    return f'{run.key} "{run.hypothesis}": {", ".join(said)}'
-
-
-def cv_text(run: BoardRun) -> str:
-    if run.cv is None:
-        return ""
-    return f"{run.cv:.3f}" if run.spread is None else f"{run.cv:.3f} ± {run.spread:.3f}"
-
-
-def score_text(score: float | None) -> str:
-    return "–" if score is None else f"{score:.3f}"
+    if row.wandb_mode:
+        said.append(f"W&B {row.wandb_url or row.wandb_mode}")
+    return f'{row.run_key} "{row.hypothesis}": {", ".join(said)}'

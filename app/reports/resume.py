@@ -8,7 +8,7 @@ from datetime import date
 
 from sqlmodel import Session, col, select
 
-from app.journal import notes, todos
+from app.journal import notes
 from app.journal.sessions import Sitting
 from app.journal.tables import DailySession, Note, Todo
 from app.scores.run_rows import RunRow, run_rows
@@ -39,8 +39,8 @@ def resume(note: Note | None, runs: Sequence[RunRow], open_todos: Sequence[Todo]
     )
 
 
-def read(db: Session, at: Sitting) -> Resume:
-    """The resume card of the day `at`."""
+def read(db: Session, at: Sitting, open_todos: Sequence[Todo]) -> Resume:
+    """The resume card of the day `at`, with the todos that are open on it."""
     last = db.exec(
         select(DailySession)
         .where(DailySession.challenge_id == at.challenge.id, DailySession.local_date < at.local_date)
@@ -54,5 +54,5 @@ def read(db: Session, at: Sitting) -> Resume:
             for run in run_rows(db, at.challenge, finished_since=last_hour_ended_at)
             if run.local_date < at.local_date
         ],
-        todos.open_ones(db, at.challenge, until=at.local_date),
+        open_todos,
     )

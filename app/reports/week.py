@@ -51,9 +51,9 @@ def of_day(db: Session, challenge: Challenge, on: date, now: int) -> Week:
         for day in (first + DAY * n for n in range((last - first).days + 1))
     )
     runs = board_runs(db, challenge, challenge.starts_on, last)
-    earlier, here = [r for r in runs if r.local_date < first], [r for r in runs if r.local_date >= first]
+    earlier, here = [r for r in runs if r.row.local_date < first], [r for r in runs if r.row.local_date >= first]
     direction = METRIC_DIRECTIONS[challenge.metric]
-    cv, cv_before = best((r.cv for r in here), direction), best((r.cv for r in earlier), direction)
+    cv, cv_before = best((r.row.cv for r in here), direction), best((r.row.cv for r in earlier), direction)
     public, public_before = best((r.public for r in here), direction), best((r.public for r in earlier), direction)
     return Week(
         number=(first - challenge.starts_on).days // 7 + 1,

@@ -55,9 +55,14 @@ class RunRow:
 
 
 def run_rows(
-    db: Session, challenge: Challenge, *, on: date | None = None, finished_since: int | None = None
+    db: Session,
+    challenge: Challenge,
+    *,
+    first: date | None = None,
+    last: date | None = None,
+    finished_since: int | None = None,
 ) -> list[RunRow]:
-    """The runs of a challenge, newest first; only those of the day `on`, or those whose job ended at `finished_since` or later."""
+    """The runs of a challenge, newest first: of the days from `first` to `last` (inclusive), ended at `finished_since` or later."""
     scores = (
         select(func.json_group_array(FoldScore.score))
         .where(FoldScore.run_id == Run.id)
@@ -71,12 +76,25 @@ def run_rows(
         .join(Job, col(Job.id) == newest_job)
         .where(Run.challenge_id == challenge.id)
     )
-    if on is not None:
-        query = query.where(Run.local_date == on)
+    if first is not None:
+        query = query.where(Run.local_date >= first)
+    if last is not None:
+        query = query.where(Run.local_date <= last)
     if finished_since is not None:
         query = query.where(col(Job.finished_at) >= finished_since)
     query = query.order_by(col(Run.created_at).desc(), col(Run.id).desc())
     return [_row(run, job, hypothesis, folds) for run, job, hypothesis, folds in db.exec(query).all()]
+
+
+def cv_text(run: RunRow) -> str:
+    """`0.842 ± 0.006`; empty until there is a CV."""
+    if run.cv is None:
+        return ""
+    return score_text(run.cv) + (f" ± {score_text(run.spread)}" if run.spread is not None else "")
+
+
+def score_text(score: float | None) -> str:
+    return "–" if score is None else f"{score:.3f}"
 
 
 def spread(fold_scores: tuple[float, ...]) -> float | None:

@@ -17,7 +17,7 @@ REFRESH_S = 3
 
 def show(journal: Journal, at: Sitting) -> None:
     with journal.reading() as db:
-        rows = run_rows(db, at.challenge, on=at.local_date)
+        rows = run_rows(db, at.challenge, first=at.local_date, last=at.local_date)
     st.markdown("**Today's runs**")
     if not rows:
         st.caption("No run yet today. What you queue runs during the other 23 hours.")
@@ -29,7 +29,7 @@ def show(journal: Journal, at: Sitting) -> None:
 
 def _watch(journal: Journal, at: Sitting) -> None:
     with journal.reading() as db:
-        rows = run_rows(db, at.challenge, on=at.local_date)
+        rows = run_rows(db, at.challenge, first=at.local_date, last=at.local_date)
     _lines(journal, rows)
 
 

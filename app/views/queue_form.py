@@ -12,8 +12,9 @@ from app.journal.days import clock_text, local
 from app.journal.rules import TABLE, Action, Permit, refusal
 from app.journal.sessions import Sitting
 from app.journal.store import Journal
-from app.views.desk import attempt
-from engine.contract import OnehourError, preset_names, preset_path
+from app.journal.tables import Challenge
+from app.views.desk import attempt, plain
+from engine.contract import OnehourError, RunSpec, preset_names, preset_path
 
 
 def show(journal: Journal, at: Sitting) -> None:
@@ -43,11 +44,11 @@ def when_to_use(preset: str) -> str:
 def _expected(journal: Journal, at: Sitting, preset: str, changes: str) -> str:
     """When it would be done, or what is wrong with what is asked."""
     try:
-        spec = specs.resolve(at.challenge, preset, _pairs(changes))
+        spec = _resolved(at.challenge, at.challenge.data_dir, preset, changes)
         with journal.reading() as db:
             found = forecast.forecast(db, journal.home, at, spec)
     except OnehourError as error:
-        return f":red[✗ {error}]"
+        return f":red[✗ {plain(str(error))}]"
     zone_name = at.challenge.time_zone
     another_day = local(found.ends_at, zone_name).date() != local(at.now, zone_name).date()
     when = clock_text(found.ends_at, zone_name) + (
@@ -55,6 +56,12 @@ def _expected(journal: Journal, at: Sitting, preset: str, changes: str) -> str:
     )
     fits = {True: ", before your next hour ✓", False: ", after your next hour has begun", None: ""}[found.fits]
     return f"Queued now it ends about {when}{fits} (a crude guess: {max(1, round(found.seconds / 60))} min of work)."
+
+
+@st.cache_data(max_entries=50, show_spinner=False)
+def _resolved(_challenge: Challenge, data_dir: str, preset: str, changes: str) -> RunSpec:
+    """Reading a preset takes longer than the rest of the form; `data_dir` stands for the challenge in the key."""
+    return specs.resolve(_challenge, preset, _pairs(changes))
 
 
 def _queue(journal: Journal, at: Sitting) -> None:

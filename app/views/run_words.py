@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from app.scores.run_rows import RunRow
+from app.scores.run_rows import RunRow, cv_text
 
 # A shape and a word each, so that nobody needs the colour.
 STATE_WORDS = {
@@ -21,9 +21,7 @@ def state_words(run: RunRow) -> str:
 
 
 def cv_words(run: RunRow) -> str:
-    if run.cv is None:
-        return ""
-    return f"CV {run.cv:.3f}" + (f" ± {run.spread:.3f}" if run.spread is not None else "")
+    return f"CV {cv_text(run)}" if run.cv is not None else ""
 
 
 def wandb_words(run: RunRow) -> str:

@@ -6,9 +6,9 @@ import streamlit as st
 
 from app.journal.sessions import MINUTE_MS, Sitting
 from app.journal.store import Journal
-from app.reports.day import cv_text, score_text
 from app.scores import leaderboard
 from app.scores.board import BoardDay, BoardRun, board_days
+from app.scores.run_rows import cv_text, score_text
 from app.views.desk import attempt
 
 
@@ -56,20 +56,20 @@ def _rows(day: BoardDay) -> list[dict[str, object]]:
 
 
 def _run_cells(run: BoardRun) -> dict[str, object]:
-    has_lb = run.public is not None or run.private is not None
+    row, has_lb = run.row, run.public is not None or run.private is not None
     return {
-        "Run": run.key,
-        "What": run.hypothesis,
-        "State": run.state,
-        "CV": cv_text(run),
+        "Run": row.run_key,
+        "What": row.hypothesis,
+        "State": row.state,
+        "CV": cv_text(row),
         "LB": f"{score_text(run.public)} / {score_text(run.private)} {run.lb_source}" if has_lb else "",
-        "W&B": run.wandb,
+        "W&B": row.wandb_url or row.wandb_mode or "",
     }
 
 
 def _enter_by_hand(journal: Journal, runs: list[BoardRun]) -> None:
     with st.expander("Type in a leaderboard score"), st.form("lb", border=False):
-        st.selectbox("Run", [run.key for run in runs], key="lb_run")
+        st.selectbox("Run", [run.row.run_key for run in runs], key="lb_run")
         public, private = st.columns(2)
         public.number_input("Public", value=None, format="%.5f", key="lb_public")
         private.number_input("Private", value=None, format="%.5f", key="lb_private")

@@ -42,6 +42,8 @@ def _buttons(journal: Journal, at: Sitting) -> None:
         case State.IDLE:
             reason = sessions.why_not_start(at)
             _button("Start", journal, sessions.start, shortcut="Ctrl+Shift+S", disabled=bool(reason), primary=True)
+            if at.day_number > at.challenge.days:
+                reason += ". `onehour end-challenge` files it away; then the next one can begin"
             if reason:
                 st.caption(reason, width="content")
         case State.FOCUS:
@@ -90,6 +92,7 @@ def _queue(journal: Journal, at: Sitting) -> None:
         waiting = backlog.list_jobs(db, at.challenge.id, open_only=True)
     if not waiting:
         return
+    st.session_state["queue_states"] = _states(waiting)
     # Only while something waits or runs does the page come back by itself.
     st.fragment(_watch, run_every=REFRESH_S, key="queue_watch")(journal, at)
 
@@ -98,10 +101,12 @@ def _watch(journal: Journal, at: Sitting) -> None:
     with journal.reading() as db:
         rows = backlog.list_jobs(db, at.challenge.id, open_only=True)
     st.caption(queue_line(journal, at, rows), width="content")
-    states = [(row.run_key, row.state) for row in rows]
-    if st.session_state.setdefault("queue_states", states) != states:
-        st.session_state["queue_states"] = states
+    if st.session_state["queue_states"] != _states(rows):
         st.rerun()
+
+
+def _states(rows: list[backlog.QueueRow]) -> list[tuple[str, str]]:
+    return [(row.run_key, row.state) for row in rows]
 
 
 def queue_line(journal: Journal, at: Sitting, rows: list[backlog.QueueRow]) -> str:

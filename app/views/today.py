@@ -21,8 +21,8 @@ from engine.contract import OnehourError
 
 def show(journal: Journal, at: Sitting) -> None:
     with journal.reading() as db:
-        card = resume.read(db, at)
         planned = todos.open_ones(db, at.challenge, until=at.local_date)
+        card = resume.read(db, at, planned)
         day_starts_at = days.day_starts(at.local_date, at.challenge.time_zone, at.challenge.day_starts_at)
         done = todos.done_between(db, at.challenge, day_starts_at, at.now + 1)
         thoughts = inbox.latest(db, at.challenge, limit=3)

@@ -87,9 +87,9 @@ def test_each_day_shows_its_hours_and_its_runs_with_cv_beside_lb(
         newest, first = board_days(db, challenge, FIRST, FIRST + timedelta(days=1), clock.at)
     assert (newest.used_ms, newest.runs, first.number, first.used_ms) == (None, (), 1, 1_800_000)
     scored, running = first.runs
-    assert (scored.cv, scored.public, scored.private, scored.lb_source) == (0.5, 0.45, 0.44, "local")
-    assert scored.spread == pytest.approx(0.1414, abs=1e-4)
-    assert (running.state, running.cv, running.spread, running.public) == ("running", None, None, None)
+    assert (scored.row.cv, scored.public, scored.private, scored.lb_source) == (0.5, 0.45, 0.44, "local")
+    assert scored.row.spread == pytest.approx(0.1414, abs=1e-4)
+    assert (running.row.state, running.row.cv, running.row.spread, running.public) == ("running", None, None, None)
     assert day_report.run_line(scored) == 'h_001-r01 "idea 1": CV 0.500 ± 0.141, LB 0.450 / 0.440 (local), W&B offline'
 
 
@@ -132,7 +132,7 @@ def test_the_week_counts_hours_used_and_lost_and_the_change_of_the_best_scores(
     assert week.cv.gain == pytest.approx(0.12)
     assert week.public.gain == pytest.approx(-0.01)
     assert [todo.title for todo in week.open_todos] == ["look at crops"]
-    assert [run.key for run in week.runs] == ["h_002-r01"]
+    assert [run.row.run_key for run in week.runs] == ["h_002-r01"]
 
 
 def test_in_weekly_mode_a_free_day_is_not_lost(journal: Journal, rules: challenges.Rules, clock: MovableClock) -> None:

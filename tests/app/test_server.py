@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 from sqlalchemy import event
-from starlette.testclient import TestClient
+from starlette.testclient import TestClient, WebSocketDenialResponse
 
 from app import server
 from app.journal import challenges, notes, sessions
@@ -163,6 +163,15 @@ def test_another_origin_is_refused_and_nothing_is_written(
     answer = browser.post("/api/draft", json=draft("x"), headers={"origin": origin})
     assert answer.status_code == 403
     assert stored(journal, running) is None
+
+
+def test_a_websocket_of_another_origin_is_refused(browser: TestClient, running: Challenge) -> None:
+    with (
+        pytest.raises(WebSocketDenialResponse) as refused,
+        browser.websocket_connect("/_stcore/stream", headers={"origin": "http://localhost:9999"}),
+    ):
+        pass
+    assert refused.value.status_code == 403
 
 
 def test_the_own_origin_is_welcome(browser: TestClient, running: Challenge) -> None:
