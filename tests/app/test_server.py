@@ -23,7 +23,7 @@ HERE = "http://127.0.0.1"
 
 
 @pytest.fixture
-def browser(journal: Journal, monkeypatch: pytest.MonkeyPatch) -> TestClient:
+def client(journal: Journal, monkeypatch: pytest.MonkeyPatch) -> TestClient:
     """The real app on the test's journal; without its lifespan, which belongs to a served Streamlit."""
     monkeypatch.setattr(desk, "_journal_of", lambda _home: journal)
     return TestClient(server.app, base_url=HERE)
@@ -45,32 +45,32 @@ def stored(journal: Journal, challenge: Challenge) -> Note | None:
 
 
 def test_the_clock_tells_the_deadline_and_changes_its_token_when_the_hour_is_over(
-    browser: TestClient, journal: Journal, running: Challenge, clock: MovableClock
+    client: TestClient, journal: Journal, running: Challenge, clock: MovableClock
 ) -> None:
-    first = browser.get("/api/clock").json()
+    first = client.get("/api/clock").json()
     assert first["state"] == "focus"
     assert first["ends_at"] - first["now"] == 3_600_000
     clock.move(3_600)
-    second = browser.get("/api/clock").json()
+    second = client.get("/api/clock").json()
     assert second["state"] == "reflection"
     assert second["ends_at"] - second["now"] == 600_000
     assert second["token"] != first["token"]
 
 
 def test_the_clock_keeps_its_token_while_nothing_changes(
-    browser: TestClient, running: Challenge, clock: MovableClock
+    client: TestClient, running: Challenge, clock: MovableClock
 ) -> None:
-    first = browser.get("/api/clock").json()["token"]
+    first = client.get("/api/clock").json()["token"]
     clock.move(59)
-    assert browser.get("/api/clock").json()["token"] == first
+    assert client.get("/api/clock").json()["token"] == first
 
 
-def test_there_is_no_clock_before_the_first_challenge(browser: TestClient) -> None:
-    assert browser.get("/api/clock").status_code == 404
+def test_there_is_no_clock_before_the_first_challenge(client: TestClient) -> None:
+    assert client.get("/api/clock").status_code == 404
 
 
-def test_a_draft_is_saved_with_the_next_revision(browser: TestClient, journal: Journal, running: Challenge) -> None:
-    answer = browser.post("/api/draft", json=draft("## Tried\nä"))
+def test_a_draft_is_saved_with_the_next_revision(client: TestClient, journal: Journal, running: Challenge) -> None:
+    answer = client.post("/api/draft", json=draft("## Tried\nä"))
     assert (answer.status_code, answer.json()["revision"], answer.json()["late"]) == (200, 1, False)
     note = stored(journal, running)
     assert note is not None
@@ -78,10 +78,10 @@ def test_a_draft_is_saved_with_the_next_revision(browser: TestClient, journal: J
 
 
 def test_a_stale_revision_is_refused_with_the_text_that_stands_there(
-    browser: TestClient, journal: Journal, running: Challenge
+    client: TestClient, journal: Journal, running: Challenge
 ) -> None:
-    browser.post("/api/draft", json=draft("theirs"))
-    answer = browser.post("/api/draft", json=draft("mine"))
+    client.post("/api/draft", json=draft("theirs"))
+    answer = client.post("/api/draft", json=draft("mine"))
     assert answer.status_code == 409
     assert (answer.json()["revision"], answer.json()["body"]) == (1, "theirs")
     assert "changed elsewhere" in answer.json()["error"]
@@ -91,24 +91,24 @@ def test_a_stale_revision_is_refused_with_the_text_that_stands_there(
 
 
 def test_a_draft_outside_the_hour_is_refused_with_the_sentence(
-    browser: TestClient, journal: Journal, challenge: Challenge
+    client: TestClient, journal: Journal, challenge: Challenge
 ) -> None:
-    answer = browser.post("/api/draft", json=draft("too early"))
+    answer = client.post("/api/draft", json=draft("too early"))
     assert answer.status_code == 423
     assert answer.json()["error"] == "Writing the day's note is part of the hour. Start the hour first."
     assert stored(journal, challenge) is None
 
 
 def test_a_draft_after_the_day_was_closed_is_kept_and_flagged_late(
-    browser: TestClient, running: Challenge, clock: MovableClock
+    client: TestClient, running: Challenge, clock: MovableClock
 ) -> None:
     clock.move(3_600 + 600 + 60)
-    answer = browser.post("/api/draft", json=draft("afterthought"))
+    answer = client.post("/api/draft", json=draft("afterthought"))
     assert (answer.status_code, answer.json()["late"]) == (200, True)
 
 
-def test_the_note_of_a_day_to_come_is_refused(browser: TestClient, running: Challenge) -> None:
-    answer = browser.post("/api/draft", json=draft("x", day="2026-03-03"))
+def test_the_note_of_a_day_to_come_is_refused(client: TestClient, running: Challenge) -> None:
+    answer = client.post("/api/draft", json=draft("x", day="2026-03-03"))
     assert answer.status_code == 422
     assert answer.json()["error"] == "2026-03-03 has not come yet. Today is 2026-03-02."
 
@@ -116,18 +116,18 @@ def test_the_note_of_a_day_to_come_is_refused(browser: TestClient, running: Chal
 @pytest.mark.parametrize(
     "body", ["{", "[]", '{"day": "2026-03-02", "body": "x"}', '{"day": "x", "body": "x", "revision": 0}']
 )
-def test_what_is_no_draft_is_refused(browser: TestClient, running: Challenge, body: str) -> None:
-    answer = browser.post("/api/draft", content=body, headers={"content-type": "application/json"})
+def test_what_is_no_draft_is_refused(client: TestClient, running: Challenge, body: str) -> None:
+    answer = client.post("/api/draft", content=body, headers={"content-type": "application/json"})
     assert answer.status_code == 422
     assert answer.json()["error"].startswith("This is no draft: ")
 
 
-def test_a_form_of_another_page_cannot_pass_as_a_draft(browser: TestClient, running: Challenge) -> None:
-    answer = browser.post("/api/draft", content='{"day": 1}', headers={"content-type": "text/plain"})
+def test_a_form_of_another_page_cannot_pass_as_a_draft(client: TestClient, running: Challenge) -> None:
+    answer = client.post("/api/draft", content='{"day": 1}', headers={"content-type": "text/plain"})
     assert answer.status_code == 415
 
 
-def test_a_note_that_is_too_big_is_refused_before_it_is_read_whole(browser: TestClient, running: Challenge) -> None:
+def test_a_note_that_is_too_big_is_refused_before_it_is_read_whole(client: TestClient, running: Challenge) -> None:
     sent = 0
 
     def endless() -> Iterator[bytes]:
@@ -136,46 +136,46 @@ def test_a_note_that_is_too_big_is_refused_before_it_is_read_whole(browser: Test
             sent += 100_000
             yield b" " * 100_000
 
-    answer = browser.post("/api/draft", content=endless(), headers={"content-type": "application/json"})
+    answer = client.post("/api/draft", content=endless(), headers={"content-type": "application/json"})
     assert answer.status_code == 413
     assert answer.json()["error"] == "A note holds at most 1000 KB."
 
 
-def test_a_note_above_the_limit_is_refused_by_its_size(browser: TestClient, running: Challenge) -> None:
-    answer = browser.post("/api/draft", json=draft("x" * 1_200_000))
+def test_a_note_above_the_limit_is_refused_by_its_size(client: TestClient, running: Challenge) -> None:
+    answer = client.post("/api/draft", json=draft("x" * 1_200_000))
     assert answer.status_code == 422
     assert answer.json()["error"] == "a note holds at most 1000 KB, this is 1200 KB."
 
 
 @pytest.mark.parametrize("host", ["evil.example", "127.0.0.1.evil.example", "192.168.1.7:8501"])
-def test_another_host_is_refused(browser: TestClient, running: Challenge, host: str) -> None:
+def test_another_host_is_refused(client: TestClient, running: Challenge, host: str) -> None:
     for answer in (
-        browser.get("/api/clock", headers={"host": host}),
-        browser.post("/api/draft", json=draft("x"), headers={"host": host, "origin": f"http://{host}"}),
+        client.get("/api/clock", headers={"host": host}),
+        client.post("/api/draft", json=draft("x"), headers={"host": host, "origin": f"http://{host}"}),
     ):
         assert answer.status_code == 400
 
 
 @pytest.mark.parametrize("origin", ["http://evil.example", "http://127.0.0.1:9999", "http://localhost", "null"])
 def test_another_origin_is_refused_and_nothing_is_written(
-    browser: TestClient, journal: Journal, running: Challenge, origin: str
+    client: TestClient, journal: Journal, running: Challenge, origin: str
 ) -> None:
-    answer = browser.post("/api/draft", json=draft("x"), headers={"origin": origin})
+    answer = client.post("/api/draft", json=draft("x"), headers={"origin": origin})
     assert answer.status_code == 403
     assert stored(journal, running) is None
 
 
-def test_a_websocket_of_another_origin_is_refused(browser: TestClient, running: Challenge) -> None:
+def test_a_websocket_of_another_origin_is_refused(client: TestClient, running: Challenge) -> None:
     with (
         pytest.raises(WebSocketDenialResponse) as refused,
-        browser.websocket_connect("/_stcore/stream", headers={"origin": "http://localhost:9999"}),
+        client.websocket_connect("ws://127.0.0.1/_stcore/stream", headers={"origin": "http://localhost:9999"}),
     ):
         pass
     assert refused.value.status_code == 403
 
 
-def test_the_own_origin_is_welcome(browser: TestClient, running: Challenge) -> None:
-    assert browser.post("/api/draft", json=draft("x"), headers={"origin": HERE}).status_code == 200
+def test_the_own_origin_is_welcome(client: TestClient, running: Challenge) -> None:
+    assert client.post("/api/draft", json=draft("x"), headers={"origin": HERE}).status_code == 200
 
 
 def test_a_full_disk_is_said_and_the_text_stays_with_the_browser(
