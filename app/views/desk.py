@@ -42,5 +42,9 @@ def say_refusal() -> None:
 
 
 def plain(text: str) -> str:
-    """A person's words inside Markdown of ours, shown as they were typed."""
-    return re.sub(r"([\\`*_{}\[\]()#+\-.!|<>~$:])", r"\\\1", text)
+    """A person's words inside Markdown of ours, shown as they were typed.
+
+    No more is escaped than needed: a screen reader is told a widget's label with its backslashes.
+    """
+    inline = re.sub(r"([\\`*_\[\]<>~$|]|:(?=[A-Za-z]))", r"\\\1", text)
+    return re.sub(r"^(\s*\d*)([-+#.)])(?=\s|#)", r"\1\\\2", inline)

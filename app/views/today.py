@@ -66,7 +66,7 @@ def _plan(journal: Journal, at: Sitting, planned: list[Todo], done: list[Todo]) 
     over = at.state in (State.REFLECTION, State.CLOSED)
     st.markdown("**Plan**" if over else f"**Plan for {at.left_ms / MINUTE_MS:.0f} minutes**{_fit(at, planned)}")
     for todo in planned:
-        minutes = f" :gray[{todo.minutes:g} min]" if todo.minutes else ""
+        minutes = f" · {todo.minutes:g} min" if todo.minutes else ""
         key = f"todo_{todo.id}"
         st.checkbox(
             f"{plain(todo.title)}{minutes}",

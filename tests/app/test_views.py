@@ -185,7 +185,7 @@ def test_todos_are_added_ticked_and_weighed_against_the_time_left(journal: Journ
         ran(at.button[-2].click())
     assert "75 planned, 15 too many" in texts(at)
     ran(at.checkbox(key="todo_1").check())
-    assert [box.label for box in at.checkbox] == ["read :gray[25 min]", r"~~look at \*crops\*~~"]
+    assert [box.label for box in at.checkbox] == ["read · 25 min", r"~~look at \*crops\*~~"]
     assert "25 planned" in texts(at)
 
 
@@ -267,6 +267,21 @@ def test_the_resume_card_shows_the_next_step_what_finished_since_and_the_first_t
     shown = texts(page())
     assert r"Yesterday you wrote: **check the \*grey\* crops** · First on the list: worst crops first" in shown
     assert f"`{key}` · larger is better · :green[✓] succeeded · **CV 0.842 ± 0.006**" in shown
+
+
+@pytest.mark.parametrize(
+    ("typed", "escaped"),
+    [
+        ("write-up of 4th place (20:15)", "write-up of 4th place (20:15)"),
+        ("crops [of] *grey* $x$", r"crops \[of\] \*grey\* \$x\$"),
+        (":smile: and :red[x]", r"\:smile: and \:red\[x\]"),
+        ("# no heading", r"\# no heading"),
+        ("- no list", r"\- no list"),
+        ("1. no list", r"1\. no list"),
+    ],
+)
+def test_a_persons_words_are_shown_as_typed(typed: str, escaped: str) -> None:
+    assert desk.plain(typed) == escaped
 
 
 def test_the_runs_page_says_what_to_do_while_there_is_none(challenge: Challenge) -> None:

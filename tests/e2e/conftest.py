@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,7 +16,8 @@ from urllib.request import urlopen
 import pytest
 from playwright.sync_api import Page, expect
 
-from app.journal.home import Home
+from app.jobs import supervisor
+from app.journal.home import CHECKOUT, Home
 from app.keeper import HOST, server_command
 
 PATIENCE_MS = 20_000
@@ -77,6 +79,35 @@ def start_server(free_port: int) -> Iterator[StartServer]:
     yield start
     for server in started:
         server.kill()
+
+
+# The real worker and supervisor; the training is one of tests/app/trainings.py.
+WORKER = """
+import sys, threading
+from app.jobs.backends.local import LocalBackend
+from app.jobs.worker import run_worker
+from app.journal.home import find_home
+from app.journal.store import open_journal
+from tests.app.trainings import command
+home = find_home()
+run_worker(open_journal(home), threading.Event(), LocalBackend(home, command(sys.argv[1])))
+"""
+
+
+@pytest.fixture
+def start_worker(home: Home) -> Iterator[Callable[[str], None]]:
+    """`start_worker(mode)`: a worker on the test's home whose trainings go as `mode` says; all of it is ended with the test."""
+    started: list[subprocess.Popen[bytes]] = []
+
+    def start(mode: str) -> None:
+        started.append(subprocess.Popen([sys.executable, "-c", WORKER, mode], cwd=CHECKOUT))
+
+    yield start
+    for worker in started:
+        worker.kill()
+        worker.wait()
+    for attempt in home.jobs_dir.glob("*-*"):
+        supervisor.clear(str(attempt.resolve()))
 
 
 @pytest.fixture(scope="session")

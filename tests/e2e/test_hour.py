@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -16,6 +16,8 @@ from app.journal.home import CHECKOUT, Home
 from app.journal.hour import State
 from app.journal.rules import AgainstTheRules
 from app.journal.store import Journal, open_journal
+from engine.run_folder import RunFolder
+from tests.app.trainings import small_spec, write_epoch
 from tests.e2e.conftest import StartServer
 from tests.e2e.past import live_through
 
@@ -255,12 +257,67 @@ def test_a_frozen_clock_is_right_again(
     assert shown
 
 
+def test_a_run_is_watched_from_the_click_to_its_cv(
+    page: Page, home: Home, own: Journal, data_dir: Path, start_server: StartServer, start_worker: Callable[[str], None]
+) -> None:
+    take_on(own, data_dir)
+    start_worker("wait")
+    page.goto(start_server(home).url)
+    start(page)
+    page.get_by_role("textbox", name="Hypothesis").fill("larger crops help")
+    page.get_by_role("textbox", name="Changes").fill("folds=2 'stages=[{epochs: 2, lr: 0.001}]'")
+    page.get_by_role("button", name="Queue a run").click()
+    expect(page.get_by_text("● running")).to_be_visible()
+
+    folder = RunFolder(home.run_dir("humpback_001-r01"))
+    folder.create(small_spec(data_dir))
+    write_epoch(folder, 1)
+    expect(page.get_by_text("cpu:0: humpback_001-r01 running, 50%")).to_be_visible()
+    page.get_by_role("link", name="Runs").click()
+    expect(page.get_by_role("button", name="Cancel")).to_be_visible()
+    with folder.log_txt.open("a") as log:
+        log.write("fold 0 epoch 1/2: a line as it is written\n")
+    expect(page.get_by_text("fold 0 epoch 1/2: a line as it is written")).to_be_visible()
+
+    (folder.path / "go").touch()
+    expect(page.get_by_text("✓ succeeded")).to_be_visible()
+    expect(page.get_by_text("CV 0.625 ± 0.177")).to_be_visible()
+    expect(page.get_by_role("button", name="Cancel")).to_have_count(0)
+
+
+def test_a_running_run_is_cancelled_from_the_page(
+    page: Page, home: Home, own: Journal, data_dir: Path, start_server: StartServer, start_worker: Callable[[str], None]
+) -> None:
+    take_on(own, data_dir)
+    start_worker("wait")
+    page.goto(start_server(home).url)
+    start(page)
+    page.get_by_role("textbox", name="Hypothesis").fill("larger crops help")
+    page.get_by_role("button", name="Queue a run").click()
+    expect(page.get_by_text("● running")).to_be_visible()
+    page.get_by_role("button", name="Cancel").click()
+    expect(page.get_by_text("– cancelled")).to_be_visible()
+    expect(page.get_by_role("button", name="Cancel")).to_have_count(0)
+
+
 def test_the_picture_of_the_page_is_made(
-    page: Page, home: Home, data_dir: Path, start_server: StartServer, tmp_path: Path
+    page: Page,
+    home: Home,
+    data_dir: Path,
+    start_server: StartServer,
+    start_worker: Callable[[str], None],
+    tmp_path: Path,
 ) -> None:
     live_through(home, data_dir)
+    start_worker("wait")
     page.goto(start_server(home).url)
     expect(page.get_by_text("384 px with the wider margin")).to_be_visible()
+    expect(page.get_by_text("● running")).to_be_visible()
+    folder = RunFolder(home.run_dir("humpback_008-r01"))
+    folder.create(small_spec(data_dir))
+    write_epoch(folder, 1)
+    expect(page.get_by_text("cpu:0: humpback_008-r01 running, 50%")).to_be_visible()
+    expect(page.get_by_role("progressbar").last).to_have_attribute("aria-valuenow", "50")
     expect(page.get_by_text("Queued now it ends about")).to_be_visible()
     expect(page).to_have_title(re.compile(r"^4\d:\d\d · Onehour$"))
     expect(page.get_by_test_id("stStatusWidget")).to_have_count(0)
