@@ -142,6 +142,11 @@ class RunSpec(Frozen):
     expected_unknown_share: Annotated[float, Field(ge=0, le=1)] | None = Field(
         None, description="share of the unknown label expected in the test images; re-weights the threshold"
     )
+    local_features: bool = Field(
+        False,
+        description="also look for the same points of interest (SIFT, near the centre) in the training images; "
+        "the cost grows with the square of their number: for some thousand images",
+    )
     loader_workers: Annotated[int, Field(ge=0)] = Field(0, description="processes that prepare batches")
     tracking: TrackingSpec = TrackingSpec()
 

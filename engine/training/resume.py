@@ -68,7 +68,7 @@ class Resume(Callback):
 
     def __init__(self, file: Path, seed: int, fold: int, stop: Stop) -> None:
         self.file, self.seed, self.fold, self.stop = file, seed, fold, stop
-        self.loaded = load(file) or {"done": 0, "step": 0, "train_s": 0.0, "best": -1.0}
+        self.loaded = {"done": 0, "step": 0, "train_s": 0.0, "best": -1.0} | (load(file) or {})
         self.done, self.step = self.loaded["done"], self.loaded["step"]
         self.train_s, self.best = self.loaded["train_s"], self.loaded["best"]
 

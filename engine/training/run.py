@@ -26,8 +26,10 @@ from engine.data.augment import compose
 from engine.data.competition import Competition, ContentHashes
 from engine.data.folds import Folds
 from engine.data.images import decode_images
+from engine.inference.local_features import evidence, find_points, with_evidence
 from engine.inference.outcome import write_outcome
 from engine.inference.predict import probabilities, save_fold
+from engine.model.head import Net
 from engine.run_folder import RunFolder, write_json, write_text
 from engine.training.loop import FoldData, build_net, device_name, train_fold
 from engine.training.resume import save, weights_sha256
@@ -95,6 +97,17 @@ def _train_folds(spec: RunSpec, folder: RunFolder, competition: Competition, fol
     paths += [competition.test_dir / name for name in competition.test_images]
     pixels = decode_images(paths, spec.image_size, folder.path)
     test_rows = np.arange(len(competition.images), len(paths))
+    points = find_points(paths) if spec.local_features else None
+
+    def scores(net: Net, data: FoldData, rows: np.ndarray) -> np.ndarray:
+        found = probabilities(net, spec, data, rows, stop)
+        if points is None:
+            return found
+        known = points.of(data.train_rows)
+        return with_evidence(
+            found, evidence(points.of(rows), len(rows), known, data.train_targets, len(data.classes), stop)
+        )
+
     for fold in open_folds:
         stop.check()
         data = fold_data(spec, competition, folds, fold, pixels)
@@ -106,11 +119,11 @@ def _train_folds(spec: RunSpec, folder: RunFolder, competition: Competition, fol
         net = trained.net
         save_fold(
             folder.fold_predictions(fold), data.classes, competition.unknown_label, data.valid_rows,
-            probabilities(net, spec, data, data.valid_rows, stop), probabilities(net, spec, data, test_rows, stop),
+            scores(net, data, data.valid_rows), scores(net, data, test_rows),
             train_s=trained.train_s, weights_sha256=weights_sha256(net), wandb=trained.wandb,
         )  # fmt: skip
         # The fold is done: its weights are kept, the optimizer's state (twice their size) is not.
-        save(folder.last_checkpoint(fold), {"model": net.state_dict(), "done": spec.epochs})
+        save(folder.last_checkpoint(fold), {"model": net.state_dict(), "done": spec.epochs, "train_s": trained.train_s})
 
 
 def fold_data(spec: RunSpec, competition: Competition, folds: Folds, fold: int, pixels: np.ndarray) -> FoldData:

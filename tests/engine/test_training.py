@@ -193,7 +193,13 @@ def test_a_time_limit_too_short_for_one_epoch_is_an_error_and_no_endless_requeue
 @pytest.mark.parametrize(
     "keys",
     [
-        {"head": "arcface", "mirrored_identities": True, "sampler": "balanced", "retrieval_share": 0.5},
+        {
+            "head": "arcface",
+            "mirrored_identities": True,
+            "sampler": "balanced",
+            "retrieval_share": 0.5,
+            "local_features": True,
+        },
         {"unknown_in_training": "class", "expected_unknown_share": 0.3},
     ],
 )

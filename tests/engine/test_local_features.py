@@ -1,0 +1,51 @@
+"""Points of interest: the same marks are found again, whatever else the picture shows."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from engine.inference.local_features import evidence, find_points, with_evidence
+from engine.training.stop import Stop
+
+
+def blots(seed: int, size: tuple[int, int]) -> np.ndarray:
+    """A picture full of marks that depend on `seed`."""
+    random = np.random.default_rng(seed)
+    picture = np.full((*size, 3), 128, np.uint8)
+    for _ in range(120):
+        centre = (int(random.integers(size[1])), int(random.integers(size[0])))
+        cv2.circle(picture, centre, int(random.integers(2, 9)), random.integers(0, 255, 3).tolist(), -1)
+    return picture
+
+
+def animal(mark: int, place: int, turn: float) -> np.ndarray:
+    """Marks in the middle, turned by `turn` degrees, before a background of other marks."""
+    picture, coat = blots(place, (200, 300)), blots(mark, (90, 140))
+    turned = cv2.getRotationMatrix2D((70, 45), turn, 1.0)
+    picture[55:145, 80:220] = cv2.warpAffine(coat, turned, (140, 90), borderMode=cv2.BORDER_REFLECT)
+    return picture
+
+
+def test_the_marks_decide_and_not_the_place(tmp_path: Path) -> None:
+    # Known: animal 1 at place 11, animal 2 at place 12. Asked: animal 1 at place 12, animal 2 at place 11, and no marks.
+    pictures = [
+        animal(1, 11, 0),
+        animal(2, 12, 0),
+        animal(1, 12, 8),
+        animal(2, 11, -8),
+        np.zeros((200, 300, 3), np.uint8),
+    ]
+    paths = [tmp_path / f"{i}.png" for i in range(len(pictures))]
+    for path, picture in zip(paths, pictures, strict=True):
+        assert cv2.imwrite(str(path), picture)
+    points = find_points(paths)
+    known, asked = points.of(np.array([0, 1])), points.of(np.array([2, 3, 4]))
+    found = evidence(asked, 3, known, np.array([0, 1]), 3, Stop(None, 0.0))
+    assert found[:2].argmax(axis=1).tolist() == [0, 1]
+    assert found[2].tolist() == [0, 0, 0]
+
+    even = np.full((3, 3), 1 / 3, np.float32)
+    blended = with_evidence(even, found)
+    assert blended[:2].argmax(axis=1).tolist() == [0, 1]
+    np.testing.assert_allclose(blended[2], even[2], atol=1e-6)
