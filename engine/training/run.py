@@ -5,14 +5,10 @@ Started again, a run goes on where it stopped: folds with predictions are done, 
 
 from __future__ import annotations
 
-import fcntl
 import logging
 import os
-import shutil
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 # Before torch is loaded: its threads wait asleep. Spinning, two runs on one machine slow each other down many times over.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -35,6 +31,7 @@ from engine.training.loop import FoldData, build_net, device_name, train_fold
 from engine.training.resume import save, weights_sha256
 from engine.training.stop import Stop, Stopped
 from engine.training.tracking import now_ms
+from engine.training.workplace import alone, log_handlers, logged_to, refuse_full_disk
 
 log = logging.getLogger(__name__)
 
@@ -48,7 +45,7 @@ def train(spec: RunSpec, folder: RunFolder, spec_text: str, time_limit_s: float 
     if folder.spec_json.exists():
         folder.create(spec)  # refuses a folder that holds another spec
     if folder.read_result() is not None:
-        with _logged_to([logging.StreamHandler(sys.stderr)]):
+        with logged_to([logging.StreamHandler(sys.stderr)]):
             log.info("%s: this run is finished already", folder.path)
         return EXIT_OK
     competition = competitions.load(spec.data)
@@ -56,11 +53,11 @@ def train(spec: RunSpec, folder: RunFolder, spec_text: str, time_limit_s: float 
     hashes = competitions.decode_all(competition)
     folds = fold_lists.make_folds(competition.images, competition.labels, hashes.train, spec.folds, spec.seed)
     net_bytes = 4 * sum(p.numel() for p in build_net(spec, 0, len(competition.known_labels) + 1).parameters())
-    _refuse_full_disk(spec, folder, competition, net_bytes)
+    refuse_full_disk(spec, folder, competition, net_bytes)
 
     folder.create(spec)
     stop = Stop(time_limit_s, started)
-    with _alone(folder), _logged_to(_log_handlers(folder)), stop.on_signals():
+    with alone(folder), logged_to(log_handlers(folder)), stop.on_signals():
         if not folder.spec_yaml.exists():
             write_text(folder.spec_yaml, spec_text)
         _write_folds(folder, folds)
@@ -117,9 +114,10 @@ def _train_folds(spec: RunSpec, folder: RunFolder, competition: Competition, fol
         )  # fmt: skip
         trained = train_fold(spec, folder, fold, data, stop)
         net = trained.net
+        found = scores(net, data, np.concatenate([data.valid_rows, test_rows]))
         save_fold(
             folder.fold_predictions(fold), data.classes, competition.unknown_label, data.valid_rows,
-            scores(net, data, data.valid_rows), scores(net, data, test_rows),
+            found[: len(data.valid_rows)], found[len(data.valid_rows) :],
             train_s=trained.train_s, weights_sha256=weights_sha256(net), wandb=trained.wandb,
         )  # fmt: skip
         # The fold is done: its weights are kept, the optimizer's state (twice their size) is not.
@@ -163,63 +161,6 @@ def _checks(competition: Competition, hashes: ContentHashes, notes: tuple[str, .
         "test_images_also_in_train": sum(content in labels for content in hashes.test),
         "notes": list(notes),
     }
-
-
-def _refuse_full_disk(spec: RunSpec, folder: RunFolder, competition: Competition, net_bytes: int) -> None:
-    """A full disk would otherwise show as a damaged checkpoint, or, with W&B, not at all."""
-    images = len(competition.images) + len(competition.test_images)
-    pixels = images * spec.image_size[0] * spec.image_size[1] * 3
-    needed = pixels + net_bytes * (2 * spec.folds + 6) + 50_000_000
-    place = next(path for path in (folder.path.absolute(), *folder.path.absolute().parents) if path.exists())
-    free = shutil.disk_usage(place).free
-    if free < needed:
-        raise OnehourError(
-            f"the disk has {free / 1e9:.2f} GB free and this run needs about {needed / 1e9:.2f} GB",
-            str(folder.path),
-            "Free some space or choose another --out folder.",
-        )
-
-
-@contextmanager
-def _alone(folder: RunFolder) -> Iterator[None]:
-    """Hold the folder: two processes that train into it would mix their rows."""
-    handle = os.open(folder.path, os.O_RDONLY)
-    try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise OnehourError("another process trains this run just now", str(folder.path)) from None
-        yield
-    finally:
-        os.close(handle)
-
-
-def _log_handlers(folder: RunFolder) -> list[logging.Handler]:
-    """stderr, and log.txt unless a supervisor has led stderr there already."""
-    handlers: list[logging.Handler] = [logging.StreamHandler(sys.stderr)]
-    try:
-        supervised = os.path.samestat(os.fstat(sys.stderr.fileno()), folder.log_txt.stat())
-    except (OSError, ValueError):
-        supervised = False
-    return handlers if supervised else [*handlers, logging.FileHandler(folder.log_txt, encoding="utf-8")]
-
-
-@contextmanager
-def _logged_to(handlers: list[logging.Handler]) -> Iterator[None]:
-    engine_log = logging.getLogger("engine")
-    level = engine_log.level
-    engine_log.setLevel(logging.INFO)
-    for handler in handlers:
-        handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
-        engine_log.addHandler(handler)
-    try:
-        yield
-    finally:
-        engine_log.setLevel(level)
-        for handler in handlers:
-            engine_log.removeHandler(handler)
-            if isinstance(handler, logging.FileHandler):
-                handler.close()
 
 
 def _first_row_at(folder: RunFolder, now: int) -> int:

@@ -1,0 +1,72 @@
+"""The ground a run stands on: room on the disk, a folder to itself, and a log."""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import os
+import shutil
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from engine.contract import OnehourError, RunSpec
+from engine.data.competition import Competition
+from engine.run_folder import RunFolder
+
+
+def refuse_full_disk(spec: RunSpec, folder: RunFolder, competition: Competition, net_bytes: int) -> None:
+    """A full disk would otherwise show as a damaged checkpoint, or, with W&B, not at all."""
+    images = len(competition.images) + len(competition.test_images)
+    pixels = images * spec.image_size[0] * spec.image_size[1] * 3
+    needed = pixels + net_bytes * (2 * spec.folds + 6) + 50_000_000
+    place = next(path for path in (folder.path.absolute(), *folder.path.absolute().parents) if path.exists())
+    free = shutil.disk_usage(place).free
+    if free < needed:
+        raise OnehourError(
+            f"the disk has {free / 1e9:.2f} GB free and this run needs about {needed / 1e9:.2f} GB",
+            str(folder.path),
+            "Free some space or choose another --out folder.",
+        )
+
+
+@contextmanager
+def alone(folder: RunFolder) -> Iterator[None]:
+    """Hold the folder: two processes that train into it would mix their rows."""
+    handle = os.open(folder.path, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise OnehourError("another process trains this run just now", str(folder.path)) from None
+        yield
+    finally:
+        os.close(handle)
+
+
+def log_handlers(folder: RunFolder) -> list[logging.Handler]:
+    """stderr, and log.txt unless a supervisor has led stderr there already."""
+    handlers: list[logging.Handler] = [logging.StreamHandler(sys.stderr)]
+    try:
+        supervised = os.path.samestat(os.fstat(sys.stderr.fileno()), folder.log_txt.stat())
+    except (OSError, ValueError):
+        supervised = False
+    return handlers if supervised else [*handlers, logging.FileHandler(folder.log_txt, encoding="utf-8")]
+
+
+@contextmanager
+def logged_to(handlers: list[logging.Handler]) -> Iterator[None]:
+    engine_log = logging.getLogger("engine")
+    level = engine_log.level
+    engine_log.setLevel(logging.INFO)
+    for handler in handlers:
+        handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
+        engine_log.addHandler(handler)
+    try:
+        yield
+    finally:
+        engine_log.setLevel(level)
+        for handler in handlers:
+            engine_log.removeHandler(handler)
+            if isinstance(handler, logging.FileHandler):
+                handler.close()
