@@ -1,0 +1,93 @@
+"""onehour session start | status | pause | resume | end | close"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Annotated, Any
+
+import typer
+
+from app.commands.terminal import AsJson, iso, opened_journal
+from app.journal import challenges, days, sessions
+from app.journal.store import Journal
+
+app = typer.Typer(no_args_is_help=True, help="The hour of today.")
+
+
+@app.command("start")
+def session_start(as_json: AsJson = False) -> None:
+    """Start today's hour."""
+    _transition(sessions.start, as_json)
+
+
+@app.command("status")
+def session_status(as_json: AsJson = False) -> None:
+    """Where today's hour stands."""
+
+    def read(journal: Journal) -> sessions.Sitting:
+        with journal.reading() as db:
+            return sessions.sitting(db, challenges.active(db), journal.now())
+
+    _transition(read, as_json)
+
+
+@app.command("pause")
+def session_pause(reason: Annotated[str, typer.Argument(help="why")] = "", as_json: AsJson = False) -> None:
+    """Stop the clock; what is left can be used later today."""
+    _transition(lambda journal: sessions.pause(journal, reason), as_json)
+
+
+@app.command("resume")
+def session_resume(as_json: AsJson = False) -> None:
+    """Let the clock run again."""
+    _transition(sessions.resume, as_json)
+
+
+@app.command("end")
+def session_end(as_json: AsJson = False) -> None:
+    """End the focus time early; the reflection begins."""
+    _transition(sessions.end, as_json)
+
+
+@app.command("close")
+def session_close(as_json: AsJson = False) -> None:
+    """Close the day."""
+    _transition(sessions.close, as_json)
+
+
+def _transition(act: Callable[[Journal], sessions.Sitting], as_json: bool) -> None:
+    with opened_journal() as journal:
+        at = act(journal)
+    print(json.dumps(_status(at), ensure_ascii=False) if as_json else _sentence(at))
+
+
+def _status(at: sessions.Sitting) -> dict[str, Any]:
+    return {
+        "challenge": at.challenge.slug,
+        "day": at.day_number,
+        "days": at.challenge.days,
+        "local_date": str(at.local_date),
+        "state": at.state.value,
+        "now": iso(at.now),
+        "left_s": at.left_ms / 1000,
+        "pauses": at.hour.pauses,
+        "focus_ends_at": iso(at.hour.focus_ends_at),
+        "reflection_ends_at": iso(at.hour.reflection_ends_at),
+        "next_hour": at.next_hour or None,
+    }
+
+
+def _sentence(at: sessions.Sitting) -> str:
+    day_text = f"Day {at.day_number} of {at.challenge.days} · {at.challenge.slug}: "
+    left, zone_name = at.left_ms / 1000, at.challenge.time_zone
+    minutes = f"{int(left // 60)}:{int(left % 60):02d}"
+    if at.state is sessions.State.FOCUS and at.hour.focus_ends_at is not None:
+        return f"{day_text}{minutes} left, until {days.clock_text(at.hour.focus_ends_at, zone_name)}"
+    if at.state is sessions.State.PAUSED:
+        return f"{day_text}paused, {minutes} left"
+    if at.state is sessions.State.REFLECTION and at.hour.reflection_ends_at is not None:
+        return f"{day_text}hour used. Reflection until {days.clock_text(at.hour.reflection_ends_at, zone_name)}"
+    if at.state is sessions.State.CLOSED:
+        return f"{day_text}hour used. {sessions.next_hour_sentence(at)}"
+    return f"{day_text}not started. {sessions.next_hour_sentence(at)}"

@@ -1,0 +1,89 @@
+"""onehour queue | jobs | cancel, onehour lb local | enter"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from app.commands.terminal import AsJson, iso, opened_journal
+from app.jobs import backlog, orders, presence, specs
+from app.journal import challenges, days
+from app.scores import leaderboard
+
+app = typer.Typer()
+lb_app = typer.Typer(no_args_is_help=True, help="Leaderboard scores.")
+app.add_typer(lb_app, name="lb")
+
+
+@app.command()
+def queue(
+    spec: Annotated[str, typer.Argument(metavar="SPEC", help="a spec file or the name of a preset")],
+    hypothesis: Annotated[str, typer.Option(help="what you expect, in one sentence")] = "",
+    overrides: Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="sets one key")] = None,
+    experiment: Annotated[str | None, typer.Option(metavar="KEY", help="another run of this experiment")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Queue a training run; the worker starts it."""
+    with opened_journal() as journal:
+        with journal.reading() as db:
+            challenge = challenges.active(db)
+        asked = specs.resolve(challenge, spec, overrides or ())
+        queued = orders.queue_run(journal, spec, asked, hypothesis, experiment_key=experiment)
+        if as_json:
+            print(
+                json.dumps(
+                    {"run": queued.run_key, "experiment": queued.experiment_key, "ends_at": iso(queued.ends_at_ms)}
+                )
+            )
+            return
+        print(f"{queued.run_key} queued, ends about {days.clock_text(queued.ends_at_ms, challenge.time_zone)}", end="")
+        print({True: ", before your next hour", False: ", after your next hour has begun", None: ""}[queued.fits])
+        if presence.worker_slots(journal.home) is None:
+            print("No worker is running: start it with `onehour up` or `onehour worker`.")
+
+
+@app.command()
+def jobs(as_json: AsJson = False) -> None:
+    """The queue and what became of it, newest first."""
+    with opened_journal() as journal, journal.reading() as db:
+        rows = backlog.list_jobs(db, challenges.active(db).id)
+    if as_json:
+        print(json.dumps([vars(row) for row in rows], ensure_ascii=False))
+        return
+    for row in rows:
+        print(f"{row.run_key}  {row.state:<10} {row.hypothesis}" + (f"  ({row.message})" if row.message else ""))
+
+
+@app.command()
+def cancel(run: Annotated[str, typer.Argument(metavar="RUN", help="the run's key")]) -> None:
+    """Cancel a run that waits or is running."""
+    with opened_journal() as journal:
+        state = backlog.cancel(journal, run)
+        print(f"{run}: {'cancelled' if state == backlog.CANCELLED else 'asked to stop'}")
+
+
+@lb_app.command("local")
+def lb_local(truth: Annotated[Path, typer.Argument(metavar="TRUTH.csv", help="labels of the test part")]) -> None:
+    """Score every submission against a truth file: a leaderboard at home."""
+    with opened_journal() as journal:
+        for scored in leaderboard.use_truth(journal, truth):
+            print(f"{scored.run_key}  public {_score(scored.public)}  private {_score(scored.private)}")
+
+
+@lb_app.command("enter")
+def lb_enter(
+    run: Annotated[str, typer.Argument(metavar="RUN", help="the run's key")],
+    public: Annotated[float | None, typer.Option(help="public score")] = None,
+    private: Annotated[float | None, typer.Option(help="private score")] = None,
+) -> None:
+    """Type in the scores that the competition's leaderboard shows for a run."""
+    with opened_journal() as journal:
+        leaderboard.enter_by_hand(journal, run, public, private)
+        print(f"{run}  public {_score(public)}  private {_score(private)}")
+
+
+def _score(value: float | None) -> str:
+    return "–" if value is None else f"{value:.4f}"
