@@ -43,7 +43,7 @@ def latest_before(db: Session, challenge: Challenge, on: date) -> Note | None:
     """The note of the last day before `on` that has one."""
     return db.exec(
         select(Note)
-        .where(Note.challenge_id == challenge.id, Note.local_date < on)
+        .where(Note.challenge_id == challenge.id, col(Note.local_date) < on)
         .order_by(col(Note.local_date).desc())
     ).first()
 

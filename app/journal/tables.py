@@ -42,8 +42,22 @@ class Challenge(Base, table=True):
     label_col: str
     unknown_label: str | None = None
     truth_path: str | None = None  # labels of the test part, where known: a leaderboard at home
+    strictness: str = "strict"  # strict | honour: honour lets overtime through, flagged and outside the count
+    habit_at: str | None = None  # HH:MM, when the hour is usually begun
+    note_template: str | None = None  # Markdown a new day begins with; None: the built-in one
+    target_split: str | None = None  # JSON: share of the hour for each activity
+    checklist: str | None = None  # JSON: the competition's own rules, as sentences with whether they are kept
     created_at: int
     archived_at: int | None = None
+
+
+class RestDay(Base, table=True):
+    """A planned day off: its hour is lost too, but it does not look like a failure."""
+
+    __tablename__: ClassVar[str] = "rest_day"
+
+    challenge_id: int = Field(foreign_key="challenge.id", primary_key=True)
+    local_date: date = Field(primary_key=True)
 
 
 class DailySession(Base, table=True):
@@ -66,10 +80,11 @@ class DailySession(Base, table=True):
     reflection_ends_at: int | None = None
     used_ms: int = 0  # focus time used before running_since
     closed_at: int | None = None
+    clock_moved_ms: int = 0  # how far the system clock was found to have jumped meanwhile; the hour did not follow it
 
 
 class SessionEvent(Base, table=True):
-    """One transition of a session: start, pause, resume, end, close. Never changed, never deleted."""
+    """One transition of a session (hour.EventKind), or a correction of its past. Never changed, never deleted."""
 
     __tablename__: ClassVar[str] = "session_event"
 
@@ -77,17 +92,31 @@ class SessionEvent(Base, table=True):
     session_id: int = Field(foreign_key="daily_session.id", index=True)
     kind: str
     at: int
-    detail: str = ""
+    detail: str = ""  # a pause's reason, an activity, or JSON of a correction with the old value
+    steady_ms: int | None = None  # CLOCK_BOOTTIME beside `at`: tells a changed system clock from time that passed
+    boot_id: str | None = None
+
+
+class SentSignal(Base, table=True):
+    """A notification that went out, so that no other process sends it again."""
+
+    __tablename__: ClassVar[str] = "sent_signal"
+
+    challenge_id: int = Field(foreign_key="challenge.id", primary_key=True)
+    local_date: date = Field(primary_key=True)
+    kind: str = Field(primary_key=True)  # habit | five minutes | minute 50 | time is up
+    sent_at: int
 
 
 class Note(Base, table=True):
-    """The page of one day, in Markdown."""
+    """The page of one day, or one outside any day (an idea, notes on the data) with a title, in Markdown."""
 
     __table_args__ = (UniqueConstraint("challenge_id", "local_date"),)
 
     id: int = Field(default=None, primary_key=True)
     challenge_id: int = Field(foreign_key="challenge.id")
-    local_date: date
+    local_date: date | None = None
+    title: str | None = None
     body: str
     revision: int
     late: bool = False  # the last words were written after the day was closed
@@ -96,16 +125,67 @@ class Note(Base, table=True):
     updated_at: int
 
 
+class NoteRevision(Base, table=True):
+    """A note as it stood at one revision: nothing that was once saved is lost."""
+
+    __tablename__: ClassVar[str] = "note_revision"
+
+    note_id: int = Field(foreign_key="note.id", primary_key=True)
+    revision: int = Field(primary_key=True)
+    body: str
+    late: bool
+    saved_at: int
+
+
 class Todo(Base, table=True):
     id: int = Field(default=None, primary_key=True)
     challenge_id: int = Field(foreign_key="challenge.id", index=True)
     title: str
     minutes: float | None = None
+    priority: int = 0  # 0 usual, 1 important
     planned_on: date
     position: int
     done_at: int | None = None
     origin: str
     created_at: int
+
+
+class Reference(Base, table=True):
+    """Something learnt from, with author and licence: credited in the end."""
+
+    __table_args__ = (UniqueConstraint("challenge_id", "key"),)
+
+    id: int = Field(default=None, primary_key=True)
+    challenge_id: int = Field(foreign_key="challenge.id", index=True)
+    key: str  # as it stands behind & in a note
+    url: str
+    title: str
+    author: str = ""
+    licence: str = ""
+    kind: str  # kernel | discussion | paper | repository | post
+    taken: str = ""  # what was taken from it
+    origin: str
+    created_at: int
+
+
+class RunReference(Base, table=True):
+    """A run that used a reference."""
+
+    __tablename__: ClassVar[str] = "run_reference"
+
+    run_id: int = Field(foreign_key="run.id", primary_key=True)
+    reference_id: int = Field(foreign_key="reference.id", primary_key=True)
+
+
+class TodoLink(Base, table=True):
+    """A todo's run or reference."""
+
+    __tablename__: ClassVar[str] = "todo_link"
+
+    id: int = Field(default=None, primary_key=True)
+    todo_id: int = Field(foreign_key="todo.id", index=True)
+    run_id: int | None = Field(default=None, foreign_key="run.id")
+    reference_id: int | None = Field(default=None, foreign_key="reference.id")
 
 
 class InboxItem(Base, table=True):
