@@ -63,13 +63,18 @@ EMPTY_TIMED = (
 )
 # Page → what is visible last on it.
 LAST_WORDS = {"today": "Queued now it ends about", "scores": "Type in a leaderboard score", "week": "Still open"}
-# From the click to the first frame that shows the other button, measured inside the page.
+# From the click until the other button stands in its place and the script is done, measured inside the page. While a rerun
+# is under way old and new elements stand side by side.
 RERUN_JS = """([from, to]) => new Promise((done) => {
   const button = (name) => [...document.querySelectorAll("button")].find((b) => b.innerText.trim().startsWith(name));
-  const begun = performance.now();
-  const look = () => (button(to) ? done(performance.now() - begun) : requestAnimationFrame(look));
-  button(from).click();
-  look();
+  const still = () => document.querySelector("[data-test-script-state]").dataset.testScriptState === "notRunning";
+  const when = (here, gone, then) =>
+    button(here) && !button(gone) && still() ? then() : requestAnimationFrame(() => when(here, gone, then));
+  when(from, to, () => {
+    const begun = performance.now();
+    button(from).click();
+    when(to, from, () => done(performance.now() - begun));
+  });
 })"""
 
 

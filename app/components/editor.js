@@ -138,8 +138,6 @@ export default function ({ data, parentElement, setTriggerValue }) {
     draft.type(area.value);
   };
   area.onblur = () => draft.save();
-  // The page's one-letter shortcuts are not meant for what is typed here.
-  area.onkeydown = (event) => { if (!event.ctrlKey && !event.metaKey && !event.altKey) event.stopPropagation(); };
   conflict.querySelector(".mine").onclick = () => draft.decide(true);
   conflict.querySelector(".theirs").onclick = () => draft.decide(false);
   const leave = () => draft.leave();
