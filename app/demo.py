@@ -20,6 +20,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from app.jobs import backlog, orders, sample_challenge, specs
 from app.journal import notes, sessions, todos
+from app.journal.days import MINUTE_MS
 from app.journal.home import Home
 from app.journal.store import Journal, open_journal
 from app.journal.tables import Challenge
@@ -49,7 +50,7 @@ def _walk(journal: Journal, out: Console) -> int:
     challenge = sample_challenge.draw_and_found(journal, "UTC")
     at = sessions.start(journal)
     out.print(
-        f"Day {at.day_number} of {challenge.days} on drawn flukes, {at.left_ms / sessions.MINUTE_MS:g} minutes, in {journal.home.path}"
+        f"Day {at.day_number} of {challenge.days} on drawn flukes, {at.left_ms / MINUTE_MS:g} minutes, in {journal.home.path}"
     )
     looked = todos.add(journal, "look at the drawn flukes", 5)
     todos.add(journal, "read the scores of the first run", 10)

@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo, available_timezones
 from engine.contract import OnehourError, nearest
 
 DAY = timedelta(days=1)
+MINUTE_MS = 60_000
 
 
 @lru_cache(maxsize=32)

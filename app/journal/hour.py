@@ -7,7 +7,7 @@ follow from the events, and every reader derives the same state from them. Momen
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 
@@ -25,12 +25,16 @@ class EventKind(StrEnum):
     RESUME = "resume"
     END = "end"  # the focus time is over early; reflection begins
     CLOSE = "close"  # the day is over
+    ACTIVITY = "activity"  # what the minutes from here on are spent on
+    AWAY = "away"  # a correction: some of the focus time was none
+    SPLIT = "split"  # a correction: how the focus time was really divided
 
 
 @dataclass(frozen=True)
 class Event:
     kind: EventKind
     at: int
+    away_ms: int = 0
 
 
 @dataclass(frozen=True)
@@ -71,7 +75,10 @@ class Hour:
 
 
 def fold(events: Iterable[Event], allowance_ms: int, reflection_ms: int, day_ends_at: int) -> Hour:
-    """Fold a session's events, in order of time, into its hour. An event after the deadline changes nothing but a close in reflection."""
+    """Fold a session's events, in order of time, into its hour.
+
+    An event after the deadline changes nothing, but for a close in reflection and for corrections.
+    """
     hour = Hour(day_ends_at=day_ends_at)
     for event in events:
         hour = _after(hour, event, allowance_ms, reflection_ms)
@@ -100,7 +107,11 @@ def _after(hour: Hour, event: Event, allowance_ms: int, reflection_ms: int) -> H
         case EventKind.CLOSE, (State.FOCUS | State.PAUSED):
             return stopped(0)
         case EventKind.CLOSE, State.REFLECTION:
-            return Hour(
-                hour.used_ms, hour.running_since, None, hour.pauses, hour.focus_ends_at, at, hour.day_ends_at, True
-            )
+            return replace(hour, paused_at=None, reflection_ends_at=at)
+        case EventKind.AWAY, State.FOCUS:
+            # While the hour runs, the time away is given back: the deadline moves.
+            return running(max(0, hour.used_at(at) - event.away_ms), hour.pauses)
+        case EventKind.AWAY, (State.PAUSED | State.REFLECTION | State.CLOSED):
+            # Afterwards only the count is put right; an hour that is over is not opened again.
+            return replace(hour, used_ms=max(0, hour.used_at(at) - event.away_ms), running_since=None)
     return hour

@@ -12,12 +12,12 @@ from datetime import date, timedelta
 from sqlmodel import Session, col, select
 
 from app.journal import challenges, days
+from app.journal.days import MINUTE_MS
 from app.journal.hour import Event, EventKind, Hour, State, fold
 from app.journal.rules import AgainstTheRules, Moment
 from app.journal.store import Journal
 from app.journal.tables import Challenge, DailySession, SessionEvent
-
-MINUTE_MS = 60_000
+from app.journal.usage import allowance_ms
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ def sitting(db: Session, challenge: Challenge, now: int) -> Sitting:
         days.day_number(on, challenge.starts_on),
         None,
         Hour(),
-        _allowance_ms(db, challenge, on),
+        allowance_ms(db, challenge, on),
         _next_hour(challenge, on, on),
     )
 
@@ -159,23 +159,6 @@ def sweep(journal: Journal) -> int:
         return len(rows)
 
 
-def used_ms(db: Session, challenge: Challenge, first: date, last: date, now: int) -> dict[date, int]:
-    """Focus time used on each day from `first` to `last` (inclusive) that has a session; one query, for calendars and weeks."""
-    rows = db.exec(
-        select(DailySession).where(
-            DailySession.challenge_id == challenge.id, DailySession.local_date >= first, DailySession.local_date <= last
-        )
-    ).all()
-    return {row.local_date: used_of(row, now) for row in rows}
-
-
-def used_of(row: DailySession, now: int) -> int:
-    """Focus time of a session up to `now`, from its row alone."""
-    if row.running_since is None or row.focus_ends_at is None:
-        return row.used_ms
-    return row.used_ms + max(0, min(now, row.focus_ends_at) - row.running_since)
-
-
 def why_not_start(at: Sitting) -> str:
     """The reason why the hour cannot be started now; empty when it can."""
     try:
@@ -236,22 +219,6 @@ def _require_startable(before: Sitting) -> None:
         raise AgainstTheRules(f"The challenge ended on {challenges.last_day(challenge)}")
     if before.allowance_ms <= 0:
         raise AgainstTheRules("This week's minutes are used up")
-
-
-def _allowance_ms(db: Session, challenge: Challenge, on: date) -> int:
-    """Focus time a session started on `on` may use: a day's minutes, or what the week's budget still holds."""
-    if challenge.mode == "daily":
-        return round(challenge.minutes_per_day * MINUTE_MS)
-    first = days.week_starts(on, challenge.starts_on)
-    now = days.day_starts(on, challenge.time_zone, challenge.day_starts_at)
-    spent = sum(used_ms(db, challenge, first, on - days.DAY, now).values())
-    return max(0, week_allowance_ms(challenge, first) - spent)
-
-
-def week_allowance_ms(challenge: Challenge, week_starts_on: date) -> int:
-    """Focus time of the challenge week that starts on `week_starts_on`; the last week may be shorter."""
-    length = min(7, (challenges.last_day(challenge) - week_starts_on).days + 1)
-    return round(challenge.minutes_per_day * MINUTE_MS) * max(0, length)
 
 
 def _next_hour(challenge: Challenge, earliest: date, seen_from: date) -> str:

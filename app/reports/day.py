@@ -6,18 +6,16 @@ from datetime import date
 
 from sqlmodel import Session
 
-from app.journal import days, notes, sessions, todos
+from app.journal import days, notes, todos, usage
 from app.journal.tables import Challenge
 from app.scores.board import BoardRun, board_runs
 from app.scores.run_rows import cv_text, score_text
 
 
 def page(db: Session, challenge: Challenge, on: date, now: int) -> str:
-    used = sessions.used_ms(db, challenge, on, on, now).get(on)
+    used = usage.used_ms(db, challenge, on, on, now).get(on)
     hour = (
-        "no hour was used"
-        if used is None
-        else f"{used / sessions.MINUTE_MS:.0f} of {challenge.minutes_per_day:g} minutes"
+        "no hour was used" if used is None else f"{used / days.MINUTE_MS:.0f} of {challenge.minutes_per_day:g} minutes"
     )
     number = days.day_number(on, challenge.starts_on)
     parts = [f"# Day {number} of {challenge.days} · {challenge.competition} · {on}\n\n{hour}\n"]

@@ -8,8 +8,8 @@ from typing import Literal
 
 from sqlmodel import Session
 
-from app.journal import challenges, sessions, todos
-from app.journal.days import DAY, week_starts
+from app.journal import challenges, sessions, todos, usage
+from app.journal.days import DAY, MINUTE_MS, week_starts
 from app.journal.tables import Challenge, Todo
 from app.scores.board import BoardRun, best, board_runs, gain
 from engine.contract import METRIC_DIRECTIONS
@@ -45,7 +45,7 @@ def of_day(db: Session, challenge: Challenge, on: date, now: int) -> Week:
     first = week_starts(on, challenge.starts_on)
     last = min(first + timedelta(days=6), challenges.last_day(challenge))
     today = sessions.today(challenge, now)
-    used = sessions.used_ms(db, challenge, first, last, now)
+    used = usage.used_ms(db, challenge, first, last, now)
     marks = tuple(
         (day, mark(challenge, used.get(day), day, today), used.get(day, 0))
         for day in (first + DAY * n for n in range((last - first).days + 1))
@@ -61,7 +61,7 @@ def of_day(db: Session, challenge: Challenge, on: date, now: int) -> Week:
         last=last,
         marks=marks,
         used_ms=sum(used.values()),
-        planned_ms=sessions.week_allowance_ms(challenge, first),
+        planned_ms=usage.week_allowance_ms(challenge, first),
         lost_days=sum(state == "lost" for _, state, _ in marks),
         runs=tuple(here),
         cv=BestScore(cv, gain(cv, cv_before, direction)),
@@ -72,7 +72,7 @@ def of_day(db: Session, challenge: Challenge, on: date, now: int) -> Week:
 
 def mark(challenge: Challenge, used_ms: int | None, day: date, today: date) -> DayMark:
     """What became of a day's hour. In weekly mode a day without a session is not lost: its minutes can still be used."""
-    if used_ms is not None and used_ms >= 0.99 * challenge.minutes_per_day * sessions.MINUTE_MS:
+    if used_ms is not None and used_ms >= 0.99 * challenge.minutes_per_day * MINUTE_MS:
         return "full"
     if day > today:
         return "to come"

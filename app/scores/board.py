@@ -10,7 +10,7 @@ from typing import Literal
 
 from sqlmodel import Session, col, select
 
-from app.journal import sessions
+from app.journal import usage
 from app.journal.days import DAY, day_number
 from app.journal.tables import Challenge, LeaderboardScore, Run, Submission
 from app.scores.run_rows import RunRow, run_rows
@@ -65,7 +65,7 @@ def _board_run(row: RunRow, path: str | None, lb: LeaderboardScore | None) -> Bo
 
 def board_days(db: Session, challenge: Challenge, first: date, last: date, now: int) -> list[BoardDay]:
     """Every day from `first` to `last` (inclusive), newest first, with its hour and its runs."""
-    used = sessions.used_ms(db, challenge, first, last, now)
+    used = usage.used_ms(db, challenge, first, last, now)
     by_day: dict[date, list[BoardRun]] = defaultdict(list)
     for run in board_runs(db, challenge, first, last):
         by_day[run.row.local_date].append(run)

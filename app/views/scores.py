@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import streamlit as st
 
-from app.journal.sessions import MINUTE_MS, Sitting
+from app.journal.days import MINUTE_MS
+from app.journal.sessions import Sitting
 from app.journal.store import Journal
 from app.scores import leaderboard
 from app.scores.board import BoardDay, BoardRun, board_days

@@ -9,7 +9,7 @@ import streamlit as st
 from app.components.clock import clock
 from app.jobs import backlog, estimate, presence
 from app.journal import sessions
-from app.journal.days import clock_text
+from app.journal.days import MINUTE_MS, clock_text
 from app.journal.hour import State
 from app.journal.sessions import Sitting
 from app.journal.store import Journal
@@ -82,7 +82,7 @@ def _button(
 
 def _end(journal: Journal, at: Sitting) -> None:
     with st.popover("End the hour"):
-        minutes = at.left_ms / sessions.MINUTE_MS
+        minutes = at.left_ms / MINUTE_MS
         st.markdown(f"About {minutes:.0f} minutes are left and will be lost. The reflection begins at once.")
         _button("End it", journal, sessions.end)
 

@@ -7,9 +7,10 @@ import streamlit as st
 from app.components.editor import editor
 from app.jobs import sample_challenge
 from app.journal import days, inbox, notes, todos
+from app.journal.days import MINUTE_MS
 from app.journal.hour import State
 from app.journal.rules import TABLE, Action, Permit, refusal
-from app.journal.sessions import MINUTE_MS, Sitting
+from app.journal.sessions import Sitting
 from app.journal.store import Journal
 from app.journal.tables import InboxItem, Todo
 from app.reports import resume

@@ -3,7 +3,7 @@ from datetime import date
 import pytest
 from sqlmodel import select
 
-from app.journal import challenges, days, sessions
+from app.journal import challenges, days, sessions, usage
 from app.journal.hour import State
 from app.journal.rules import AgainstTheRules
 from app.journal.store import Journal, open_journal
@@ -80,7 +80,7 @@ def test_the_sweep_writes_the_close_at_its_own_deadline_even_days_later(
     assert sessions.sweep(journal) == 1
     assert sessions.sweep(journal) == 0
     stored = row(journal)
-    assert (stored.closed_at, sessions.used_of(stored, clock.at)) == (deadline, 3_600_000)
+    assert (stored.closed_at, usage.used_of(stored, clock.at)) == (deadline, 3_600_000)
 
 
 def test_the_state_survives_a_restart_of_everything(
@@ -102,11 +102,11 @@ def test_a_pause_keeps_the_rest_for_later_the_same_day(
     sessions.pause(journal, "door bell")
     clock.move(7_200)
     assert (now(journal).state, now(journal).left_ms) == (State.PAUSED, 3_000_000)
-    assert sessions.used_of(row(journal), clock.at) == 600_000
+    assert usage.used_of(row(journal), clock.at) == 600_000
     sessions.resume(journal)
     clock.move(3_000)
     assert now(journal).state is State.REFLECTION
-    assert sessions.used_of(row(journal), clock.at) == 3_600_000
+    assert usage.used_of(row(journal), clock.at) == 3_600_000
 
 
 def test_a_forgotten_pause_is_closed_at_the_end_of_its_day(
@@ -129,7 +129,7 @@ def test_ending_and_closing_count_only_what_was_used(
     clock.move(60)
     assert sessions.close(journal).state is State.CLOSED
     clock.move(9_999)
-    assert sessions.used_of(row(journal), clock.at) == 1_200_000
+    assert usage.used_of(row(journal), clock.at) == 1_200_000
     with pytest.raises(AgainstTheRules, match="nothing to close"):
         sessions.close(journal)
 

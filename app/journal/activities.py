@@ -1,0 +1,95 @@
+"""How the hour is divided: each minute has an activity, switched while working and corrected at reflection. Pure; milliseconds."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from app.journal.hour import EventKind
+from engine.contract import OnehourError, nearest
+
+
+class Activity(StrEnum):
+    READ = "read"
+    PLAN = "plan"
+    CODE = "code"
+    ANALYSE = "analyse"
+
+
+# An hour begins with a look at the plan.
+FIRST = Activity.PLAN
+
+Split = Mapping[Activity, int]
+
+
+@dataclass(frozen=True)
+class Mark:
+    """An event as far as the division of the hour goes."""
+
+    kind: EventKind
+    at: int
+    detail: str
+
+
+def activity(name: str) -> Activity:
+    """Raises OnehourError naming the nearest activity."""
+    try:
+        return Activity(name)
+    except ValueError:
+        raise OnehourError(f"there is no activity {name!r}", fix=nearest(name, list(Activity))) from None
+
+
+def current(marks: Sequence[Mark]) -> Activity:
+    """What the running minutes are spent on."""
+    switched = [Activity(mark.detail) for mark in marks if mark.kind is EventKind.ACTIVITY]
+    return switched[-1] if switched else FIRST
+
+
+def split(marks: Sequence[Mark], until: int) -> dict[Activity, int]:
+    """Focus time up to `until` by activity; a correction (the last one) replaces what was counted before it.
+
+    `until` is the present moment or the focus deadline, whichever comes first.
+    """
+    counted = dict.fromkeys(Activity, 0)
+    doing, since = FIRST, None
+    for mark in marks:
+        at = min(mark.at, until)
+        if since is not None:
+            counted[doing] += max(0, at - since)
+            since = at
+        match mark.kind:
+            case EventKind.START | EventKind.RESUME:
+                since = at
+            case EventKind.PAUSE | EventKind.END | EventKind.CLOSE:
+                since = None
+            case EventKind.ACTIVITY:
+                doing = Activity(mark.detail)
+            case EventKind.AWAY:
+                counted[doing] = max(0, counted[doing] - int(json.loads(mark.detail)["away_ms"]))
+            case EventKind.SPLIT:
+                counted = {Activity(name): int(ms) for name, ms in json.loads(mark.detail)["new"].items()}
+    if since is not None:
+        counted[doing] += max(0, until - since)
+    return counted
+
+
+def shares(of: Split) -> dict[Activity, float]:
+    """Shares of the whole, 0…1; zeros when nothing was counted."""
+    total = sum(of.values())
+    return {each: of.get(each, 0) / total if total else 0.0 for each in Activity}
+
+
+def parse_target(text: str) -> dict[Activity, float]:
+    """`"read=10 plan=15 code=50 analyse=25"` (percent) → shares. Raises OnehourError unless they are 100 together."""
+    found: dict[Activity, float] = {}
+    for part in text.replace(",", " ").split():
+        name, _, percent = part.partition("=")
+        try:
+            found[activity(name)] = float(percent) / 100
+        except ValueError:
+            raise OnehourError(f"{part!r} is no share", fix="Example: read=10 plan=15 code=50 analyse=25") from None
+    if abs(sum(found.values()) - 1) > 0.001 or min(found.values(), default=-1) < 0:
+        raise OnehourError(f"the shares add up to {100 * sum(found.values()):g} %", fix="They must be 100 % together.")
+    return {each: found.get(each, 0.0) for each in Activity}

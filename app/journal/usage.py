@@ -1,0 +1,44 @@
+"""Focus time used and allowed, day by day: what calendars, weeks and the weekly budget count. Durations in milliseconds."""
+
+from __future__ import annotations
+
+from datetime import date
+
+from sqlmodel import Session, select
+
+from app.journal import challenges, days
+from app.journal.days import MINUTE_MS
+from app.journal.tables import Challenge, DailySession
+
+
+def used_ms(db: Session, challenge: Challenge, first: date, last: date, now: int) -> dict[date, int]:
+    """Focus time used on each day from `first` to `last` (inclusive) that has a session; one query, for calendars and weeks."""
+    rows = db.exec(
+        select(DailySession).where(
+            DailySession.challenge_id == challenge.id, DailySession.local_date >= first, DailySession.local_date <= last
+        )
+    ).all()
+    return {row.local_date: used_of(row, now) for row in rows}
+
+
+def used_of(row: DailySession, now: int) -> int:
+    """Focus time of a session up to `now`, from its row alone."""
+    if row.running_since is None or row.focus_ends_at is None:
+        return row.used_ms
+    return row.used_ms + max(0, min(now, row.focus_ends_at) - row.running_since)
+
+
+def allowance_ms(db: Session, challenge: Challenge, on: date) -> int:
+    """Focus time a session started on `on` may use: a day's minutes, or what the week's budget still holds."""
+    if challenge.mode == "daily":
+        return round(challenge.minutes_per_day * MINUTE_MS)
+    first = days.week_starts(on, challenge.starts_on)
+    now = days.day_starts(on, challenge.time_zone, challenge.day_starts_at)
+    spent = sum(used_ms(db, challenge, first, on - days.DAY, now).values())
+    return max(0, week_allowance_ms(challenge, first) - spent)
+
+
+def week_allowance_ms(challenge: Challenge, week_starts_on: date) -> int:
+    """Focus time of the challenge week that starts on `week_starts_on`; the last week may be shorter."""
+    length = min(7, (challenges.last_day(challenge) - week_starts_on).days + 1)
+    return round(challenge.minutes_per_day * MINUTE_MS) * max(0, length)
