@@ -22,7 +22,7 @@ from app.jobs import backlog
 from app.jobs.backends.interface import Attempt, Backend, Condition, Status
 from app.jobs.backends.local import LocalBackend
 from app.jobs.presence import present, worker_lock
-from app.journal import sessions
+from app.journal import backups, sessions
 from app.journal.home import Home, find_home
 from app.journal.store import Journal, open_journal
 from app.journal.tables import Job, Run
@@ -37,6 +37,7 @@ FORGIVEN_LOSSES = 3
 POLL_S = 0.25
 # Full looks at the table, although nothing was written to the journal: while attempts run, and while nothing does.
 WATCH_S, IDLE_S = 1.0, 5.0
+HOUR_MS = 3_600_000
 
 
 class Worker:
@@ -45,9 +46,11 @@ class Worker:
     def __init__(self, journal: Journal, backend: Backend) -> None:
         self.journal, self.backend = journal, backend
         self.slots = backend.slots()
+        self.backup_tried = -1
 
     def tick(self) -> bool:
         sessions.sweep(self.journal)
+        self._daily_backup()
         with self.journal.reading() as db:
             active = backlog.active_jobs(db, self.backend.name)
         for job, run in active:
@@ -60,6 +63,16 @@ class Worker:
         for slot in free:
             self._start_next(slot)
         return bool(active or free)
+
+    def _daily_backup(self) -> None:
+        """Tried once an hour: one that fails (a full disk) must not fill the log, nor stop the jobs."""
+        hour = self.journal.now() // HOUR_MS
+        if hour != self.backup_tried:
+            self.backup_tried = hour
+            try:
+                backups.daily(self.journal.home, self.journal.now())
+            except OnehourError as error:
+                log.error("no daily backup: %s", error)
 
     def _start_next(self, slot: str) -> None:
         with self.journal.writing() as db:

@@ -1,4 +1,4 @@
-"""Opening journal.db: pragmas, the clock that SQL sees, backup, migration, guard.
+"""Opening journal.db: pragmas, the clock that SQL sees, the daily look for damage, migration, guard.
 
 `open_journal` is the only way in. Reads and writes are short blocks:
 
@@ -17,9 +17,10 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, Engine, event, text
-from sqlalchemy.exc import IntegrityError, OperationalError
+from sqlalchemy.exc import DatabaseError, IntegrityError, OperationalError
 from sqlmodel import Session, create_engine
 
+from app.journal import backups
 from app.journal.days import logical_date
 from app.journal.home import Home
 from app.journal.rules import AgainstTheRules
@@ -76,27 +77,44 @@ class Journal:
                     where=str(self.home.journal_db),
                     fix="Nothing was changed. Check free space and permissions, then try again.",
                 ) from error
+            except DatabaseError as error:
+                db.rollback()
+                if error.orig is not None and backups.is_damage(error.orig):
+                    raise backups.damaged(self.home, error.orig) from error
+                raise
 
     def close(self) -> None:
         self.engine.dispose()
 
 
 def open_journal(home: Home, clock: Clock = system_clock) -> Journal:
-    """Open the journal of `home`, making or migrating it if needed (with a backup first)."""
-    engine = create_engine(f"sqlite:///{home.journal_db}", connect_args={"timeout": BUSY_TIMEOUT_MS / 1000})
-    event.listen(engine, "connect", _prepare_connection(clock))
+    """Open the journal of `home`, making or migrating it if needed (with a backup first).
+
+    Raises OnehourError when it cannot be opened; of a damaged one, with the backup to go back to.
+    """
+    engine = connect(home, clock)
     try:
         with engine.connect() as connection:
             found = _revision(connection)
+            backups.check_daily(home, _raw(connection), clock())
         if found != newest_revision():
             migrate(engine, home, clock())
-    except OperationalError as error:
+    except DatabaseError as error:
         engine.dispose()
+        if error.orig is not None and backups.is_damage(error.orig):
+            raise backups.damaged(home, error.orig) from error
         raise OnehourError(f"the journal cannot be opened ({error.orig})", where=str(home.journal_db)) from error
     except BaseException:
         engine.dispose()
         raise
     return Journal(home, engine, clock)
+
+
+def connect(home: Home, clock: Clock) -> Engine:
+    """An engine on the journal of `home` as it stands: whatever schema it has, no migration, no look."""
+    engine = create_engine(f"sqlite:///{home.journal_db}", connect_args={"timeout": BUSY_TIMEOUT_MS / 1000})
+    event.listen(engine, "connect", _prepare_connection(clock))
+    return engine
 
 
 def newest_revision() -> str:
@@ -123,7 +141,7 @@ def migrate(engine: Engine, home: Home, now: int, to_revision: str = "head") -> 
                 fix="Use the newer Onehour that wrote it.",
             )
         if found is not None:
-            backup(home, home.backups_dir / f"journal-{found}-{now}.db")
+            backups.copy(home, backups.named(home, found, now))
         connection.rollback()
         connection.exec_driver_sql("PRAGMA foreign_keys=OFF")
         connection.exec_driver_sql("BEGIN IMMEDIATE")
@@ -143,17 +161,10 @@ def migrate(engine: Engine, home: Home, now: int, to_revision: str = "head") -> 
         connection.exec_driver_sql("PRAGMA foreign_keys=ON")
 
 
-def backup(home: Home, target: Path) -> Path:
-    """Copy the journal, also while it is in use, into `target` (whole or not at all)."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    part = target.with_name(target.name + ".part")
-    source, copy = sqlite3.connect(home.journal_db), sqlite3.connect(part)
-    try:
-        source.backup(copy)
-    finally:
-        source.close()
-        copy.close()
-    return part.replace(target)
+def _raw(connection: Connection) -> sqlite3.Connection:
+    raw = connection.connection.driver_connection
+    assert isinstance(raw, sqlite3.Connection)
+    return raw
 
 
 def _prepare_connection(clock: Clock) -> Callable[[Any, Any], None]:
