@@ -1,0 +1,242 @@
+"""References: what was learnt from, by whom, under which licence, what was taken, and which runs used it."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from dataclasses import dataclass
+from datetime import date
+from urllib.parse import SplitResult, unquote, urlsplit
+
+from sqlmodel import Session, col, select
+
+from app.journal import challenges, links, sessions
+from app.journal.rules import Action, require
+from app.journal.store import Journal
+from app.journal.tables import Challenge, Note, Reference, Run, RunReference
+from engine.contract import OnehourError, nearest
+
+KINDS = ("kernel", "discussion", "paper", "repository", "post")
+LIMITS = {"url": 2_000, "title": 500, "author": 200, "licence": 200, "taken": 5_000}
+_KEY = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,58}[a-z0-9])?")
+
+
+@dataclass(frozen=True)
+class Guess:
+    """What an address alone tells about a reference."""
+
+    kind: str
+    key: str
+    title: str
+    author: str = ""
+
+
+def guess(url: str) -> Guess:
+    """Kind, key, title and author as far as the address tells them; nothing is fetched. Raises OnehourError for no web address."""
+    address = web_address(url)
+    host = (address.hostname or "").removeprefix("www.")
+    parts = [unquote(part) for part in address.path.split("/") if part]
+    match host, parts:
+        case "kaggle.com", ["code" | "kernels", author, slug, *_]:
+            return Guess("kernel", key_of(slug), _words(slug), author)
+        case "kaggle.com", [*_, "discussion" | "discussions", number] if number.isdigit():
+            place = parts[1] if len(parts) > 2 else "kaggle"
+            return Guess("discussion", key_of(f"discussion-{number}"), f"Discussion {number} of {_words(place)}")
+        case "arxiv.org", ["abs" | "pdf" | "html", *number] if number:
+            name = re.sub(r"(v\d+)?(\.pdf)?$", "", "/".join(number))
+            return Guess("paper", key_of(f"arxiv-{name}"), f"arXiv {name}")
+        case "github.com" | "gitlab.com" | "codeberg.org", [owner, name, *_]:
+            name = name.removesuffix(".git")
+            return Guess("repository", key_of(name), f"{owner}/{name}", owner)
+    last = re.sub(r"\.(html?|php|pdf|md)$", "", parts[-1]) if parts else host
+    return Guess("post", key_of(last if parts else host), _words(last), host)
+
+
+def web_address(url: str) -> SplitResult:
+    """The parts of a web address. Raises OnehourError for anything a browser could execute or cannot open."""
+    url = url.strip()
+    try:
+        address = urlsplit(url)
+        hostname = address.hostname
+    except ValueError:
+        hostname = None
+    if not hostname or address.scheme not in ("http", "https") or re.search(r"[\s<>\"\\\x00-\x1f]", url):
+        raise OnehourError(f"{url[:100]!r} is no web address", fix="It begins with https:// and holds no spaces.")
+    if len(url) > LIMITS["url"]:
+        raise OnehourError(f"an address holds at most {LIMITS['url']} characters")
+    return address
+
+
+def key_of(words: str) -> str:
+    """What stands behind & in a note: lower-case ASCII letters, digits and hyphens."""
+    return re.sub(r"[^a-z0-9]+", "-", words.lower()).strip("-")[:60].strip("-") or "reference"
+
+
+def add(journal: Journal, url: str, **said: str) -> Reference:
+    """Take a reference on; what is not `said` (key, title, author, licence, kind, taken) is guessed from the address."""
+    guessed = guess(url)
+    said = {name: " ".join(value.split()) if name != "taken" else value.strip() for name, value in said.items()}
+    values = {
+        "kind": said.get("kind") or guessed.kind,
+        "title": said.get("title") or guessed.title,
+        "author": said.get("author") or guessed.author,
+        "licence": said.get("licence", ""),
+        "taken": said.get("taken", ""),
+    }
+    _check(values)
+    with journal.writing() as db:
+        now = journal.now()
+        challenge = challenges.active(db)
+        require(Action.WORK, sessions.moment(db, challenge, now), "Taking on a reference")
+        known = {row.key: row.url for row in every(db, challenge)}
+        twin = next((key for key, address in known.items() if address == url.strip()), None)
+        if twin is not None:
+            raise OnehourError(f"this address is known already: &{twin}")
+        key = said.get("key") or _free_key(guessed.key, known)
+        if not _KEY.fullmatch(key):
+            raise OnehourError(f"{key!r} is no key", fix=f"Use letters, digits and hyphens, as in {key_of(key)}.")
+        if key in known:
+            raise OnehourError(f"the key {key!r} is taken by {known[key]}", fix="Choose another key.")
+        reference = Reference(
+            challenge_id=challenge.id,
+            key=key,
+            url=url.strip(),
+            title=values["title"],
+            author=values["author"],
+            licence=values["licence"],
+            kind=values["kind"],
+            taken=values["taken"],
+            origin="person",
+            created_at=now,
+        )
+        db.add(reference)
+    return reference
+
+
+def change(journal: Journal, key: str, **said: str) -> Reference:
+    """Correct title, author, licence, kind or taken."""
+    _check(said)
+    with journal.writing() as db:
+        challenge = challenges.active(db)
+        reference = named(db, challenge, key)
+        require(Action.WORK, sessions.moment(db, challenge, journal.now()), "Changing a reference")
+        for name, value in said.items():
+            setattr(reference, name, value.strip())
+        db.add(reference)
+    return reference
+
+
+def use(journal: Journal, run_key: str, key: str) -> None:
+    """Say that a run used a reference. Saying it twice changes nothing."""
+    with journal.writing() as db:
+        run, reference = _pair(journal, db, run_key, key)
+        if db.get(RunReference, (run.id, reference.id)) is None:
+            db.add(RunReference(run_id=run.id, reference_id=reference.id))
+
+
+def disuse(journal: Journal, run_key: str, key: str) -> None:
+    """Take back that a run used a reference."""
+    with journal.writing() as db:
+        run, reference = _pair(journal, db, run_key, key)
+        link = db.get(RunReference, (run.id, reference.id))
+        if link is not None:
+            db.delete(link)
+
+
+def every(db: Session, challenge: Challenge) -> list[Reference]:
+    """All references, newest first."""
+    return list(
+        db.exec(
+            select(Reference).where(Reference.challenge_id == challenge.id).order_by(col(Reference.id).desc())
+        ).all()
+    )
+
+
+def named(db: Session, challenge: Challenge, key: str) -> Reference:
+    """The reference behind &key. Raises OnehourError with the nearest key."""
+    key = key.removeprefix("&")
+    found = db.exec(select(Reference).where(Reference.challenge_id == challenge.id, Reference.key == key)).first()
+    if found is None:
+        raise OnehourError(
+            f"there is no reference {key!r}", fix=nearest(key, [row.key for row in every(db, challenge)])
+        )
+    return found
+
+
+def users(db: Session, challenge: Challenge) -> dict[int, list[str]]:
+    """The keys of the runs that used each reference, by the reference's id."""
+    rows = db.exec(
+        select(RunReference.reference_id, Run.key)
+        .join(Run, col(Run.id) == col(RunReference.run_id))
+        .where(Run.challenge_id == challenge.id)
+        .order_by(col(Run.key))
+    ).all()
+    used: dict[int, list[str]] = defaultdict(list)
+    for reference_id, run_key in rows:
+        used[reference_id].append(run_key)
+    return used
+
+
+def uncredited(db: Session, challenge: Challenge, first: date, last: date) -> dict[str, list[str]]:
+    """Runs of the days from `first` to `last` (inclusive) that list no reference although their day's note names some: run → keys."""
+    without = db.exec(
+        select(Run.key, col(Run.local_date))
+        .outerjoin(RunReference, col(RunReference.run_id) == col(Run.id))
+        .where(
+            Run.challenge_id == challenge.id,
+            Run.local_date >= first,
+            Run.local_date <= last,
+            RunReference.run_id == None,  # noqa: E711
+        )
+        .order_by(col(Run.key))
+    ).all()
+    if not without:
+        return {}
+    bodies = db.exec(
+        select(col(Note.local_date), Note.body).where(
+            Note.challenge_id == challenge.id,
+            col(Note.local_date).in_({on for _, on in without}),
+            col(Note.body).contains("&"),
+        )
+    ).all()
+    known = {row.key for row in every(db, challenge)} if bodies else set()
+    names = {on: [key for key in links.targets(body, links.LinkKind.REFERENCE) if key in known] for on, body in bodies}
+    return {run_key: names[on] for run_key, on in without if names.get(on)}
+
+
+def _pair(journal: Journal, db: Session, run_key: str, key: str) -> tuple[Run, Reference]:
+    challenge = challenges.active(db)
+    require(Action.WORK, sessions.moment(db, challenge, journal.now()), "Crediting a reference")
+    return run_named(db, challenge, run_key), named(db, challenge, key)
+
+
+def run_named(db: Session, challenge: Challenge, run_key: str) -> Run:
+    """The run with this key. Raises OnehourError with the nearest one."""
+    run_key = run_key.removeprefix("@")
+    run = db.exec(select(Run).where(Run.challenge_id == challenge.id, Run.key == run_key)).first()
+    if run is None:
+        keys = db.exec(select(Run.key).where(Run.challenge_id == challenge.id)).all()
+        raise OnehourError(f"there is no run {run_key!r}", fix=nearest(run_key, keys))
+    return run
+
+
+def _check(values: dict[str, str]) -> None:
+    if "kind" in values and values["kind"] not in KINDS:
+        raise OnehourError(f"there is no kind of reference {values['kind']!r}", fix=nearest(values["kind"], KINDS))
+    if "title" in values and not values["title"].strip():
+        raise OnehourError("a reference needs a title")
+    for name, limit in LIMITS.items():
+        if len(values.get(name, "")) > limit:
+            raise OnehourError(f"the {name} of a reference holds at most {limit} characters")
+
+
+def _free_key(key: str, taken: dict[str, str]) -> str:
+    free, number = key, 2
+    while free in taken:
+        free, number = f"{key[:55]}-{number}", number + 1
+    return free
+
+
+def _words(slug: str) -> str:
+    words = " ".join(re.split(r"[-_\s]+", slug)).strip()
+    return words[:1].upper() + words[1:]
