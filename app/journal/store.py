@@ -52,7 +52,11 @@ class Journal:
     @contextmanager
     def reading(self) -> Iterator[Session]:
         with Session(self.engine) as db:
-            yield db
+            try:
+                yield db
+            except DatabaseError as error:
+                self._tell_damage(error)
+                raise
 
     @contextmanager
     def writing(self) -> Iterator[Session]:
@@ -79,9 +83,13 @@ class Journal:
                 ) from error
             except DatabaseError as error:
                 db.rollback()
-                if error.orig is not None and backups.is_damage(error.orig):
-                    raise backups.damaged(self.home, error.orig) from error
+                self._tell_damage(error)
                 raise
+
+    def _tell_damage(self, error: DatabaseError) -> None:
+        """Raises the sentence with the way back when the error means that the file is damaged."""
+        if error.orig is not None and backups.is_damage(error.orig):
+            raise backups.damaged(self.home, error.orig) from error
 
     def close(self) -> None:
         self.engine.dispose()

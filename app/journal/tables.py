@@ -294,13 +294,14 @@ class Job(Base, table=True):
 
 
 class Submission(Base, table=True):
-    """A CSV that was, or may be, sent: tied to its run by content hash."""
+    """A CSV that was, or may be, sent: tied to its run by content hash. One that was imported has neither run nor file here."""
 
     id: int = Field(default=None, primary_key=True)
     challenge_id: int = Field(foreign_key="challenge.id", index=True)
-    run_id: int = Field(foreign_key="run.id", index=True)
-    sha256: str
-    path: str  # relative to the home folder
+    run_id: int | None = Field(default=None, foreign_key="run.id", index=True)
+    sha256: str | None = None
+    path: str  # relative to the home folder; of an imported one the name it was sent under
+    description: str = ""  # what was written beside it when it was sent
     origin: str
     created_at: int
 

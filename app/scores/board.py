@@ -41,7 +41,8 @@ class BoardDay:
 def board_runs(db: Session, challenge: Challenge, first: date, last: date) -> list[BoardRun]:
     """The runs of the days from `first` to `last` (inclusive), in the order in which they were queued."""
     submitted = db.exec(
-        select(Submission.run_id, Submission.path, LeaderboardScore)
+        select(Run.id, Submission.path, LeaderboardScore)
+        .select_from(Submission)
         .join(Run, col(Run.id) == col(Submission.run_id))
         .outerjoin(LeaderboardScore, col(LeaderboardScore.submission_id) == col(Submission.id))
         .where(Run.challenge_id == challenge.id, Run.local_date >= first, Run.local_date <= last)

@@ -322,3 +322,15 @@ def test_rotation_touches_only_daily_copies(home: Home, journal: Journal, clock:
         "mine.db",
     } < set(left)
     assert len([name for name in left if name.startswith(("journal-2026-0",))]) == 7 + 4
+
+
+def test_damage_met_while_reading_is_told_with_the_way_back(
+    journal: Journal, challenge: Challenge, clock: MovableClock
+) -> None:
+    backups.daily(journal.home, clock())
+    with journal.engine.connect() as connection:
+        connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+    journal.engine.dispose()
+    hurt(journal.home)
+    with pytest.raises(OnehourError, match=r"damaged.*onehour restore"):
+        thoughts(journal)

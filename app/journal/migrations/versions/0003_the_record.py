@@ -36,6 +36,12 @@ def upgrade() -> None:
         note.add_column(sa.Column("title", sa.String(), nullable=True), insert_after="local_date")
     with op.batch_alter_table("todo", recreate="always") as todo:
         todo.add_column(sa.Column("priority", sa.Integer(), nullable=False, server_default="0"), insert_after="minutes")
+    with op.batch_alter_table("submission", recreate="always") as submission:
+        submission.alter_column("run_id", existing_type=sa.Integer(), nullable=True)
+        submission.alter_column("sha256", existing_type=sa.String(), nullable=True)
+        submission.add_column(
+            sa.Column("description", sa.String(), nullable=False, server_default=""), insert_after="path"
+        )
     op.create_table(
         "reference",
         sa.Column("id", sa.Integer(), nullable=False),
