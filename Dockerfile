@@ -6,7 +6,8 @@ COPY app app
 COPY engine engine
 RUN pip install --no-cache-dir --constraint requirements.lock --editable '.[engine]'
 # The journal, the runs and their data live in a volume.
-ENV ONEHOUR_HOME=/home/onehour
+# A container's name changes with each start; the folder is the same computer's all the same.
+ENV ONEHOUR_HOME=/home/onehour ONEHOUR_HOST=container
 VOLUME /home/onehour
 EXPOSE 8501
 CMD ["onehour", "up", "--host", "0.0.0.0", "--no-browser"]

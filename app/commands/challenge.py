@@ -32,6 +32,10 @@ def init(
         str | None, typer.Option(help="daily: a missed day is lost; weekly: seven times as much a week")
     ] = None,
     day_starts_at: Annotated[str, typer.Option(metavar="HH:MM", help="when a day begins")] = "04:00",
+    habit_at: Annotated[str | None, typer.Option(metavar="HH:MM", help="when you usually begin")] = None,
+    strictness: Annotated[
+        str, typer.Option(help="strict, or honour: lets overtime through, flagged and outside the count")
+    ] = "strict",
     truth: Annotated[Path | None, typer.Option(metavar="CSV", help="labels of the test part, where known")] = None,
 ) -> None:
     """Take on a challenge. In a terminal it asks for what is not given; elsewhere the defaults hold."""
@@ -63,6 +67,8 @@ def init(
             mode=asked(mode, f"daily or weekly? {challenges.MODE_ADVICE}", "daily", str),
             day_starts_at=day_starts_at,
             truth_path=truth,
+            strictness=strictness,
+            habit_at=habit_at,
         )
         rules.check(today)
         if slug == sample_challenge.SLUG:

@@ -1,4 +1,4 @@
-"""onehour session start | status | pause | resume | end | close"""
+"""onehour session start | status | pause | resume | end | close | activity | away | split | rest"""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Annotated, Any
 
 import typer
 
-from app.commands.terminal import AsJson, iso, opened_journal
-from app.journal import challenges, days, sessions
+from app.commands.terminal import AsJson, date_of, iso, opened_journal
+from app.journal import activities, challenges, corrections, days, rest_days, sessions
 from app.journal.store import Journal
 
 app = typer.Typer(no_args_is_help=True, help="The hour of today.")
@@ -56,6 +56,50 @@ def session_close(as_json: AsJson = False) -> None:
     _transition(sessions.close, as_json)
 
 
+@app.command("activity")
+def session_activity(
+    name: Annotated[str, typer.Argument(help="read, plan, code or analyse")], as_json: AsJson = False
+) -> None:
+    """What the minutes from now on are spent on."""
+    _transition(lambda journal: corrections.switch(journal, name), as_json)
+
+
+@app.command("away")
+def session_away(
+    minutes: Annotated[float, typer.Argument(help="minutes of the hour that were none")],
+    reason: Annotated[str, typer.Option(help="why")] = "",
+    on: Annotated[str | None, typer.Option(metavar="DATE", help="another day than today")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Correct the hour: you were away. While it runs the minutes are given back."""
+    day = date_of(on) if on else None
+    _transition(lambda journal: corrections.away(journal, minutes, reason, day), as_json)
+
+
+@app.command("split")
+def session_split(
+    minutes: Annotated[list[str], typer.Argument(metavar="ACTIVITY=MINUTES...", help="for example code=40 read=20")],
+    on: Annotated[str | None, typer.Option(metavar="DATE", help="another day than today")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Correct how the hour was divided."""
+    divided, day = activities.parse_minutes(minutes), date_of(on) if on else None
+    _transition(lambda journal: corrections.divide(journal, divided, day), as_json)
+
+
+@app.command("rest")
+def session_rest(
+    on: Annotated[str | None, typer.Argument(metavar="DATE", help="a day of rest; without it they are listed")] = None,
+    cancel: Annotated[bool, typer.Option("--cancel", help="take it back")] = False,
+) -> None:
+    """Plan a day of rest."""
+    with opened_journal() as journal:
+        if on is not None:
+            (rest_days.cancel if cancel else rest_days.plan)(journal, date_of(on))
+        with journal.reading() as db:
+            print(*rest_days.of(db, challenges.active(db)), sep="\n")
+
+
 def _transition(act: Callable[[Journal], sessions.Sitting], as_json: bool) -> None:
     with opened_journal() as journal:
         at = act(journal)
@@ -72,6 +116,9 @@ def _status(at: sessions.Sitting) -> dict[str, Any]:
         "now": iso(at.now),
         "left_s": at.left_ms / 1000,
         "pauses": at.hour.pauses,
+        "activity": at.activity.value,
+        "split_s": {each.value: ms / 1000 for each, ms in at.split.items()},
+        "clock_moved_s": 0 if at.session is None else at.session.clock_moved_ms / 1000,
         "focus_ends_at": iso(at.hour.focus_ends_at),
         "reflection_ends_at": iso(at.hour.reflection_ends_at),
         "next_hour": at.next_hour or None,

@@ -81,15 +81,21 @@ def shares(of: Split) -> dict[Activity, float]:
     return {each: of.get(each, 0) / total if total else 0.0 for each in Activity}
 
 
+def parse_minutes(parts: Sequence[str]) -> dict[Activity, float]:
+    """`["code=40", "read=20"]` → minutes of each activity. Raises OnehourError naming the part that is none."""
+    found: dict[Activity, float] = {}
+    for part in parts:
+        name, _, number = part.partition("=")
+        try:
+            found[activity(name)] = float(number)
+        except ValueError:
+            raise OnehourError(f"{part!r} is no activity=number", fix="Example: code=40 read=20") from None
+    return found
+
+
 def parse_target(text: str) -> dict[Activity, float]:
     """`"read=10 plan=15 code=50 analyse=25"` (percent) → shares. Raises OnehourError unless they are 100 together."""
-    found: dict[Activity, float] = {}
-    for part in text.replace(",", " ").split():
-        name, _, percent = part.partition("=")
-        try:
-            found[activity(name)] = float(percent) / 100
-        except ValueError:
-            raise OnehourError(f"{part!r} is no share", fix="Example: read=10 plan=15 code=50 analyse=25") from None
-    if abs(sum(found.values()) - 1) > 0.001 or min(found.values(), default=-1) < 0:
-        raise OnehourError(f"the shares add up to {100 * sum(found.values()):g} %", fix="They must be 100 % together.")
-    return {each: found.get(each, 0.0) for each in Activity}
+    percent = parse_minutes(text.replace(",", " ").split())
+    if abs(sum(percent.values()) - 100) > 0.1 or min(percent.values(), default=-1) < 0:
+        raise OnehourError(f"the shares add up to {sum(percent.values()):g} %", fix="They must be 100 % together.")
+    return {each: percent.get(each, 0.0) / 100 for each in Activity}

@@ -10,11 +10,14 @@ from pathlib import Path
 from sqlmodel import Session, select
 
 from app.journal.days import clock_time, zone
+from app.journal.rules import STRICTNESSES
 from app.journal.store import Journal
 from app.journal.tables import Challenge
 from engine.contract import OnehourError, nearest
 
 MODES = ("daily", "weekly")
+MAX_DAYS = 1_000
+MAX_YEAR = 9_000  # dates are counted on from the first day, and end with the year 9999
 # What the article's author learnt (see docs/architecture.md): asked wherever a person chooses.
 MODE_ADVICE = (
     "A missed day is lost in daily mode; after 60 days its inventor would rather take seven flexible hours a week"
@@ -39,6 +42,8 @@ class Rules:
     label_col: str = "Id"
     unknown_label: str | None = "new_whale"
     truth_path: Path | None = None
+    strictness: str = "strict"
+    habit_at: str | None = None
 
     def check(self, today: date) -> None:
         if not slug_of(self.competition):
@@ -47,8 +52,16 @@ class Rules:
             )
         if self.mode not in MODES:
             raise OnehourError(f"there is no mode {self.mode!r}", fix=nearest(self.mode, MODES))
-        if self.days < 1:
-            raise OnehourError(f"a challenge of {self.days} days is not possible", fix="Use at least 1.")
+        if self.strictness not in STRICTNESSES:
+            raise OnehourError(
+                f"there is no strictness {self.strictness!r}", fix=nearest(self.strictness, STRICTNESSES)
+            )
+        if self.habit_at is not None:
+            clock_time(self.habit_at)
+        if not 1 <= self.days <= MAX_DAYS:
+            raise OnehourError(f"a challenge of {self.days} days is not possible", fix=f"Use 1 to {MAX_DAYS}.")
+        if self.starts_on.year >= MAX_YEAR:
+            raise OnehourError(f"{self.starts_on} is too far away", fix="Start in this life.")
         if not 0 < self.minutes_per_day <= 24 * 60:
             raise OnehourError(
                 f"{self.minutes_per_day:g} minutes a day are not possible", fix="Use more than 0, at most 1440."
@@ -61,6 +74,8 @@ class Rules:
         clock_time(self.day_starts_at)
         if self.starts_on < today:
             raise OnehourError(f"{self.starts_on} is in the past", fix=f"Start today ({today}) or later.")
+        if self.truth_path is not None and not self.truth_path.is_file():
+            raise OnehourError("there is no such truth file", where=str(self.truth_path))
         if not self.data_dir.is_dir():
             raise OnehourError("there is no such data folder", where=str(self.data_dir))
 
@@ -97,6 +112,8 @@ def found(journal: Journal, rules: Rules, today: date) -> Challenge:
             label_col=rules.label_col,
             unknown_label=rules.unknown_label,
             truth_path=None if rules.truth_path is None else str(rules.truth_path.resolve()),
+            strictness=rules.strictness,
+            habit_at=rules.habit_at,
             created_at=journal.now(),
         )
         db.add(challenge)

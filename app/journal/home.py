@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import socket
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,12 +39,41 @@ class Home:
         return self.path / "backups"
 
     @property
+    def attachments_dir(self) -> Path:
+        """Pictures of notes, named by their content."""
+        return self.path / "attachments"
+
+    @property
     def data_dir(self) -> Path:
         """Where data drawn or downloaded by Onehour itself is put."""
         return self.path / "data"
 
     def run_dir(self, run_key: str) -> Path:
         return self.runs_dir / run_key
+
+    @property
+    def host_file(self) -> Path:
+        return self.path / "host"
+
+    def claim_host(self) -> None:
+        """SQLite's write-ahead log works on one computer only. Raises OnehourError naming the one that this folder belongs to."""
+        try:
+            owner = self.host_file.read_text(encoding="utf-8").strip()
+        except FileNotFoundError:
+            with contextlib.suppress(OSError):  # what cannot be written is said when the journal is
+                self.host_file.write_text(this_host() + "\n", encoding="utf-8")
+            return
+        if owner != this_host():
+            raise OnehourError(
+                f"this folder belongs to the computer {owner!r}, this one is {this_host()!r}",
+                where=str(self.path),
+                fix=f"Use Onehour on {owner!r}, or end it there and remove {self.host_file}.",
+            )
+
+
+def this_host() -> str:
+    """The computer's name; ONEHOUR_HOST where it changes by itself, as in containers."""
+    return os.environ.get("ONEHOUR_HOST") or socket.gethostname()
 
 
 def find_home() -> Home:

@@ -98,10 +98,11 @@ def _after(hour: Hour, event: Event, allowance_ms: int, reflection_ms: int) -> H
     match event.kind, state:
         case EventKind.START, State.IDLE:
             return running(0, 0)
-        case EventKind.PAUSE, State.FOCUS:
+        case EventKind.PAUSE, State.FOCUS if at < hour.day_ends_at:
             return Hour(hour.used_at(at), None, at, hour.pauses + 1, None, None, hour.day_ends_at, True)
-        case EventKind.RESUME, State.PAUSED:
-            return running(hour.used_ms, hour.pauses)
+        case EventKind.RESUME, (State.PAUSED | State.REFLECTION | State.CLOSED) if at < hour.day_ends_at:
+            # After the hour only a weekly budget is taken up again (sessions.start).
+            return running(hour.used_at(at), hour.pauses)
         case EventKind.END, (State.FOCUS | State.PAUSED):
             return stopped(reflection_ms)
         case EventKind.CLOSE, (State.FOCUS | State.PAUSED):

@@ -15,14 +15,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from sqlalchemy import Engine
+from sqlalchemy.exc import DatabaseError
 from sqlmodel import col, select
 
 from app.journal import backups, challenges, sessions
 from app.journal.home import Home
 from app.journal.hour import State
 from app.journal.rules import AgainstTheRules
-from app.journal.store import Clock, Journal, connect, migrate, newest_revision, open_journal, system_clock
-from app.journal.tables import DailySession, Job, Run
+from app.journal.steady import system_clock
+from app.journal.store import Clock, Journal, connect, migrate, newest_revision, open_journal
+from app.journal.tables import Base, DailySession, Job, Run
 from engine.contract import OnehourError
 
 RUNNING_JOB = ("starting", "running", "stopping")
@@ -73,8 +76,24 @@ def finish(stage: Home, clock: Clock, revision: str = "head") -> None:
                 fix="Nothing was changed. Use the newer Onehour that wrote it.",
             )
         migrate(engine, stage, clock(), revision)
+        if revision == "head":
+            _require_every_column(engine)
+    except DatabaseError as error:
+        raise OnehourError(
+            f"this journal lacks something and cannot be used ({error.orig})", fix="Nothing was changed."
+        ) from None
     finally:
         engine.dispose()
+
+
+def _require_every_column(engine: Engine) -> None:
+    """A file may call itself a journal of this schema and be none."""
+    with engine.connect() as connection:
+        for table in Base.metadata.sorted_tables:
+            there = {row[1] for row in connection.exec_driver_sql(f'PRAGMA table_info("{table.name}")')}
+            missing = [column.name for column in table.columns if column.name not in there]
+            if missing:
+                raise OnehourError(f"this journal lacks {table.name}.{missing[0]}", fix="Nothing was changed.")
 
 
 def take_place(home: Home, stage: Home, clock: Clock, held_by: str = "") -> Restored:

@@ -33,6 +33,7 @@ class Permit(StrEnum):
     FLAGGED = "flagged"  # kept, marked as written outside the hour
     LATE = "late"  # kept, marked as written after its day was closed
     PLAN = "plan"  # tomorrow's plan only
+    OVERTIME = "overtime"  # let through in honour mode, flagged, outside the count
     NO = "no"
 
 
@@ -51,6 +52,14 @@ TABLE: Mapping[Action, Mapping[State, Permit]] = {
 }
 
 
+# Honour mode trusts the person after the hour: the work is let through, but it is seen and does not count.
+HONOUR: Mapping[tuple[Action, State], Permit] = {
+    (Action.WORK, State.REFLECTION): Permit.OVERTIME,
+    (Action.WORK, State.CLOSED): Permit.OVERTIME,
+}
+STRICTNESSES = ("strict", "honour")
+
+
 @dataclass(frozen=True)
 class Moment:
     """The state of the hour now, with what a refusal needs to say when the thing will be possible."""
@@ -58,20 +67,24 @@ class Moment:
     state: State
     time_zone: str
     reflection_ends_at: int | None = None
-    next_hour: str = ""  # "today", "tomorrow", "on 2026-12-01"; empty when the challenge is over
+    next_hour: str = ""  # "today", "tomorrow at 20:00", "on 2026-12-01"; empty when the challenge is over
+    strictness: str = "strict"
 
 
 class AgainstTheRules(OnehourError):
     exit_code = EXIT_AGAINST_RULES
 
 
-def permit(action: Action, state: State) -> Permit:
-    return TABLE[action][state]
+def permit(action: Action, moment: Moment) -> Permit:
+    """What the table says, softened where the challenge trusts the person."""
+    if moment.strictness == "honour" and (action, moment.state) in HONOUR:
+        return HONOUR[action, moment.state]
+    return TABLE[action][moment.state]
 
 
 def require(action: Action, moment: Moment, doing: str, *, for_tomorrow: bool = False) -> Permit:
     """The permit for `doing` (a gerund: "Queueing a run"), or AgainstTheRules with the reason and when it will be possible."""
-    found = permit(action, moment.state)
+    found = permit(action, moment)
     if found is Permit.NO or (found is Permit.PLAN and not for_tomorrow):
         raise AgainstTheRules(refusal(action, moment, doing))
     return found

@@ -6,18 +6,22 @@ run for an hour to end: `Sitting.state` is derived from the deadlines by every r
 
 from __future__ import annotations
 
+import json
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import date, timedelta
 
 from sqlmodel import Session, col, select
 
-from app.journal import challenges, days
+from app.journal import activities, challenges, days
+from app.journal.activities import Activity, Mark
 from app.journal.days import MINUTE_MS
 from app.journal.hour import Event, EventKind, Hour, State, fold
 from app.journal.rules import AgainstTheRules, Moment
+from app.journal.steady import SteadyClock
 from app.journal.store import Journal
-from app.journal.tables import Challenge, DailySession, SessionEvent
-from app.journal.usage import allowance_ms
+from app.journal.tables import Challenge, DailySession, RestDay, SessionEvent
+from app.journal.usage import allowance_ms, week_left_ms
 
 
 @dataclass(frozen=True)
@@ -32,6 +36,9 @@ class Sitting:
     hour: Hour
     allowance_ms: int  # focus time of this day
     next_hour: str
+    marks: tuple[Mark, ...] = ()
+    is_rest_day: bool = False
+    is_spent_elsewhere: bool = False  # today's hour went to another challenge
 
     @property
     def state(self) -> State:
@@ -44,7 +51,23 @@ class Sitting:
 
     @property
     def moment(self) -> Moment:
-        return Moment(self.state, self.challenge.time_zone, self.hour.reflection_ends_at, self.next_hour)
+        return Moment(
+            self.state,
+            self.challenge.time_zone,
+            self.hour.reflection_ends_at,
+            self.next_hour,
+            self.challenge.strictness,
+        )
+
+    @property
+    def activity(self) -> Activity:
+        """What the running minutes are spent on."""
+        return activities.current(self.marks)
+
+    @property
+    def split(self) -> dict[Activity, int]:
+        """The focus time used so far, by activity."""
+        return activities.split(self.marks, min(self.now, self.hour.focus_ends_at or self.now))
 
 
 def today(challenge: Challenge, now: int) -> date:
@@ -54,25 +77,19 @@ def today(challenge: Challenge, now: int) -> date:
 def sitting(db: Session, challenge: Challenge, now: int) -> Sitting:
     """Today's sitting; an hour begun yesterday that still runs past the day's turn stays the current one."""
     on = today(challenge, now)
+    rest_days = set(db.exec(select(col(RestDay.local_date)).where(RestDay.challenge_id == challenge.id)).all())
     latest = db.exec(
         select(DailySession)
         .where(DailySession.challenge_id == challenge.id, DailySession.started_at <= now)
         .order_by(col(DailySession.started_at).desc())
     ).first()
     if latest is not None:
-        hour = hour_of(db, latest)
+        events = [event for event in events_of(db, latest) if event.at <= now]
+        hour = hour_of(latest, events)
         if latest.local_date == on or hour.state(now) in (State.FOCUS, State.REFLECTION):
-            on_day = latest.local_date
-            return Sitting(
-                challenge,
-                now,
-                on_day,
-                latest.day_number,
-                latest,
-                hour,
-                latest.allowance_ms,
-                _next_hour(challenge, on_day + days.DAY, on),
-            )
+            return _sitting(db, challenge, now, latest, events, on, rest_days)
+    allowance = allowance_ms(db, challenge, on, now)
+    elsewhere = db.exec(select(DailySession).where(DailySession.local_date == on)).first() is not None
     return Sitting(
         challenge,
         now,
@@ -80,8 +97,32 @@ def sitting(db: Session, challenge: Challenge, now: int) -> Sitting:
         days.day_number(on, challenge.starts_on),
         None,
         Hour(),
-        allowance_ms(db, challenge, on),
-        _next_hour(challenge, on, on),
+        allowance,
+        _next_hour(challenge, _earliest(db, challenge, on, now, elsewhere), on, rest_days),
+        is_rest_day=on in rest_days,
+        is_spent_elsewhere=elsewhere,
+    )
+
+
+def _sitting(
+    db: Session,
+    challenge: Challenge,
+    now: int,
+    session: DailySession,
+    events: list[SessionEvent],
+    on: date,
+    rest_days: Collection[date],
+) -> Sitting:
+    return Sitting(
+        challenge,
+        now,
+        session.local_date,
+        session.day_number,
+        session,
+        hour_of(session, events),
+        session.allowance_ms,
+        _next_hour(challenge, _earliest(db, challenge, session.local_date, now, True), on, rest_days),
+        tuple(Mark(EventKind(event.kind), event.at, event.detail) for event in events),
     )
 
 
@@ -89,27 +130,40 @@ def moment(db: Session, challenge: Challenge, now: int) -> Moment:
     return sitting(db, challenge, now).moment
 
 
-def hour_of(db: Session, session: DailySession) -> Hour:
-    rows = db.exec(
-        select(SessionEvent)
-        .where(SessionEvent.session_id == session.id)
-        .order_by(col(SessionEvent.at), col(SessionEvent.id))
-    ).all()
-    events = [Event(EventKind(row.kind), row.at) for row in rows]
-    return fold(events, session.allowance_ms, session.reflection_ms, session.day_ends_at)
+def of_day(db: Session, challenge: Challenge, on: date) -> DailySession | None:
+    return db.exec(
+        select(DailySession).where(DailySession.challenge_id == challenge.id, DailySession.local_date == on)
+    ).first()
+
+
+def events_of(db: Session, session: DailySession) -> list[SessionEvent]:
+    """A session's events in the order in which they were written."""
+    return list(
+        db.exec(select(SessionEvent).where(SessionEvent.session_id == session.id).order_by(col(SessionEvent.id))).all()
+    )
+
+
+def hour_of(session: DailySession, events: list[SessionEvent]) -> Hour:
+    plain = [
+        Event(kind, row.at, int(json.loads(row.detail)["away_ms"]) if kind is EventKind.AWAY else 0)
+        for row, kind in ((row, EventKind(row.kind)) for row in events)
+    ]
+    return fold(plain, session.allowance_ms, session.reflection_ms, session.day_ends_at)
 
 
 def start(journal: Journal) -> Sitting:
-    """Start today's hour. Refused, with the reason, when it was started before, outside the challenge, or no minutes are left."""
+    """Start today's hour. Refused, with the reason, when it was started before, outside the challenge, or no minutes are left.
+
+    A weekly budget may be taken up again on the same day: the sitting goes on.
+    """
     with journal.writing() as db:
         now = journal.now()
         challenge = challenges.active(db)
         before = sitting(db, challenge, now)
         _require_startable(before)
+        if before.session is not None:
+            return record(journal, db, before, before.session, EventKind.RESUME, now)
         on = before.local_date
-        taken = db.exec(select(DailySession).where(DailySession.local_date == on)).first()
-        if taken is not None:
-            raise AgainstTheRules(f"Today's hour was spent on another challenge. {next_hour_sentence(before)}")
         session = DailySession(
             challenge_id=challenge.id,
             local_date=on,
@@ -122,39 +176,46 @@ def start(journal: Journal) -> Sitting:
         )
         db.add(session)
         db.flush()
-        return _record(db, before, session, EventKind.START, now)
+        return record(journal, db, before, session, EventKind.START, now)
 
 
 def pause(journal: Journal, reason: str = "") -> Sitting:
     """Stop the clock; what is left can be used later the same logical day."""
-    return _transition(journal, EventKind.PAUSE, {State.FOCUS}, "pause", reason)
+    with journal.writing() as db:
+        at = sitting(db, challenges.active(db), journal.now())
+        if at.session is not None and at.state is State.FOCUS and at.now >= at.session.day_ends_at:
+            raise AgainstTheRules("The day has turned: what is left cannot be used later. End the hour instead")
+        return _transition(journal, db, EventKind.PAUSE, {State.FOCUS}, "pause", reason)
 
 
 def resume(journal: Journal) -> Sitting:
-    return _transition(journal, EventKind.RESUME, {State.PAUSED}, "resume")
+    with journal.writing() as db:
+        return _transition(journal, db, EventKind.RESUME, {State.PAUSED}, "resume")
 
 
 def end(journal: Journal) -> Sitting:
     """End the focus time early; reflection begins at once."""
-    return _transition(journal, EventKind.END, {State.FOCUS, State.PAUSED}, "end")
+    with journal.writing() as db:
+        return _transition(journal, db, EventKind.END, {State.FOCUS, State.PAUSED}, "end")
 
 
 def close(journal: Journal) -> Sitting:
     """Close the day: neither focus nor reflection is left."""
-    return _transition(journal, EventKind.CLOSE, {State.FOCUS, State.PAUSED, State.REFLECTION}, "close")
+    with journal.writing() as db:
+        return _transition(journal, db, EventKind.CLOSE, {State.FOCUS, State.PAUSED, State.REFLECTION}, "close")
 
 
 def sweep(journal: Journal) -> int:
     """Write down the close of every session whose deadline has passed, at that deadline. Returns how many."""
     with journal.reading() as db:
         now = journal.now()
-        overdue = [row for row in _unclosed(db) if hour_of(db, row).closes_at() <= now]
+        overdue = [row for row in _unclosed(db) if hour_of(row, events_of(db, row)).closes_at() <= now]
     if not overdue:
         return 0
     with journal.writing() as db:
-        rows = [row for row in _unclosed(db) if hour_of(db, row).closes_at() <= now]
+        rows = [row for row in _unclosed(db) if hour_of(row, events_of(db, row)).closes_at() <= now]
         for row in rows:
-            row.closed_at = hour_of(db, row).closes_at()
+            row.closed_at = hour_of(row, events_of(db, row)).closes_at()
             db.add(row)
         return len(rows)
 
@@ -176,31 +237,44 @@ def _unclosed(db: Session) -> list[DailySession]:
     return list(db.exec(select(DailySession).where(DailySession.closed_at == None)).all())  # noqa: E711
 
 
-def _transition(journal: Journal, kind: EventKind, allowed: set[State], verb: str, detail: str = "") -> Sitting:
-    with journal.writing() as db:
-        now = journal.now()
-        before = sitting(db, challenges.active(db), now)
-        if before.session is None or before.state not in allowed:
-            raise AgainstTheRules(f"There is nothing to {verb}: the hour is {_in_words(before.state)}")
-        return _record(db, before, before.session, kind, now, detail)
+def _transition(
+    journal: Journal, db: Session, kind: EventKind, allowed: set[State], verb: str, detail: str = ""
+) -> Sitting:
+    now = journal.now()
+    before = sitting(db, challenges.active(db), now)
+    if before.session is None or before.state not in allowed:
+        raise AgainstTheRules(f"There is nothing to {verb}: the hour is {_in_words(before.state)}")
+    return record(journal, db, before, before.session, kind, now, detail)
 
 
-def _record(
-    db: Session, before: Sitting, session: DailySession, kind: EventKind, now: int, detail: str = ""
+def record(
+    journal: Journal,
+    db: Session,
+    before: Sitting,
+    session: DailySession,
+    kind: EventKind,
+    now: int,
+    detail: str = "",
 ) -> Sitting:
     """Add the event and write the deadlines it yields, in the caller's transaction."""
-    db.add(SessionEvent(session_id=session.id, kind=kind.value, at=now, detail=detail))
+    event = SessionEvent(session_id=session.id, kind=kind.value, at=now, detail=detail)
+    if isinstance(journal.clock, SteadyClock):
+        event.steady_ms, event.boot_id = journal.clock.steady(), journal.clock.boot_id
+        session.clock_moved_ms = session.clock_moved_ms or journal.clock.moved_ms()
+    db.add(event)
     db.flush()
-    hour = hour_of(db, session)
+    events = events_of(db, session)
+    hour = hour_of(session, events)
     session.running_since, session.used_ms, session.paused_at = hour.running_since, hour.used_ms, hour.paused_at
     session.focus_ends_at, session.reflection_ends_at = hour.focus_ends_at, hour.reflection_ends_at
     if kind is EventKind.CLOSE:
         session.closed_at = now
+    elif kind is EventKind.RESUME:
+        session.closed_at = None
     db.add(session)
     db.flush()
-    on = session.local_date
-    following = _next_hour(before.challenge, on + days.DAY, today(before.challenge, now))
-    return Sitting(before.challenge, now, on, session.day_number, session, hour, session.allowance_ms, following)
+    rest_days = set(db.exec(select(col(RestDay.local_date)).where(RestDay.challenge_id == session.challenge_id)).all())
+    return _sitting(db, before.challenge, now, session, events, today(before.challenge, now), rest_days)
 
 
 def _require_startable(before: Sitting) -> None:
@@ -210,6 +284,8 @@ def _require_startable(before: Sitting) -> None:
     if before.state is State.PAUSED:
         raise AgainstTheRules("The hour is paused. Resume it instead")
     if before.session is not None:
+        if challenge.mode == "weekly" and before.left_ms > 0 and before.now < before.session.day_ends_at:
+            return
         raise AgainstTheRules(
             f"Today's hour was already started; a second one is not possible. {next_hour_sentence(before)}"
         )
@@ -217,18 +293,34 @@ def _require_startable(before: Sitting) -> None:
         raise AgainstTheRules(f"The challenge starts on {challenge.starts_on}. {next_hour_sentence(before)}")
     if before.day_number > challenge.days:
         raise AgainstTheRules(f"The challenge ended on {challenges.last_day(challenge)}")
+    if before.is_spent_elsewhere:
+        raise AgainstTheRules(f"Today's hour was spent on another challenge. {next_hour_sentence(before)}")
+    if before.is_rest_day:
+        raise AgainstTheRules(f"Today is a planned day of rest. {next_hour_sentence(before)}")
     if before.allowance_ms <= 0:
-        raise AgainstTheRules("This week's minutes are used up")
+        raise AgainstTheRules(f"This week's minutes are used up. {next_hour_sentence(before)}")
 
 
-def _next_hour(challenge: Challenge, earliest: date, seen_from: date) -> str:
-    """The next possible hour in words, as seen from the day `seen_from`."""
+def _earliest(db: Session, challenge: Challenge, on: date, now: int, is_taken: bool) -> date:
+    """The first day from `on` that may have an hour; `is_taken`: the one of `on` was begun. A weekly budget can run out first."""
+    if challenge.mode == "daily":
+        return on + days.DAY if is_taken else on
+    if week_left_ms(db, challenge, on, now) <= 0:
+        return days.week_starts(on, challenge.starts_on) + timedelta(days=7)
+    return on
+
+
+def _next_hour(challenge: Challenge, earliest: date, seen_from: date, rest_days: Collection[date]) -> str:
+    """The next possible hour in words, as seen from the day `seen_from`: `tomorrow at 20:00`. Empty when there is none."""
     on = max(earliest, challenge.starts_on)
+    while on in rest_days:
+        on += days.DAY
     if on > challenges.last_day(challenge):
         return ""
     if on == seen_from:
         return "today"
-    return "tomorrow" if on == seen_from + timedelta(days=1) else f"on {on}"
+    day = "tomorrow" if on == seen_from + timedelta(days=1) else f"on {on}"
+    return f"{day} at {challenge.habit_at}" if challenge.habit_at else day
 
 
 def _in_words(state: State) -> str:

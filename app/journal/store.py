@@ -9,33 +9,37 @@
 from __future__ import annotations
 
 import sqlite3
-import time
+import warnings
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, event, text
-from sqlalchemy.exc import DatabaseError, IntegrityError, OperationalError
+from sqlalchemy import URL, Connection, Engine, event, text
+from sqlalchemy.exc import DatabaseError, IntegrityError, OperationalError, SAWarning
 from sqlmodel import Session, create_engine
 
 from app.journal import backups
 from app.journal.days import logical_date
 from app.journal.home import Home
 from app.journal.rules import AgainstTheRules
+from app.journal.steady import Instant, SteadyClock
 from engine.contract import OnehourError
 
 MIGRATIONS_DIR = Path(__file__).parent / "migrations"
 GUARD_SQL = Path(__file__).parent / "guard.sql"
+SEARCH_SQL = Path(__file__).parent / "search.sql"
 BUSY_TIMEOUT_MS = 5_000
 
+NEWEST_EVENT = """
+SELECT e.at, e.steady_ms, e.boot_id, s.day_ends_at
+FROM session_event e JOIN daily_session s ON s.id = e.session_id ORDER BY e.id DESC LIMIT 1
+"""
+
 Clock = Callable[[], int]
-
-
-def system_clock() -> int:
-    """Milliseconds UTC."""
-    return time.time_ns() // 1_000_000
 
 
 @dataclass(frozen=True)
@@ -53,6 +57,7 @@ class Journal:
     def reading(self) -> Iterator[Session]:
         with Session(self.engine) as db:
             try:
+                self._hold_clock(db)
                 yield db
             except DatabaseError as error:
                 self._tell_damage(error)
@@ -64,6 +69,7 @@ class Journal:
         with Session(self.engine, expire_on_commit=False) as db:
             try:
                 db.connection().exec_driver_sql("BEGIN IMMEDIATE")
+                self._hold_clock(db)
                 yield db
                 db.commit()
             except IntegrityError as error:
@@ -86,6 +92,13 @@ class Journal:
                 self._tell_damage(error)
                 raise
 
+    def _hold_clock(self, db: Session) -> None:
+        """Hold the clock to the newest event, whichever process wrote it."""
+        if isinstance(self.clock, SteadyClock):
+            newest = db.connection().exec_driver_sql(NEWEST_EVENT).first()
+            if newest is not None and newest[1] is not None:
+                self.clock.hold(Instant(newest[0], newest[1], newest[2]), until=newest[3])
+
     def _tell_damage(self, error: DatabaseError) -> None:
         """Raises the sentence with the way back when the error means that the file is damaged."""
         if error.orig is not None and backups.is_damage(error.orig):
@@ -95,17 +108,20 @@ class Journal:
         self.engine.dispose()
 
 
-def open_journal(home: Home, clock: Clock = system_clock) -> Journal:
+def open_journal(home: Home, clock: Clock | None = None) -> Journal:
     """Open the journal of `home`, making or migrating it if needed (with a backup first).
 
     Raises OnehourError when it cannot be opened; of a damaged one, with the backup to go back to.
     """
+    home.claim_host()
+    clock = clock or SteadyClock()
     engine = connect(home, clock)
     try:
         with engine.connect() as connection:
             found = _revision(connection)
             backups.check_daily(home, _raw(connection), clock())
-        if found != newest_revision():
+            in_force = connection.exec_driver_sql("PRAGMA user_version").scalar_one()
+        if found != newest_revision() or in_force != checksum():
             migrate(engine, home, clock())
     except DatabaseError as error:
         engine.dispose()
@@ -120,7 +136,8 @@ def open_journal(home: Home, clock: Clock = system_clock) -> Journal:
 
 def connect(home: Home, clock: Clock) -> Engine:
     """An engine on the journal of `home` as it stands: whatever schema it has, no migration, no look."""
-    engine = create_engine(f"sqlite:///{home.journal_db}", connect_args={"timeout": BUSY_TIMEOUT_MS / 1000})
+    address = URL.create("sqlite", database=str(home.journal_db))  # a path may hold ? and %
+    engine = create_engine(address, connect_args={"timeout": BUSY_TIMEOUT_MS / 1000})
     event.listen(engine, "connect", _prepare_connection(clock))
     return engine
 
@@ -130,8 +147,14 @@ def newest_revision() -> str:
     return max(path.name.partition("_")[0] for path in (MIGRATIONS_DIR / "versions").glob("[0-9]*.py"))
 
 
+@cache
+def checksum() -> int:
+    """Of guard.sql and search.sql: a journal whose user_version differs has another guard in force and gets this one."""
+    return zlib.crc32(GUARD_SQL.read_bytes() + SEARCH_SQL.read_bytes()) & 0x7FFFFFFF
+
+
 def migrate(engine: Engine, home: Home, now: int, to_revision: str = "head") -> None:
-    """Bring the schema to `to_revision`, then create the guard anew. A non-empty journal is backed up first.
+    """Bring the schema to `to_revision`, then create guard and search anew. A non-empty journal is backed up first.
 
     Foreign keys are off meanwhile: a table rebuilt with them on would delete its children.
     """
@@ -155,7 +178,10 @@ def migrate(engine: Engine, home: Home, now: int, to_revision: str = "head") -> 
         connection.exec_driver_sql("BEGIN IMMEDIATE")
         _drop_guard(connection)
         config.attributes["connection"] = connection
-        command.upgrade(config, to_revision)
+        with warnings.catch_warnings():
+            # Migrations take care of it by hand: an expression index cannot be reflected.
+            warnings.filterwarnings("ignore", "Skipped unsupported reflection of expression-based index", SAWarning)
+            command.upgrade(config, to_revision)
         broken = connection.exec_driver_sql("PRAGMA foreign_key_check").fetchall()
         if broken:
             raise OnehourError(
@@ -164,7 +190,9 @@ def migrate(engine: Engine, home: Home, now: int, to_revision: str = "head") -> 
                 fix=f"Nothing was changed; a backup lies in {home.backups_dir}.",
             )
         if to_revision == "head":
-            _create_guard(connection)
+            _execute(connection, GUARD_SQL)
+            _execute(connection, SEARCH_SQL)
+            connection.exec_driver_sql(f"PRAGMA user_version = {checksum()}")
         connection.commit()
         connection.exec_driver_sql("PRAGMA foreign_keys=ON")
 
@@ -204,9 +232,9 @@ def _drop_guard(connection: Connection) -> None:
             connection.exec_driver_sql(f'DROP {kind} "{name}"')
 
 
-def _create_guard(connection: Connection) -> None:
+def _execute(connection: Connection, sql: Path) -> None:
     statement = ""
-    for line in GUARD_SQL.read_text(encoding="utf-8").splitlines(keepends=True):
+    for line in sql.read_text(encoding="utf-8").splitlines(keepends=True):
         statement += line
         if sqlite3.complete_statement(statement):
             connection.exec_driver_sql(statement)

@@ -117,9 +117,11 @@ class Note(Base, table=True):
     challenge_id: int = Field(foreign_key="challenge.id")
     local_date: date | None = None
     title: str | None = None
+    kind: str = "day"  # day | idea | data
     body: str
     revision: int
-    late: bool = False  # the last words were written after the day was closed
+    late: bool = False  # the last words were written after the day was closed, or outside the hour
+    writer: str = ""  # which tab or command saved last
     origin: str
     created_at: int
     updated_at: int

@@ -2,38 +2,53 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Sequence
 from datetime import date
 
 from sqlmodel import Session, col, func, select
 
-from app.journal import challenges, sessions
-from app.journal.days import DAY
+from app.journal import challenges, references, sessions
+from app.journal.days import DAY, day_number
 from app.journal.rules import Action, require
 from app.journal.store import Journal
-from app.journal.tables import Challenge, Todo
+from app.journal.tables import Challenge, Reference, Run, Todo, TodoLink
 from engine.contract import OnehourError
 
+MAX_TITLE = 500
+USUAL, IMPORTANT = 0, 1
 
-def add(journal: Journal, title: str, minutes: float | None = None, *, tomorrow: bool = False) -> Todo:
-    """Put a todo at the end of the list. In reflection only for tomorrow; `minutes` is the estimate."""
-    title = " ".join(title.split())
-    if not title:
-        raise OnehourError("a todo needs a title")
-    if len(title) > 500:
-        raise OnehourError("a todo's title holds at most 500 characters", fix="The day's note takes more.")
-    if minutes is not None and not 0 < minutes <= 24 * 60:
-        raise OnehourError(f"an estimate of {minutes:g} minutes is not possible", fix="Use more than 0, at most 1440.")
+
+def add(
+    journal: Journal,
+    title: str,
+    minutes: float | None = None,
+    *,
+    tomorrow: bool = False,
+    on: date | None = None,
+    priority: int = USUAL,
+) -> Todo:
+    """Put a todo at the end of the list, for today, tomorrow or the day `on`. In reflection only for a later day.
+
+    `minutes` is the estimate.
+    """
+    title = _title(title)
+    _check_minutes(minutes)
+    _check_priority(priority)
     with journal.writing() as db:
         now = journal.now()
         challenge = challenges.active(db)
         at = sessions.sitting(db, challenge, now)
-        require(Action.WORK, at.moment, "Planning", for_tomorrow=tomorrow)
+        planned_on = on or (at.local_date + DAY if tomorrow else at.local_date)
+        _check_day(planned_on, at)
+        require(Action.WORK, at.moment, "Planning", for_tomorrow=planned_on > at.local_date)
         last = db.exec(select(func.max(Todo.position)).where(Todo.challenge_id == challenge.id)).one()
         todo = Todo(
             challenge_id=challenge.id,
             title=title,
             minutes=minutes,
-            planned_on=at.local_date + DAY if tomorrow else at.local_date,
+            priority=priority,
+            planned_on=planned_on,
             position=(last or 0) + 1,
             origin="person",
             created_at=now,
@@ -45,16 +60,117 @@ def add(journal: Journal, title: str, minutes: float | None = None, *, tomorrow:
 def done(journal: Journal, todo_id: int) -> Todo:
     """Tick a todo off. Ticking twice changes nothing."""
     with journal.writing() as db:
-        now = journal.now()
-        challenge = challenges.active(db)
-        todo = db.get(Todo, todo_id)
-        if todo is None or todo.challenge_id != challenge.id:
-            known = ", ".join(str(row.id) for row in open_ones(db, challenge)) or "none"
-            raise OnehourError(f"there is no todo {todo_id}", fix=f"Open: {known}.")
-        require(Action.WORK, sessions.moment(db, challenge, now), "Ticking off a todo")
+        at = sessions.sitting(db, challenges.active(db), journal.now())
+        todo = named(db, at.challenge, todo_id)
+        require(Action.WORK, at.moment, "Ticking off a todo")
         if todo.done_at is None:
-            todo.done_at = now
+            todo.done_at = at.now
             db.add(todo)
+    return todo
+
+
+def change(
+    journal: Journal,
+    todo_id: int,
+    *,
+    title: str | None = None,
+    minutes: float | None = None,
+    priority: int | None = None,
+    on: date | None = None,
+) -> Todo:
+    """Change what is given; the rest stays. 0 minutes take the estimate away."""
+    with journal.writing() as db:
+        at = sessions.sitting(db, challenges.active(db), journal.now())
+        todo = _changeable(db, at, todo_id, "Changing a todo")
+        if title is not None:
+            todo.title = _title(title)
+        if minutes is not None:
+            _check_minutes(minutes or None)
+            todo.minutes = minutes or None
+        if priority is not None:
+            _check_priority(priority)
+            todo.priority = priority
+        if on is not None:
+            _check_day(on, at)
+            require(Action.WORK, at.moment, "Planning", for_tomorrow=on > at.local_date)
+            todo.planned_on = on
+        db.add(todo)
+    return todo
+
+
+def remove(journal: Journal, todo_id: int) -> Todo:
+    """Take a todo off the list for good, with its links."""
+    with journal.writing() as db:
+        at = sessions.sitting(db, challenges.active(db), journal.now())
+        todo = _changeable(db, at, todo_id, "Removing a todo")
+        for link in db.exec(select(TodoLink).where(TodoLink.todo_id == todo.id)).all():
+            db.delete(link)
+        db.flush()
+        db.delete(todo)
+    return todo
+
+
+def move(journal: Journal, todo_id: int, steps: int) -> None:
+    """Move an open todo up (negative) or down among those of its part of the list: due by today, or later."""
+    with journal.writing() as db:
+        at = sessions.sitting(db, challenges.active(db), journal.now())
+        moved = _changeable(db, at, todo_id, "Ordering the todos")
+        later = moved.planned_on > at.local_date
+        part = [todo for todo in open_ones(db, at.challenge) if (todo.planned_on > at.local_date) is later]
+        if moved.done_at is not None:
+            raise OnehourError(f"todo {todo_id} is done", fix="Only open todos have an order.")
+        positions = sorted(todo.position for todo in part)
+        by_id = {todo.id: todo for todo in part}
+        for position, ordered_id in zip(positions, reordered([todo.id for todo in part], todo_id, steps), strict=True):
+            if by_id[ordered_id].position != position:
+                by_id[ordered_id].position = position
+                db.add(by_id[ordered_id])
+
+
+def reordered(ids: Sequence[int], moved: int, steps: int) -> list[int]:
+    """`ids` with `moved` that many steps further down, at most to either end."""
+    rest = [each for each in ids if each != moved]
+    place = min(max(ids.index(moved) + steps, 0), len(rest))
+    return [*rest[:place], moved, *rest[place:]]
+
+
+def link(journal: Journal, todo_id: int, target: str) -> None:
+    """Link a todo to `@run` or `&reference`. Linking twice changes nothing."""
+    with journal.writing() as db:
+        at = sessions.sitting(db, challenges.active(db), journal.now())
+        todo = _changeable(db, at, todo_id, "Linking a todo")
+        if target.startswith("@"):
+            wanted = TodoLink(todo_id=todo.id, run_id=references.run_named(db, at.challenge, target).id)
+        elif target.startswith("&"):
+            wanted = TodoLink(todo_id=todo.id, reference_id=references.named(db, at.challenge, target).id)
+        else:
+            raise OnehourError(f"{target!r} is no link", fix="Write @run or &reference.")
+        known = db.exec(select(TodoLink).where(TodoLink.todo_id == todo.id)).all()
+        if not any((each.run_id, each.reference_id) == (wanted.run_id, wanted.reference_id) for each in known):
+            db.add(wanted)
+
+
+def links_of(db: Session, todos: Sequence[Todo]) -> dict[int, list[str]]:
+    """`@run` and `&reference` of each of the todos that has any, by the todo's id."""
+    rows = db.exec(
+        select(TodoLink.todo_id, Run.key, Reference.key)
+        .outerjoin(Run, col(Run.id) == col(TodoLink.run_id))
+        .outerjoin(Reference, col(Reference.id) == col(TodoLink.reference_id))
+        .where(col(TodoLink.todo_id).in_([todo.id for todo in todos]))
+        .order_by(col(TodoLink.id))
+    ).all()
+    found: dict[int, list[str]] = defaultdict(list)
+    for todo_id, run_key, reference_key in rows:
+        found[todo_id].append(f"@{run_key}" if run_key else f"&{reference_key}")
+    return found
+
+
+def named(db: Session, challenge: Challenge, todo_id: int) -> Todo:
+    """The todo with this number. Raises OnehourError naming the open ones."""
+    todo = db.get(Todo, todo_id)
+    if todo is None or todo.challenge_id != challenge.id:
+        known = ", ".join(str(row.id) for row in open_ones(db, challenge)) or "none"
+        raise OnehourError(f"there is no todo {todo_id}", fix=f"Open: {known}.")
     return todo
 
 
@@ -66,6 +182,22 @@ def open_ones(db: Session, challenge: Challenge, until: date | None = None) -> l
     return list(db.exec(query.order_by(col(Todo.position))).all())
 
 
+def planned_for(db: Session, challenge: Challenge, on: date) -> list[Todo]:
+    """The todos that were planned for the day `on`, done or not, in order."""
+    return list(
+        db.exec(
+            select(Todo).where(Todo.challenge_id == challenge.id, Todo.planned_on == on).order_by(col(Todo.position))
+        ).all()
+    )
+
+
+def left_over_from(todo: Todo, challenge: Challenge, today: date) -> int | None:
+    """The number of the day from which an open todo rolled over; None for one of today or later."""
+    if todo.done_at is not None or todo.planned_on >= today:
+        return None
+    return day_number(todo.planned_on, challenge.starts_on)
+
+
 def done_between(db: Session, challenge: Challenge, first_at: int, end_at: int) -> list[Todo]:
     """Todos ticked off from `first_at` to `end_at` (exclusive), in that order."""
     return list(
@@ -75,3 +207,36 @@ def done_between(db: Session, challenge: Challenge, first_at: int, end_at: int) 
             .order_by(col(Todo.done_at))
         ).all()
     )
+
+
+def _changeable(db: Session, at: sessions.Sitting, todo_id: int, doing: str) -> Todo:
+    todo = named(db, at.challenge, todo_id)
+    require(Action.WORK, at.moment, doing, for_tomorrow=todo.planned_on > at.local_date)
+    return todo
+
+
+def _title(title: str) -> str:
+    title = " ".join(title.split())
+    if not title:
+        raise OnehourError("a todo needs a title")
+    if len(title) > MAX_TITLE:
+        raise OnehourError(f"a todo's title holds at most {MAX_TITLE} characters", fix="The day's note takes more.")
+    return title
+
+
+def _check_minutes(minutes: float | None) -> None:
+    if minutes is not None and not 0 < minutes <= 24 * 60:
+        raise OnehourError(f"an estimate of {minutes:g} minutes is not possible", fix="Use more than 0, at most 1440.")
+
+
+def _check_priority(priority: int) -> None:
+    if priority not in (USUAL, IMPORTANT):
+        raise OnehourError(f"there is no priority {priority}", fix="0 is usual, 1 is important.")
+
+
+def _check_day(planned_on: date, at: sessions.Sitting) -> None:
+    if not at.local_date <= planned_on <= challenges.last_day(at.challenge):
+        raise OnehourError(
+            f"a todo cannot be planned for {planned_on}",
+            fix=f"From today ({at.local_date}) to the challenge's last day ({challenges.last_day(at.challenge)}).",
+        )

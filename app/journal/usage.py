@@ -28,13 +28,17 @@ def used_of(row: DailySession, now: int) -> int:
     return row.used_ms + max(0, min(now, row.focus_ends_at) - row.running_since)
 
 
-def allowance_ms(db: Session, challenge: Challenge, on: date) -> int:
+def allowance_ms(db: Session, challenge: Challenge, on: date, now: int) -> int:
     """Focus time a session started on `on` may use: a day's minutes, or what the week's budget still holds."""
     if challenge.mode == "daily":
         return round(challenge.minutes_per_day * MINUTE_MS)
+    return week_left_ms(db, challenge, on, now)
+
+
+def week_left_ms(db: Session, challenge: Challenge, on: date, now: int) -> int:
+    """What is left of the budget of the week in which `on` lies."""
     first = days.week_starts(on, challenge.starts_on)
-    now = days.day_starts(on, challenge.time_zone, challenge.day_starts_at)
-    spent = sum(used_ms(db, challenge, first, on - days.DAY, now).values())
+    spent = sum(used_ms(db, challenge, first, on, now).values())
     return max(0, week_allowance_ms(challenge, first) - spent)
 
 

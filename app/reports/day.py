@@ -6,7 +6,7 @@ from datetime import date
 
 from sqlmodel import Session
 
-from app.journal import days, notes, todos, usage
+from app.journal import days, notes, sessions, todos, usage
 from app.journal.tables import Challenge
 from app.scores.board import BoardRun, board_runs
 from app.scores.run_rows import cv_text, score_text
@@ -20,7 +20,11 @@ def page(db: Session, challenge: Challenge, on: date, now: int) -> str:
     number = days.day_number(on, challenge.starts_on)
     parts = [f"# Day {number} of {challenge.days} · {challenge.competition} · {on}\n\n{hour}\n"]
     starts = days.day_starts(on, challenge.time_zone, challenge.day_starts_at)
-    done = todos.done_between(db, challenge, starts, days.day_ends(on, challenge.time_zone, challenge.day_starts_at))
+    ends = days.day_ends(on, challenge.time_zone, challenge.day_starts_at)
+    session = sessions.of_day(db, challenge, on)
+    if session is not None and session.focus_ends_at is not None:
+        ends = max(ends, session.focus_ends_at)  # an hour begun before the day's turn counts for its own day
+    done = todos.done_between(db, challenge, starts, ends)
     if done:
         parts.append("## Done\n\n" + "".join(f"- {todo.title}\n" for todo in done))
     runs = board_runs(db, challenge, on, on)

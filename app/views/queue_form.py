@@ -9,7 +9,7 @@ import streamlit as st
 
 from app.jobs import forecast, orders, sample_challenge, specs
 from app.journal.days import clock_text, local
-from app.journal.rules import TABLE, Action, Permit, refusal
+from app.journal.rules import Action, Permit, permit, refusal
 from app.journal.sessions import Sitting
 from app.journal.store import Journal
 from app.journal.tables import Challenge
@@ -18,7 +18,7 @@ from engine.contract import OnehourError, RunSpec, preset_names, preset_path
 
 
 def show(journal: Journal, at: Sitting) -> None:
-    closed = TABLE[Action.WORK][at.state] is not Permit.YES
+    closed = permit(Action.WORK, at.moment) not in (Permit.YES, Permit.OVERTIME)
     reason = refusal(Action.WORK, at.moment, "Queueing a run") if closed else ""
     presets = preset_names()
     preset, hypothesis, changes, button = st.columns([1.3, 3, 2, 0.9], vertical_alignment="bottom")

@@ -9,13 +9,14 @@ from app.jobs import sample_challenge
 from app.journal import days, inbox, notes, todos
 from app.journal.days import MINUTE_MS
 from app.journal.hour import State
-from app.journal.rules import TABLE, Action, Permit, refusal
+from app.journal.rules import Action, Permit, permit, refusal
 from app.journal.sessions import Sitting
 from app.journal.store import Journal
 from app.journal.tables import InboxItem, Todo
 from app.reports import resume
 from app.views import day_runs, queue_form
 from app.views.desk import attempt, plain
+from app.views.note_text import note_text
 from app.views.run_words import cv_words, state_words
 from engine.contract import OnehourError
 
@@ -61,30 +62,42 @@ def _resume(at: Sitting, card: resume.Resume) -> None:
 
 
 def _plan(journal: Journal, at: Sitting, planned: list[Todo], done: list[Todo]) -> None:
-    permit = TABLE[Action.WORK][at.state]
-    may_tick = permit is Permit.YES
+    granted = permit(Action.WORK, at.moment)
+    may_tick = granted in (Permit.YES, Permit.OVERTIME)
     reason = "" if may_tick else refusal(Action.WORK, at.moment, "Planning")
     over = at.state in (State.REFLECTION, State.CLOSED)
     st.markdown("**Plan**" if over else f"**Plan for {at.left_ms / MINUTE_MS:.0f} minutes**{_fit(at, planned)}")
+    with journal.reading() as db:
+        linked = todos.links_of(db, planned)
     for todo in planned:
-        minutes = f" · {todo.minutes:g} min" if todo.minutes else ""
-        key = f"todo_{todo.id}"
-        st.checkbox(
-            f"{plain(todo.title)}{minutes}",
-            key=key,
-            disabled=not may_tick,
-            on_change=attempt,
-            args=(_tick, journal, todo.id, key),
-        )
+        with st.container(horizontal=True, gap="xxsmall", vertical_alignment="center"):
+            key = f"todo_{todo.id}"
+            st.checkbox(
+                " · ".join([plain(todo.title), *_about(at, todo), *(plain(name) for name in linked.get(todo.id, ()))]),
+                key=key,
+                disabled=not may_tick,
+                on_change=attempt,
+                args=(_tick, journal, todo.id, key),
+                width="stretch",
+            )
+            if may_tick and len(planned) > 1:
+                for sign, steps in (("↑", -1), ("↓", 1)):
+                    st.button(
+                        sign,
+                        key=f"move_{todo.id}_{steps}",
+                        type="tertiary",
+                        on_click=attempt,
+                        args=(todos.move, journal, todo.id, steps),
+                    )
     for todo in done:
         st.checkbox(f"~~{plain(todo.title)}~~", value=True, disabled=True, key=f"done_{todo.id}")
     if not planned and not done:
         st.caption("Nothing planned. One or two things fit into an hour.")
-    for_tomorrow = permit is Permit.PLAN
+    for_tomorrow = granted is Permit.PLAN
     with st.form("todo", clear_on_submit=True, border=False):
         title, minutes_asked, add = st.columns([2.4, 1, 1], gap="small")
         words = "Add for tomorrow" if for_tomorrow else "Add a todo"
-        off = permit is Permit.NO
+        off = granted is Permit.NO
         title.text_input(words, key="todo_title", placeholder=words, label_visibility="collapsed", disabled=off)
         minutes_asked.text_input(
             "Minutes", key="todo_minutes", placeholder="min", label_visibility="collapsed", disabled=off
@@ -92,6 +105,14 @@ def _plan(journal: Journal, at: Sitting, planned: list[Todo], done: list[Todo]) 
         add.form_submit_button("Add", disabled=off, on_click=attempt, args=(_add, journal, for_tomorrow))
     if reason:
         st.caption(reason)
+
+
+def _about(at: Sitting, todo: Todo) -> list[str]:
+    """What stands behind a todo's title: its estimate, that it is important, the day from which it rolled over."""
+    left_over = todos.left_over_from(todo, at.challenge, at.local_date)
+    said = [f"{todo.minutes:g} min"] if todo.minutes else []
+    said += ["**important**"] if todo.priority else []
+    return said + ([f":gray[from day {left_over}]"] if left_over is not None else [])
 
 
 def _fit(at: Sitting, planned: list[Todo]) -> str:
@@ -124,7 +145,7 @@ def _minutes(text: str) -> float | None:
 
 
 def _inbox(journal: Journal, at: Sitting, thoughts: list[InboxItem]) -> None:
-    flagged = TABLE[Action.INBOX][at.state] is Permit.FLAGGED
+    flagged = permit(Action.INBOX, at.moment) is Permit.FLAGGED
     words = "Into the inbox" + (" (flagged: outside the hour)" if flagged else "")
     st.text_input(
         "Inbox",
@@ -147,14 +168,14 @@ def _keep(journal: Journal) -> None:
 
 def _note(journal: Journal, at: Sitting) -> None:
     """The day's page and its preview. A fragment of its own: a save draws only this again."""
-    permit = TABLE[Action.DAY_NOTE][at.state]
+    granted = permit(Action.DAY_NOTE, at.moment)
     with journal.reading() as db:
         note = notes.of_day(db, at.challenge, at.local_date)
-    body, revision = (note.body, note.revision) if note else (notes.TEMPLATE, 0)
+    body, revision = (note.body, note.revision) if note else (notes.template(at.challenge), 0)
     says = {
         Permit.NO: refusal(Action.DAY_NOTE, at.moment, "Writing the day's note"),
         Permit.LATE: "The day is closed: what you write now is flagged late",
-    }.get(permit, "")
+    }.get(granted, "")
     write, preview = st.columns([1.5, 1], gap="medium")
     with write:
         late = " :orange[late]" if note is not None and note.late else ""
@@ -167,9 +188,10 @@ def _note(journal: Journal, at: Sitting) -> None:
             day=at.local_date.isoformat(),
             body=body,
             revision=revision,
-            open=permit is not Permit.NO,
+            open=granted is not Permit.NO,
             says=says,
         )
     with preview, st.container(height=300, border=False):
         st.caption("Preview")
-        st.markdown(body)
+        with journal.reading() as db:
+            note_text(db, at.challenge, body)

@@ -26,6 +26,11 @@ TODAY = date(2026, 3, 2)
         ({"minutes_per_day": -5.0}, "-5 minutes"),
         ({"reflection_minutes": -1.0}, "-1 minutes of reflection"),
         ({"days": 0}, "0 days"),
+        ({"days": 10_000_000}, "10000000 days"),
+        ({"starts_on": date(9999, 12, 31)}, "too far away"),
+        ({"truth_path": Path("nowhere.csv")}, "no such truth file"),
+        ({"habit_at": "8 pm"}, "HH:MM"),
+        ({"strictness": "lax"}, "'lax'"),
         ({"mode": "dayly"}, "'daily'"),
         ({"competition": "///"}, "slug"),
         ({"data_dir": Path("nowhere")}, "no such data folder"),
@@ -81,6 +86,10 @@ def test_a_note_of_a_megabyte_or_of_tomorrow_is_refused(journal: Journal, challe
     sessions.start(journal)
     with pytest.raises(OnehourError, match="1000 KB"):
         notes.save(journal, TODAY, "ä" * 600_000, 0)
+    with pytest.raises(OnehourError, match="no day of the challenge"):
+        notes.save(journal, date(1, 1, 1), "long ago", 0)
+    with pytest.raises(notes.StaleNote):
+        notes.save(journal, TODAY, "written before a backup was restored", 7)
     with pytest.raises(OnehourError, match="has not come yet"):
         notes.save(journal, date(2026, 3, 3), "early", 0)
 
@@ -154,3 +163,16 @@ def test_the_inbox_takes_a_thought_at_any_time_and_flags_it(
         assert [item.body for item in inbox.latest(db, challenge)] == ["in the hour", "on the train: mirror the flukes"]
     with pytest.raises(OnehourError, match="nothing to put"):
         inbox.add(journal, "  \n")
+
+
+def test_keystrokes_typed_before_a_pause_may_arrive_after_it(
+    journal: Journal, challenge: Challenge, clock: MovableClock
+) -> None:
+    sessions.start(journal)
+    clock.move(600)
+    sessions.pause(journal)
+    clock.move(4.9)
+    assert notes.save(journal, TODAY, "just before", 0).late is False
+    clock.move(5.1)
+    with pytest.raises(AgainstTheRules, match="paused"):
+        notes.save(journal, TODAY, "during it", 1)

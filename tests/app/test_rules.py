@@ -2,15 +2,28 @@
 
 from collections.abc import Callable
 from datetime import date, timedelta
+from typing import Any
 
 import pytest
-from sqlmodel import Session
+from sqlmodel import Session, select
 
-from app.journal import challenges, inbox, notes, sessions, todos
+from app.journal import challenges, inbox, notes, references, sessions, todos
 from app.journal.hour import State
 from app.journal.rules import TABLE, Action, AgainstTheRules, Permit
 from app.journal.store import Journal
-from app.journal.tables import Challenge, Experiment, InboxItem, Job, Note, Run, Submission, Todo
+from app.journal.tables import (
+    Challenge,
+    Experiment,
+    InboxItem,
+    Job,
+    Note,
+    Reference,
+    Run,
+    RunReference,
+    Submission,
+    Todo,
+    TodoLink,
+)
 from tests.conftest import MovableClock
 
 pytestmark = pytest.mark.unit
@@ -71,12 +84,26 @@ def test_commands_hold_every_cell(journal: Journal, challenge: Challenge, clock:
     assert outcome(lambda: todos.add(journal, "crops", tomorrow=True)) == (work in (Permit.YES, Permit.PLAN))
     assert outcome(lambda: notes.save(journal, on, "tried", 0)) == (day is not Permit.NO)
     assert outcome(lambda: notes.save(journal, TODAY, "tried", 0)) == (past is not Permit.NO)
+    assert outcome(lambda: references.add(journal, "https://arxiv.org/abs/1708.02002")) == (work is Permit.YES)
+    assert notes.create(journal, "mirrored flukes").late == (TABLE[Action.INBOX][state] is Permit.FLAGGED)
     assert inbox.add(journal, "idea").outside_hour == (TABLE[Action.INBOX][state] is Permit.FLAGGED)
     with journal.reading() as db:
         note, past_note = notes.of_day(db, challenge, on), notes.of_day(db, challenge, TODAY)
     assert past_note is not None
     assert past_note.late
     assert (note is not None and note.late) == (day is Permit.LATE)
+
+
+def _changed(row: Any, **values: object) -> Any:
+    for name, value in values.items():
+        setattr(row, name, value)
+    return row
+
+
+def _note(challenge: Challenge, on: date) -> Note:
+    return Note(
+        challenge_id=challenge.id, local_date=on, body="b", revision=1, origin="system", created_at=0, updated_at=0
+    )
 
 
 def _write(journal: Journal, make: Callable[[Session], object]) -> bool:
@@ -145,6 +172,77 @@ def test_the_database_refuses_a_persons_rows_where_the_table_does(
         assert _write(journal, lambda db: note(on, True)) == (day is Permit.LATE)
 
 
+@pytest.mark.parametrize("state", list(State))
+def test_references_links_and_notes_outside_days_are_held_by_the_database_too(
+    journal: Journal, challenge: Challenge, clock: MovableClock, state: State
+) -> None:
+    def reference(number: int, origin: str) -> Reference:
+        return Reference(
+            id=number, challenge_id=challenge.id, key=f"r{number}", url="https://x.org", title="t", kind="post",
+            origin=origin, created_at=0,
+        )  # fmt: skip
+
+    def todo(number: int, planned_on: date) -> Todo:
+        return Todo(
+            id=number, challenge_id=challenge.id, title="t", planned_on=planned_on, position=number, origin="person",
+            created_at=0,
+        )  # fmt: skip
+
+    def thought(late: bool) -> Note:
+        return Note(
+            challenge_id=challenge.id, title="t", kind="idea", body="b", revision=1, late=late, origin="person",
+            created_at=0, updated_at=0,
+        )  # fmt: skip
+
+    # What a person made in an earlier hour, and what was measured or taken in by the system.
+    sessions.start(journal)
+    with journal.writing() as db:
+        db.add(_experiment(challenge, "x_001", "person"))
+        db.flush()
+        for number, origin in ((1, "person"), (2, "system")):
+            db.add(_run(challenge, f"x_001-r0{number}", origin))
+            db.add(reference(number, origin))
+        db.add(todo(1, TODAY))
+        db.add(todo(2, TODAY + timedelta(days=5)))
+        db.flush()
+        db.add(RunReference(run_id=1, reference_id=1))
+        db.add(TodoLink(id=1, todo_id=1, run_id=1))
+    clock.move(86_400)
+    bring_to(journal, clock, state)
+    work = TABLE[Action.WORK][state]
+    in_focus, may_plan = work is Permit.YES, work in (Permit.YES, Permit.PLAN)
+
+    def deleted(row: type, key: object) -> bool:
+        def act() -> None:
+            with journal.writing() as db:
+                db.delete(db.get(row, key))
+                db.flush()
+                db.rollback()
+
+        return outcome(act)
+
+    def renamed(db: Session) -> Reference:
+        kept = db.get(Reference, 1)
+        assert kept is not None
+        kept.title = f"in {state}"
+        return kept
+
+    assert _write(journal, lambda db: reference(3, "person")) == in_focus
+    assert _write(journal, lambda db: reference(4, "system"))
+    assert _write(journal, renamed) == in_focus
+    assert deleted(Todo, 2) == may_plan
+    assert deleted(RunReference, (1, 1)) == in_focus
+    assert deleted(TodoLink, 1) == in_focus
+    # A link is a person's where both ends are.
+    assert _write(journal, lambda db: RunReference(run_id=2, reference_id=1))
+    assert _write(journal, lambda db: RunReference(run_id=1, reference_id=2))
+    assert deleted(RunReference, (2, 1))
+    assert _write(journal, lambda db: TodoLink(todo_id=1, reference_id=1)) == in_focus
+    assert _write(journal, lambda db: TodoLink(todo_id=2, reference_id=1)) == may_plan
+    assert _write(journal, lambda db: thought(late=False)) == in_focus
+    assert _write(journal, lambda db: thought(late=True))
+
+
 @pytest.mark.parametrize("state", [State.IDLE, State.PAUSED, State.REFLECTION, State.CLOSED])
 def test_updates_are_held_like_inserts_and_the_worker_is_not(
     journal: Journal, challenge: Challenge, clock: MovableClock, state: State
@@ -172,6 +270,11 @@ def test_updates_are_held_like_inserts_and_the_worker_is_not(
 
     assert _write(journal, change(done_at=5))
     assert not _write(journal, change(origin="person", title="other"))
+    assert not _write(journal, lambda db: _changed(db.get(Experiment, 1), origin="person", hypothesis="other"))
+    if state is not State.REFLECTION:  # then the day's note is open
+        with journal.writing() as db:
+            db.add(_note(challenge, TODAY))
+        assert not _write(journal, lambda db: _changed(db.exec(select(Note)).one(), origin="person", body="other"))
     assert _write(journal, lambda db: Job(run_id=1, state="queued", backend="local", origin="system", queued_at=0))
 
 

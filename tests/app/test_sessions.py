@@ -1,3 +1,4 @@
+from dataclasses import replace
 from datetime import date
 
 import pytest
@@ -172,8 +173,6 @@ def test_changing_the_zone_never_moves_a_past_day(journal: Journal, challenge: C
 def test_in_weekly_mode_a_week_has_seven_hours_to_use_freely(
     journal: Journal, rules: challenges.Rules, clock: MovableClock
 ) -> None:
-    from dataclasses import replace
-
     challenges.found(journal, replace(rules, mode="weekly"), date(2026, 3, 2))
     assert sessions.start(journal).left_ms == 7 * 3_600_000
     clock.move(2 * 3_600)
@@ -182,3 +181,54 @@ def test_in_weekly_mode_a_week_has_seven_hours_to_use_freely(
     assert now(journal).left_ms == 5 * 3_600_000
     clock.at = days.day_starts(date(2026, 3, 9), "UTC", "04:00")
     assert now(journal).left_ms == 7 * 3_600_000
+
+
+def test_after_the_days_turn_a_pause_would_lose_the_rest_and_is_refused(
+    journal: Journal, challenge: Challenge, clock: MovableClock
+) -> None:
+    clock.at = ms("2026-03-03 03:30")
+    sessions.start(journal)
+    clock.at = ms("2026-03-03 04:10")
+    with pytest.raises(AgainstTheRules, match="The day has turned"):
+        sessions.pause(journal)
+    assert now(journal).left_ms == 20 * 60_000
+
+
+def test_a_weekly_budget_counts_the_minutes_past_the_days_turn(
+    journal: Journal, rules: challenges.Rules, clock: MovableClock
+) -> None:
+    challenges.found(journal, replace(rules, mode="weekly", minutes_per_day=120 / 7), date(2026, 3, 2))
+    clock.at = ms("2026-03-03 03:00")
+    sessions.start(journal)
+    clock.at = ms("2026-03-03 20:00")
+    assert now(journal).left_ms == 0
+    with pytest.raises(AgainstTheRules, match=r"minutes are used up. Next hour: on 2026-03-09"):
+        sessions.start(journal)
+
+
+def test_a_weekly_budget_is_taken_up_again_on_the_same_day(
+    journal: Journal, rules: challenges.Rules, clock: MovableClock
+) -> None:
+    challenges.found(journal, replace(rules, mode="weekly"), date(2026, 3, 2))
+    sessions.start(journal)
+    clock.move(3_600)
+    assert sessions.end(journal).next_hour == "today"
+    clock.move(3_600)
+    assert sessions.sweep(journal) == 1
+    again = sessions.start(journal)
+    assert (again.state, again.left_ms) == (State.FOCUS, 6 * 3_600_000)
+    assert row(journal).closed_at is None
+    clock.move(1_800)
+    sessions.close(journal)
+    assert usage.used_of(row(journal), clock.at) == 5_400_000
+
+
+def test_the_next_hour_is_known_to_come_tomorrow_when_todays_went_to_another_challenge(
+    journal: Journal, challenge: Challenge, rules: challenges.Rules, clock: MovableClock
+) -> None:
+    sessions.start(journal)
+    clock.move(5_000)
+    challenges.archive(journal)
+    challenges.found(journal, rules, date(2026, 3, 2))
+    assert now(journal).next_hour == "tomorrow"
+    assert "another challenge" in sessions.why_not_start(now(journal))

@@ -1,6 +1,7 @@
 import sqlite3
 import threading
 from datetime import date
+from pathlib import Path
 
 import pytest
 from sqlalchemy import inspect, text
@@ -22,6 +23,8 @@ def schema(path: str) -> dict[str, object]:
     seen = inspect(engine)
     described: dict[str, object] = {}
     for table in sorted(set(seen.get_table_names()) - {"alembic_version"}):
+        if table.startswith("search_"):  # made by search.sql after every migration
+            continue
         described[table] = (
             [(c["name"], str(c["type"]), c["nullable"], c["primary_key"]) for c in seen.get_columns(table)],
             sorted((i["name"], tuple(i["column_names"]), i["unique"]) for i in seen.get_indexes(table)),
@@ -76,7 +79,8 @@ def test_every_earlier_schema_is_migrated_with_its_rows_triggers_and_a_backup(ho
         assert [todo.title for todo in db.exec(text("SELECT title FROM todo")).all()] == ["kept"]
         triggers = db.exec(text("SELECT count(*) FROM sqlite_master WHERE type = 'trigger'")).one()[0]
         assert db.exec(text("PRAGMA foreign_keys")).one()[0] == 1
-    assert triggers == store.GUARD_SQL.read_text().count("CREATE TRIGGER")
+    written_down = store.GUARD_SQL.read_text() + store.SEARCH_SQL.read_text()
+    assert triggers == written_down.count("CREATE TRIGGER")
     journal.close()
     (copy,) = home.backups_dir.glob(f"journal-{revision}-*.db")
     with sqlite3.connect(copy) as saved:
@@ -189,3 +193,29 @@ def test_a_home_that_cannot_be_made_is_refused_by_name(tmp_path, monkeypatch: py
     monkeypatch.setenv("ONEHOUR_HOME", str(tmp_path / "file" / "home"))
     with pytest.raises(OnehourError, match="ONEHOUR_HOME"):
         find_home()
+
+
+def test_a_changed_guard_reaches_a_journal_that_exists(home: Home, journal: Journal) -> None:
+    with journal.engine.connect() as connection:
+        connection.exec_driver_sql("DROP TRIGGER run_insert_in_hour")
+        connection.exec_driver_sql("PRAGMA user_version = 1")
+    journal.close()
+    again = open_journal(home)
+    with again.engine.connect() as connection:
+        found = connection.exec_driver_sql("SELECT 1 FROM sqlite_master WHERE name = 'run_insert_in_hour'").first()
+    again.close()
+    assert found is not None
+
+
+@pytest.mark.parametrize("name", ["what?", "100%20sure", "a#b", "mit Leerzeichen ä"])
+def test_a_home_may_have_any_name(tmp_path: Path, name: str) -> None:
+    home = Home(tmp_path / name)
+    home.path.mkdir()
+    open_journal(home).close()
+    open_journal(home).close()
+    assert home.journal_db.is_file()
+
+
+def test_opening_and_migrating_says_nothing(home: Home, recwarn: pytest.WarningsRecorder) -> None:
+    open_journal(home).close()
+    assert [str(warning.message) for warning in recwarn] == []

@@ -9,7 +9,8 @@ from sqlmodel import select
 from app.jobs import backlog, orders
 from app.journal import challenges, days, inbox, notes, sessions, todos
 from app.journal.home import Home
-from app.journal.store import Journal, open_journal, system_clock
+from app.journal.steady import system_clock
+from app.journal.store import Journal, open_journal
 from app.journal.tables import Run
 from app.scores import leaderboard, runs
 from engine.run_folder import RunFolder, write_text

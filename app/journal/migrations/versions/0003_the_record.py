@@ -34,6 +34,8 @@ def upgrade() -> None:
     with op.batch_alter_table("note", recreate="always") as note:
         note.alter_column("local_date", existing_type=sa.Date(), nullable=True)
         note.add_column(sa.Column("title", sa.String(), nullable=True), insert_after="local_date")
+        note.add_column(sa.Column("kind", sa.String(), nullable=False, server_default="day"), insert_after="title")
+        note.add_column(sa.Column("writer", sa.String(), nullable=False, server_default=""), insert_after="late")
     with op.batch_alter_table("todo", recreate="always") as todo:
         todo.add_column(sa.Column("priority", sa.Integer(), nullable=False, server_default="0"), insert_after="minutes")
     with op.batch_alter_table("submission", recreate="always") as submission:
