@@ -34,7 +34,7 @@ def clock_time(text: str) -> time:
 
 def day_starts(on: date, zone_name: str, day_starts_at: str) -> int:
     """The first millisecond of the logical day `on`."""
-    return to_ms(datetime.combine(on, clock_time(day_starts_at), zone(zone_name)))
+    return to_ms(combine(on, clock_time(day_starts_at), zone_name))
 
 
 def day_ends(on: date, zone_name: str, day_starts_at: str) -> int:
@@ -70,6 +70,11 @@ def local(at: int, zone_name: str) -> datetime:
 def clock_text(at: int, zone_name: str) -> str:
     """The moment as a person reads it on the wall: 21:10."""
     return local(at, zone_name).strftime("%H:%M")
+
+
+def combine(on: date, at: time, zone_name: str) -> datetime:
+    """The moment when the wall clock in `zone_name` shows `at` on `on`."""
+    return datetime.combine(on, at, zone(zone_name))
 
 
 def to_ms(moment: datetime) -> int:
