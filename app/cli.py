@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from app.commands import challenge, hour, keeping, record, runs
+from app.commands import challenge, hour, keeping, notebook, record, runs, search
 from app.journal.home import find_home
 from engine.contract import EXIT_BAD_INPUT, EXIT_INTERRUPTED, EXIT_OK, OnehourError
 
@@ -20,7 +20,7 @@ app = typer.Typer(
     help="One hour a day on one competition: the hour, the record, the runs and the score.",
 )
 app.add_typer(hour.app, name="session")
-for group in (challenge.app, record.app, runs.app, keeping.app):
+for group in (challenge.app, record.app, runs.app, keeping.app, notebook.app, search.app):
     app.add_typer(group)
 
 

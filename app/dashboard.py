@@ -11,10 +11,10 @@ import streamlit as st
 from app.journal import challenges, sessions
 from app.journal.sessions import Sitting
 from app.journal.store import Journal
-from app.views.desk import current_journal, say_refusal
+from app.views.desk import current_journal, plain, say_refusal
 from engine.contract import OnehourError
 
-PAGES = ("today", "runs", "scores", "week")
+PAGES = ("today", "journal", "runs", "scores", "week", "references")
 PAGE_CSS = Path(__file__).parent / "views" / "page.css"
 
 
@@ -24,7 +24,7 @@ def main() -> None:
     try:
         journal = current_journal()
     except OnehourError as error:
-        st.error(str(error))
+        st.error(plain(str(error)))
         return
     with journal.reading() as db:
         challenge = challenges.find_active(db)

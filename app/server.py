@@ -1,6 +1,6 @@
 """The dashboard's server: `streamlit run app/server.py`.
 
-Streamlit serves the pages; two small routes serve what runs in the browser between reruns. Routes of ours get none of
+Streamlit serves the pages; a few small routes serve what runs in the browser between reruns. Routes of ours get none of
 Streamlit's protection, so a guard stands before everything: only this machine's names as Host, only our own pages as Origin.
 """
 
@@ -15,18 +15,19 @@ from pathlib import Path
 from typing import Any
 
 import streamlit as st
-from pydantic import ValidationError
-from sqlalchemy.exc import OperationalError
+from pydantic import Field, ValidationError, model_validator
+from sqlalchemy.exc import OperationalError, SQLAlchemyError
 from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import MutableHeaders
 from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import HTTPConnection, Request
-from starlette.responses import JSONResponse, PlainTextResponse
+from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.components.clock import reading
-from app.journal import challenges, notes, sessions
+from app.journal import attachments, challenges, notes, sessions
 from app.journal.rules import AgainstTheRules
 from app.views.desk import current_journal
 from engine.contract import Frozen, OnehourError
@@ -40,11 +41,19 @@ log = logging.getLogger(__name__)
 
 
 class Draft(Frozen):
-    """The whole note of a day, written on top of `revision`."""
+    """The whole note of a `day`, or the one outside any day with the number `note`, written on top of `revision` by a tab."""
 
-    day: date
+    day: date | None = None
+    note: int | None = None
     body: str
     revision: int
+    writer: str = Field("", max_length=100)
+
+    @model_validator(mode="after")
+    def names_one_note(self) -> Draft:
+        if (self.day is None) == (self.note is None):
+            raise ValueError("it names either a day or a note")
+        return self
 
 
 class SameOrigin:
@@ -63,14 +72,36 @@ class SameOrigin:
         await self.app(scope, receive, send)
 
 
+class OwnFramesOnly:
+    """Let no page of another origin show ours in a frame, where a click could be stolen."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def send_guarded(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message).append("content-security-policy", "frame-ancestors 'self'")
+            await send(message)
+
+        await self.app(scope, receive, send_guarded)
+
+
 async def clock(_request: Request) -> JSONResponse:
-    """GET /api/clock: what time it is for the hour (app.components.clock.reading); 404 while there is no challenge."""
-    told = await run_in_threadpool(_reading)
+    """GET /api/clock: what time it is for the hour (app.components.clock.reading).
+
+    404 while there is no challenge · 503 when the journal cannot be read, with the reason in `error`.
+    """
+    try:
+        told = await run_in_threadpool(_reading)
+    except (OnehourError, SQLAlchemyError) as error:
+        reason = error if isinstance(error, OnehourError) else f"The journal cannot be read ({type(error).__name__})."
+        return _refused(str(reason), 503)
     return JSONResponse(told, 200 if told else 404, {"cache-control": "no-store"})
 
 
 async def draft(request: Request) -> JSONResponse:
-    """POST /api/draft: save a day's note.
+    """POST /api/draft: save a note.
 
     200 with the new revision · 403 another origin · 409 with the text that stands there · 413 too big · 415 not JSON ·
     422 not a draft · 423 against the rules of the hour · 507 the journal cannot be written. What failed says why in `error`.
@@ -89,6 +120,52 @@ async def draft(request: Request) -> JSONResponse:
     return await run_in_threadpool(_save, asked)
 
 
+async def take_image(request: Request) -> JSONResponse:
+    """POST /api/image?day=DATE (or without, for a note outside any day): keep a pasted picture.
+
+    200 with its name · 413 too big · 415 not sent as an image · 422 no image, or no day · 423 the note is not open now ·
+    507 it cannot be written. What failed says why in `error`.
+    """
+    if not request.headers.get("content-type", "").startswith("image/"):
+        return _refused("Only images can be put into a note.", 415)
+    try:
+        day = date.fromisoformat(request.query_params["day"]) if "day" in request.query_params else None
+    except ValueError:
+        return _refused("This is no day.", 422)
+    picture = b""
+    async for chunk in request.stream():
+        picture += chunk
+        if len(picture) > attachments.MAX_BYTES:
+            return _refused(f"{attachments.too_large().capitalize()}.", 413)
+    return await run_in_threadpool(_keep, day, picture)
+
+
+def give_image(request: Request) -> Response:
+    """GET /api/image/NAME: a kept picture, and nothing else of this machine."""
+    path = attachments.find(current_journal().home, request.path_params["name"])
+    if path is None:
+        return PlainTextResponse("there is no such picture", 404)
+    headers = {
+        "x-content-type-options": "nosniff",
+        "content-security-policy": "default-src 'none'; sandbox",
+        "cache-control": "private, max-age=31536000, immutable",
+    }
+    return FileResponse(path, media_type=attachments.MEDIA_TYPES[path.suffix.removeprefix(".")], headers=headers)
+
+
+def _keep(day: date | None, picture: bytes) -> JSONResponse:
+    journal = current_journal()
+    try:
+        notes.require_writable(journal, day)
+        return JSONResponse({"name": attachments.keep(journal.home, picture)})
+    except AgainstTheRules as error:
+        return _refused(str(error), 423)
+    except OnehourError as error:
+        return _refused(str(error), 422)
+    except OSError as error:
+        return _refused(f"The picture cannot be kept ({error.strerror}).", 507)
+
+
 def _reading() -> dict[str, Any]:
     journal = current_journal()
     with journal.reading() as db:
@@ -97,8 +174,12 @@ def _reading() -> dict[str, Any]:
 
 
 def _save(asked: Draft) -> JSONResponse:
+    journal = current_journal()
     try:
-        saved = notes.save(current_journal(), asked.day, asked.body, asked.revision)
+        if asked.day is not None:
+            saved = notes.save(journal, asked.day, asked.body, asked.revision, asked.writer)
+        else:
+            saved = notes.save_outside(journal, asked.note or 0, asked.body, asked.revision, asked.writer)
     except notes.StaleNote as error:
         return _refused(str(error), 409, revision=error.note.revision, body=error.note.body)
     except AgainstTheRules as error:
@@ -135,6 +216,15 @@ async def lifespan(_app: Any) -> AsyncIterator[dict[str, Any]]:
 app = st.App(
     Path(__file__).with_name("dashboard.py"),
     lifespan=lifespan,
-    middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=HOSTS), Middleware(SameOrigin)],
-    routes=[Route("/api/clock", clock), Route("/api/draft", draft, methods=["POST"])],
+    middleware=[
+        Middleware(OwnFramesOnly),
+        Middleware(TrustedHostMiddleware, allowed_hosts=HOSTS),
+        Middleware(SameOrigin),
+    ],
+    routes=[
+        Route("/api/clock", clock),
+        Route("/api/draft", draft, methods=["POST"]),
+        Route("/api/image", take_image, methods=["POST"]),
+        Route("/api/image/{name}", give_image),
+    ],
 )

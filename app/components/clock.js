@@ -4,6 +4,14 @@
 const WARN_MS = 5 * 60_000;
 const SYNC_MS = 15_000;
 
+// Streamlit opens each link of Markdown in a new tab; those to our own pages open where they stand.
+if (!window.onehourClock) {
+  document.addEventListener("click", (event) => {
+    const link = event.target.closest?.("a[target=_blank]");
+    if (link && link.origin === location.origin) link.target = "_self";
+  }, true);
+}
+
 // One state a page, kept over reruns of the script: each rerun mounts the component anew.
 const page = (window.onehourClock ??= { skew: null, announced: null, ticker: startTicker() });
 

@@ -5,16 +5,17 @@
 const SAVE_AFTER_MS = 700;
 const RETRY_AFTER_MS = 5_000;
 
-// Kept over reruns of the script, which mount the component anew: one draft a day.
+// Kept over reruns of the script, which mount the component anew: one draft a note.
 const drafts = (window.onehourDrafts ??= new Map());
 
 class Draft {
   constructor(key, data) {
     this.key = key;
-    this.day = data.day;
+    this.note = data.note == null ? { day: data.day } : { note: data.note };
     Object.assign(this, { text: data.body, revision: data.revision, dirty: false, sent: null });
     Object.assign(this, { busy: false, timer: null, composing: false, conflict: null, said: "", wrong: false });
     Object.assign(this, { writer: crypto.randomUUID(), show: () => {}, announce: () => {} });
+    this.pictureBytes = data.picture_bytes;
     this.channel = new BroadcastChannel(key);
     this.channel.onmessage = (event) => {
       this.adopt(event.data.revision, event.data.text);
@@ -54,7 +55,7 @@ class Draft {
   }
 
   body() {
-    return JSON.stringify({ day: this.day, body: this.text, revision: this.revision });
+    return JSON.stringify({ ...this.note, body: this.text, revision: this.revision, writer: this.writer });
   }
 
   async save() {
@@ -104,6 +105,24 @@ class Draft {
     this.show();
   }
 
+  // The Markdown link of a kept picture; nothing, and the reason in `said`, when it was refused.
+  async picture(file) {
+    if (file.size > this.pictureBytes) {
+      Object.assign(this, { said: `A picture holds at most ${this.pictureBytes / 1e6} MB`, wrong: true });
+      return;
+    }
+    try {
+      const where = this.note.day ? `api/image?day=${this.note.day}` : "api/image";
+      const headers = { "content-type": file.type || "application/octet-stream" };
+      const response = await fetch(where, { method: "POST", headers, body: file });
+      const answer = await response.json();
+      if (response.ok) return `![${file.name.replace(/[\[\]\\]/g, " ")}](/api/image/${answer.name})\n`;
+      Object.assign(this, { said: answer.error, wrong: true });
+    } catch {
+      Object.assign(this, { said: "The server does not answer: the picture was not kept", wrong: true });
+    }
+  }
+
   leave() {
     this.composing = false;
     if (this.dirty && !this.conflict) navigator.sendBeacon("api/draft", new Blob([this.body()], { type: "application/json" }));
@@ -113,7 +132,7 @@ class Draft {
 export default function ({ data, parentElement, setTriggerValue }) {
   const [area, other] = parentElement.querySelectorAll("textarea");
   const [status, conflict] = [parentElement.querySelector(".status"), parentElement.querySelector(".conflict")];
-  const key = `onehour note ${data.challenge} ${data.day}`;
+  const key = `onehour note ${data.challenge} ${data.day ?? `#${data.note}`}`;
   if (!drafts.has(key)) drafts.set(key, new Draft(key, data));
   const draft = drafts.get(key);
 
@@ -138,6 +157,24 @@ export default function ({ data, parentElement, setTriggerValue }) {
     draft.type(area.value);
   };
   area.onblur = () => draft.save();
+  area.onpaste = (event) => take(event, event.clipboardData);
+  area.ondrop = (event) => take(event, event.dataTransfer);
+  area.ondragover = (event) => { if (event.dataTransfer.types.includes("Files")) event.preventDefault(); };
+  // Pictures go to the journal's folder; a link to each stands where the cursor was.
+  const take = async (event, carried) => {
+    const files = [...carried.files];
+    if (!files.length) return;
+    event.preventDefault();
+    if (area.readOnly) return;
+    for (const file of files) {
+      Object.assign(draft, { said: `Keeping ${file.name} …`, wrong: false });
+      draft.show();
+      const link = await draft.picture(file);
+      if (link) area.setRangeText(link, area.selectionStart, area.selectionEnd, "end");
+      if (link) draft.type(area.value);
+      draft.show();
+    }
+  };
   conflict.querySelector(".mine").onclick = () => draft.decide(true);
   conflict.querySelector(".theirs").onclick = () => draft.decide(false);
   const leave = () => draft.leave();

@@ -1,10 +1,12 @@
-"""The editor of a day's note: it saves itself through /api/draft and keeps unsaved words in the browser."""
+"""The editor of a note: it saves itself through /api/draft and keeps unsaved words in the browser."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import streamlit as st
+
+from app.journal import attachments
 
 HERE = Path(__file__).parent
 HTML = """<div class="editor">
@@ -25,11 +27,30 @@ _mount = st.components.v2.component(
 )
 
 
-def editor(key: str, *, challenge: str, day: str, body: str, revision: int, open: bool, says: str) -> None:
-    """Edit the note of `day` (ISO date), which stands at `revision` with the text `body`.
+def editor(
+    key: str,
+    *,
+    challenge: str,
+    body: str,
+    revision: int,
+    open: bool,
+    says: str,
+    day: str | None = None,
+    note: int | None = None,
+) -> None:
+    """Edit the note of `day` (ISO date), or the one outside any day with the number `note`, at `revision` with the text `body`.
 
     While not `open` it is greyed. `says` stands below it: the reason, or what will be flagged. Runs its fragment again
     after a save.
     """
-    data = {"challenge": challenge, "day": day, "body": body, "revision": revision, "open": open, "says": says}
+    data = {
+        "challenge": challenge,
+        "day": day,
+        "note": note,
+        "body": body,
+        "revision": revision,
+        "open": open,
+        "says": says,
+        "picture_bytes": attachments.MAX_BYTES,
+    }
     _mount(key=key, data=data, on_saved_change=lambda: None)

@@ -35,10 +35,17 @@ def show(journal: Journal, at: Sitting) -> None:
             ),
             "Minutes": st.column_config.NumberColumn(format="%.1f", width="small"),
             "Hypothesis": st.column_config.TextColumn(width="large"),
+            "Page": st.column_config.LinkColumn(width="small", display_text="W&B", help="the run on its W&B server"),
         },
     )
     chosen = table.selection.rows
-    _details(journal, rows[chosen[0]] if chosen and chosen[0] < len(rows) else rows[0])
+    _details(journal, rows[chosen[0]] if chosen and chosen[0] < len(rows) else _in_address(rows))
+
+
+def _in_address(rows: list[RunRow]) -> RunRow:
+    """The run in the page's address, by its own key or its experiment's; else the newest."""
+    asked = st.query_params.get("run", "")
+    return next((row for row in rows if asked and f"{row.run_key}-r".startswith(f"{asked}-r")), rows[0])
 
 
 def _cells(row: RunRow) -> dict[str, object]:
@@ -52,7 +59,8 @@ def _cells(row: RunRow) -> dict[str, object]:
         "Device": row.device,
         "Preset": row.spec_source,
         "Day": row.local_date,
-        "W&B": row.wandb_url or row.wandb_mode,
+        "W&B": row.wandb_mode,
+        **({"Page": row.wandb_url} if row.wandb_url else {}),
     }
 
 

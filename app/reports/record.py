@@ -1,0 +1,127 @@
+"""What the Journal page shows of a day or a note, gathered: live runs, todos, thoughts, backlinks, where its links lead."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+from sqlmodel import Session, col, select
+
+from app.journal import links, notes, references, todos
+from app.journal.days import day_number
+from app.journal.tables import Challenge, Experiment, InboxItem, Note, Run, Todo
+from app.scores.board import BoardRun, board_runs
+
+
+@dataclass(frozen=True)
+class Backlink:
+    """A note that links here."""
+
+    words: str
+    address: str
+
+
+@dataclass(frozen=True)
+class DayRecord:
+    local_date: date
+    number: int
+    note: Note | None
+    runs: list[BoardRun]  # of that day, and those its note names
+    todos: list[Todo]
+    thoughts: list[InboxItem]
+    backlinks: list[Backlink]
+    uncredited: dict[str, list[str]]
+
+
+def day_record(db: Session, challenge: Challenge, on: date) -> DayRecord:
+    note = notes.of_day(db, challenge, on)
+    number = day_number(on, challenge.starts_on)
+    query = select(InboxItem).where(InboxItem.challenge_id == challenge.id, InboxItem.local_date == on)
+    return DayRecord(
+        on,
+        number,
+        note,
+        [*board_runs(db, challenge, on, on), *named_runs(db, challenge, note, besides=on)],
+        todos.planned_for(db, challenge, on),
+        list(db.exec(query.order_by(col(InboxItem.id))).all()),
+        backlinks(db, challenge, links.LinkKind.DAY, str(number), besides=note),
+        references.uncredited(db, challenge, on, on),
+    )
+
+
+def named_runs(db: Session, challenge: Challenge, note: Note | None, besides: date | None = None) -> list[BoardRun]:
+    """The runs that a note names by @key, as they stand now; without those of the day `besides`."""
+    keys = links.targets(note.body, links.LinkKind.RUN) if note is not None else []
+    if not keys:
+        return []
+    on = dict(
+        db.exec(
+            select(Run.key, col(Run.local_date)).where(Run.challenge_id == challenge.id, col(Run.key).in_(keys))
+        ).all()
+    )
+    found: list[BoardRun] = []
+    for day in sorted(set(on.values()) - {besides}):
+        found += [run for run in board_runs(db, challenge, day, day) if run.row.run_key in on]
+    return found
+
+
+def backlinks(
+    db: Session, challenge: Challenge, kind: links.LinkKind, target: str, besides: Note | None = None
+) -> list[Backlink]:
+    """The notes that link to `target`, days in order and then the others; the note `besides` is left out."""
+    rows = db.exec(
+        select(Note)
+        .where(Note.challenge_id == challenge.id, col(Note.body).contains(_sign(kind, target), autoescape=True))
+        .order_by(col(Note.local_date).is_(None), col(Note.local_date), col(Note.title))
+    ).all()
+    wanted = target.casefold()
+    return [
+        Backlink(*_where(row, challenge))
+        for row in rows
+        if (besides is None or row.id != besides.id)
+        and wanted in (found.casefold() for found in links.targets(row.body, kind))
+    ]
+
+
+def known(db: Session, challenge: Challenge, body: str) -> links.Known:
+    """What the links of `body` can lead to; asks only for what it names."""
+    wanted = links.find(body)
+
+    def named(kind: links.LinkKind) -> list[str]:
+        return [link.target for link in wanted if link.kind is kind]
+
+    titles, runs, keys = named(links.LinkKind.NOTE), named(links.LinkKind.RUN), named(links.LinkKind.REFERENCE)
+    return links.Known(
+        challenge.starts_on,
+        challenge.days,
+        {(note.title or "").casefold(): note.id for note in notes.outside_days(db, challenge)} if titles else {},
+        {
+            *(db.exec(select(Run.key).where(col(Run.key).in_(runs))).all() if runs else ()),
+            *(db.exec(select(Experiment.key).where(col(Experiment.key).in_(runs))).all() if runs else ()),
+        },
+        {row.key for row in references.every(db, challenge)} if keys else set(),
+    )
+
+
+def neighbours(challenge: Challenge, on: date, today: date) -> tuple[date | None, date | None]:
+    """The days before and after `on` that can be read: from the challenge's first day to today or its last."""
+    last = min(max(today, challenge.starts_on), challenge.starts_on + timedelta(days=challenge.days - 1))
+    before = on - timedelta(days=1) if on > challenge.starts_on else None
+    return before, on + timedelta(days=1) if on < last else None
+
+
+def _sign(kind: links.LinkKind, target: str) -> str:
+    """What must stand in a note that links to `target`; narrows the rows before the parser decides."""
+    return {
+        links.LinkKind.DAY: "[[day-",
+        links.LinkKind.NOTE: "[[",
+        links.LinkKind.TAG: f"#{target}",
+        links.LinkKind.RUN: f"@{target}",
+        links.LinkKind.REFERENCE: f"&{target}",
+    }[kind]
+
+
+def _where(note: Note, challenge: Challenge) -> tuple[str, str]:
+    if note.local_date is None:
+        return note.title or "", links.note_address(note.id)
+    return f"Day {day_number(note.local_date, challenge.starts_on)}", links.day_address(note.local_date)
