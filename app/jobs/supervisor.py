@@ -7,8 +7,9 @@ Everything comes as JSON on stdin and leaves as JSON on stdout, so nothing that 
 only and no import of ours: the file is complete in itself, for a host that has nothing but Python 3.8 and Linux.
 
 The state of an attempt lies in ROOT/ATTEMPT/: `lock` (one start at a time), `pid` (the supervisor's pid, start time and boot id)
-and at last `exit` (the exit code; negative: the signal that killed it). Every process of the attempt carries its folder in the
-environment as ONEHOUR_ATTEMPT, which finds grandchildren that went into a session of their own.
+and at last `exit` (the exit code; negative: the signal that killed it; behind it the reason why nothing could be started). Every
+process of the attempt carries its folder in the environment as ONEHOUR_ATTEMPT, which finds grandchildren that went into a
+session of their own.
 """
 
 from __future__ import annotations
@@ -60,10 +61,13 @@ def start(request: dict[str, Any]) -> dict[str, Any]:
 
 
 def status(folder: str) -> dict[str, Any]:
-    """absent (never started) | running | exited with exit_code | lost (no process, no exit code), with `rebooted` for lost."""
-    code = _read(folder, "exit")
-    if code is not None:
-        return {"state": "exited", "exit_code": int(code)}
+    """absent (never started) | running | exited with exit_code | lost (no process, no exit code), with `rebooted` for lost.
+
+    An attempt that exited before its program could start has a `reason`.
+    """
+    ended = _exited(folder)
+    if ended is not None:
+        return ended
     text = _read(folder, "pid")
     if text is None:
         return {"state": "absent"}
@@ -71,10 +75,8 @@ def status(folder: str) -> dict[str, Any]:
     rebooted = told["boot"] != _boot_id()
     if not rebooted and _start_ticks(told["pid"]) == told["start_ticks"]:
         return {"state": "running", "pid": told["pid"]}
-    code = _read(folder, "exit")  # it may have ended between the two looks; it writes the code before it goes
-    if code is not None:
-        return {"state": "exited", "exit_code": int(code)}
-    return {"state": "lost", "rebooted": rebooted}
+    ended = _exited(folder)  # it may have ended between the two looks; it writes the code before it goes
+    return ended or {"state": "lost", "rebooted": rebooted}
 
 
 def cancel(folder: str) -> dict[str, Any]:
@@ -128,8 +130,12 @@ def _supervise(folder: str, request: dict[str, Any], inherited: list[int]) -> No
     for handle in inherited:
         os.close(handle)
 
-    log = os.open(request["log"], os.O_CREAT | os.O_WRONLY | os.O_APPEND, 0o644)
-    os.write(log, f"--- attempt {request['attempt']}\n".encode())
+    try:
+        log = os.open(request["log"], os.O_CREAT | os.O_WRONLY | os.O_APPEND, 0o644)
+        os.write(log, f"--- attempt {request['attempt']}\n".encode())
+    except OSError as error:
+        _write(folder, "exit", f"{EXIT_NOT_STARTED} the log cannot be written: {error}")
+        return
     try:
         child = subprocess.Popen(
             request["argv"],
@@ -141,8 +147,10 @@ def _supervise(folder: str, request: dict[str, Any], inherited: list[int]) -> No
             start_new_session=True,
         )
     except OSError as error:
-        os.write(log, f"{request['argv'][0]} cannot be started: {error}\n".encode())
-        _write(folder, "exit", str(EXIT_NOT_STARTED))
+        reason = f"{request['argv'][0]} cannot be started: {error}"
+        with suppress(OSError):
+            os.write(log, f"{reason}\n".encode())
+        _write(folder, "exit", f"{EXIT_NOT_STARTED} {reason}")
         return
     if asked_to_stop:  # between the pid file and here there was no child to pass it on to
         stop(signal.SIGTERM, None)
@@ -150,6 +158,15 @@ def _supervise(folder: str, request: dict[str, Any], inherited: list[int]) -> No
     signal.setitimer(signal.ITIMER_REAL, 0)
     clear(folder)  # an attempt has ended when nothing of it is alive: its slot is free
     _write(folder, "exit", str(code))
+
+
+def _exited(folder: str) -> dict[str, Any] | None:
+    text = _read(folder, "exit")
+    if text is None:
+        return None
+    code, _, reason = text.partition(" ")
+    ended = {"state": "exited", "exit_code": int(code)}
+    return {**ended, "reason": reason} if reason else ended
 
 
 def _signal_group(group: int, number: int) -> None:

@@ -8,17 +8,17 @@ Ending the worker leaves the attempts running; the next one takes them over.
 
 from __future__ import annotations
 
+import json
 import logging
 import re
 import signal
 import sys
 import threading
 from logging.handlers import RotatingFileHandler
-from pathlib import Path
 
 import yaml
 
-from app.jobs import backlog
+from app.jobs import backlog, signals
 from app.jobs.backends.interface import Attempt, Backend, Condition, Status
 from app.jobs.backends.local import LocalBackend
 from app.jobs.presence import present, worker_lock
@@ -32,7 +32,8 @@ from engine.run_folder import RunFolder, write_text
 
 log = logging.getLogger("onehour.worker")
 
-# A job is started again after this many losses; one more and something is wrong with it, not with the machine.
+# A job is started again after this many attempts that were lost before they finished an epoch; one more and something is wrong
+# with it, not with the machine.
 FORGIVEN_LOSSES = 3
 POLL_S = 0.25
 # Full looks at the table, although nothing was written to the journal: while attempts run, and while nothing does.
@@ -50,6 +51,7 @@ class Worker:
 
     def tick(self) -> bool:
         sessions.sweep(self.journal)
+        signals.send_due(self.journal)
         self._daily_backup()
         with self.journal.reading() as db:
             active = backlog.active_jobs(db, self.backend.name)
@@ -83,16 +85,19 @@ class Worker:
             self._launch(job, run)
 
     def _launch(self, job: Job, run: Run) -> None:
-        """Make the run's folder and start the attempt; what cannot be started has failed."""
+        """Make the run's folder and start the attempt; what cannot be started, for whatever reason, has failed.
+
+        It must not keep its slot: nothing else would run until somebody noticed.
+        """
         folder = self._folder(run)
         try:
             if not folder.spec_yaml.exists():
-                asked = yaml.safe_load(run.spec)
+                asked = json.loads(run.spec)
                 write_text(folder.spec_yaml, yaml.safe_dump(asked, sort_keys=False, allow_unicode=True))
             self.backend.submit(self._attempt(job, run))
-        except (OnehourError, OSError) as error:
-            log.error("%s: %s", run.key, error)
-            self._finish(job, backlog.FAILED, str(error))
+        except Exception as error:
+            log.exception("%s: attempt %d cannot be started", run.key, job.attempt)
+            self._finish(job, backlog.FAILED, str(error) or type(error).__name__)
 
     def _reconcile(self, job: Job, run: Run) -> None:
         attempt = self._attempt(job, run)
@@ -129,14 +134,15 @@ class Worker:
         elif job.cancel_asked_at is not None:
             self._finish(job, backlog.CANCELLED, code=code)
         elif code == EXIT_REQUEUE:
-            if _wrote_since(folder.metrics_jsonl, job.started_at):
+            if _finished_epoch(folder, job.started_at):
                 self._requeue(job, run, "stopped in good order, goes on from its checkpoint", code, lost=False)
             else:
                 self._lost(job, run, "it stopped before its first epoch", found)
         elif code is not None and code < 0:
             self._lost(job, run, f"it was killed by {_signal_name(-code)}", found)
         else:
-            self._finish(job, backlog.FAILED, last_words(folder.log_tail()) or f"ended with exit code {code}", code)
+            words = found.reason or last_words(folder.log_tail())
+            self._finish(job, backlog.FAILED, words or f"ended with exit code {code}", code)
 
     def _take_in(self, job: Job, run: Run, folder: RunFolder) -> None:
         try:
@@ -154,12 +160,13 @@ class Worker:
         log.info("%s: %s %.4f", run.key, result.metric, result.cv)
 
     def _lost(self, job: Job, run: Run, why: str, found: Status) -> None:
-        if job.lost >= FORGIVEN_LOSSES and not found.rebooted:
-            times = job.lost + 1
-            self._finish(job, backlog.FAILED, f"given up after {times} attempts: {why}", found.exit_code)
+        excused = found.rebooted or _finished_epoch(self._folder(run), job.started_at)
+        if job.lost >= FORGIVEN_LOSSES and not excused:
+            message = f"given up after {job.lost + 1} attempts without a finished epoch: {why}"
+            self._finish(job, backlog.FAILED, message, found.exit_code)
         else:
             message = f"{why}, goes on from its checkpoint"
-            self._requeue(job, run, message, found.exit_code, lost=not found.rebooted)
+            self._requeue(job, run, message, found.exit_code, lost=not excused)
 
     def _requeue(self, job: Job, run: Run, message: str, code: int | None, *, lost: bool) -> None:
         log.info("%s: %s", run.key, message)
@@ -240,11 +247,9 @@ def _log_into(home: Home) -> None:
     logging.basicConfig(level=logging.INFO, handlers=[handler])
 
 
-def _wrote_since(path: Path, moment: int | None) -> bool:
-    try:
-        return path.stat().st_mtime * 1000 >= (moment or 0)
-    except FileNotFoundError:
-        return False
+def _finished_epoch(folder: RunFolder, since: int | None) -> bool:
+    """Whether an epoch was finished at `since` or later (milliseconds UTC). Rows of batches are no progress that is kept."""
+    return any(row.get("kind") == "epoch" and row.get("at", 0) >= (since or 0) for row in folder.metrics())
 
 
 def _signal_name(number: int) -> str:

@@ -115,6 +115,16 @@ def test_a_program_that_is_not_there_is_said_in_the_log(root: Path) -> None:
     assert "no-such-program cannot be started" in (root.parent / "log.txt").read_text()
 
 
+def test_a_log_that_cannot_be_written_is_the_reason_of_the_end(root: Path) -> None:
+    (root.parent / "log.txt").mkdir()
+    ask(root, "start", argv=["true"])
+    until(lambda: state(root) not in ("absent", "running"))
+    ended = ask(root, "status")
+    assert (ended["state"], ended["exit_code"]) == ("exited", supervisor.EXIT_NOT_STARTED)
+    assert "the log cannot be written: " in ended["reason"]
+    assert "log.txt" in ended["reason"]
+
+
 @pytest.mark.parametrize("attempt", ["../7", "", "7/1", ".hidden"])
 def test_an_attempts_name_cannot_leave_its_folder(root: Path, attempt: str) -> None:
     with pytest.raises(ValueError, match="no name of an attempt"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
 import subprocess
@@ -13,13 +14,15 @@ from pathlib import Path
 import pytest
 
 from app.jobs import backlog, orders, presence, supervisor
+from app.jobs.backends import local
+from app.jobs.backends.interface import Attempt
 from app.jobs.backends.local import LocalBackend
 from app.jobs.worker import FORGIVEN_LOSSES, Worker, last_words, run_worker
 from app.journal import sessions
 from app.journal.home import CHECKOUT, Home
 from app.journal.store import Journal
 from app.journal.tables import Challenge, Job, Run
-from engine.contract import OnehourError
+from engine.contract import OnehourError, RunSpec, read_spec
 from engine.run_folder import RunFolder
 from tests.app.trainings import alive, command, small_spec, until
 
@@ -148,7 +151,87 @@ def test_a_job_is_given_up_after_too_many_losses(journal: Journal, data_dir: Pat
         os.kill(starts(journal, key)[-1], signal.SIGKILL)
     until(lambda: is_over(journal, key), works.tick)
     assert job(journal, key).state == "failed"
-    assert job(journal, key).message == "given up after 4 attempts: it was killed by SIGKILL"
+    assert job(journal, key).message == "given up after 4 attempts without a finished epoch: it was killed by SIGKILL"
+
+
+def test_losses_after_a_finished_epoch_do_not_add_up(journal: Journal, data_dir: Path) -> None:
+    key = queue(journal, data_dir)
+    works = worker(journal, "epochs")
+    until(lambda: is_over(journal, key), works.tick)
+    done = job(journal, key)
+    assert (done.state, done.attempt, done.lost) == ("succeeded", 6, 0)
+
+
+def test_batches_alone_are_no_progress(journal: Journal, data_dir: Path) -> None:
+    key = queue(journal, data_dir)
+    works = worker(journal, "batches")
+    until(lambda: is_over(journal, key), works.tick)
+    done = job(journal, key)
+    assert (done.state, done.attempt, done.lost) == ("failed", FORGIVEN_LOSSES + 1, FORGIVEN_LOSSES)
+
+
+def test_any_character_and_any_number_reaches_the_engine(journal: Journal, data_dir: Path) -> None:
+    said = "larger \x7f images \x9b help: \ufffe 'rare' whales"
+    spec = small_spec(data_dir)
+    spec = spec.model_copy(update={"stages": (spec.stages[0].model_copy(update={"lr": 1e-7}),)})
+    key = orders.queue_run(journal, "cpu-transfer", spec, said).run_key
+    works = worker(journal, "finish")
+    until(lambda: is_over(journal, key), works.tick)
+    assert job(journal, key).state == "succeeded"
+    with journal.reading() as db:
+        run = db.get(Run, job(journal, key).run_id)
+    assert run is not None
+    assert read_spec(folder(journal, key).spec_yaml) == RunSpec.model_validate_json(run.spec)
+
+
+class Unwilling(LocalBackend):
+    """Cannot be asked to start anything."""
+
+    def submit(self, attempt: Attempt) -> None:
+        raise RuntimeError("no wish to")
+
+
+def test_whatever_keeps_a_run_from_starting_frees_the_slot(journal: Journal, data_dir: Path) -> None:
+    keys = [queue(journal, data_dir, said) for said in ("a", "b")]
+    works = Worker(journal, Unwilling(journal.home))
+    works.slots = ("cpu:0",)
+    until(lambda: all(is_over(journal, key) for key in keys), works.tick)
+    assert {(job(journal, key).state, job(journal, key).message) for key in keys} == {("failed", "no wish to")}
+
+
+def test_a_start_that_takes_too_long_has_failed_and_leaves_nothing(
+    journal: Journal, data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(local, "START_WAIT_S", 0.3)
+    key = queue(journal, data_dir)
+    attempt = journal.home.jobs_dir / "1-1"
+    attempt.mkdir(parents=True)
+    with (attempt / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # as a start that hangs
+        worker(journal, "finish").tick()
+    assert job(journal, key).state == "failed"
+    assert "did not start within 0.3 s" in job(journal, key).message
+
+
+def test_a_supervisor_that_dies_before_its_pid_is_written_has_not_started_the_run(
+    journal: Journal, data_dir: Path
+) -> None:
+    key = queue(journal, data_dir)
+    (journal.home.jobs_dir / "1-1" / ".pid.part").mkdir(parents=True)  # nothing can be written there
+    works = worker(journal, "finish")
+    until(lambda: is_over(journal, key), works.tick)
+    assert (job(journal, key).state, job(journal, key).attempt) == ("failed", 1)
+    assert "ended before it had written its pid" in job(journal, key).message
+    assert starts(journal, key) == []
+
+
+def test_a_log_that_cannot_be_written_is_why_the_run_failed(journal: Journal, data_dir: Path) -> None:
+    key = queue(journal, data_dir)
+    folder(journal, key).log_txt.mkdir(parents=True)
+    works = worker(journal, "finish")
+    until(lambda: is_over(journal, key), works.tick)
+    assert (job(journal, key).state, job(journal, key).attempt) == ("failed", 1)
+    assert "the log cannot be written: " in job(journal, key).message
 
 
 def test_cancelling_ends_the_training_and_its_descendants(journal: Journal, data_dir: Path) -> None:

@@ -37,6 +37,7 @@ class Status:
     condition: Condition
     exit_code: int | None = None  # of an exited attempt; negative: the signal that killed it
     rebooted: bool = False  # lost because the machine was started anew
+    reason: str = ""  # why the program of an exited attempt could not be started
 
 
 class Backend(Protocol):

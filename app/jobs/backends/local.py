@@ -48,22 +48,36 @@ class LocalBackend:
             "log": str(RunFolder(attempt.run_dir).log_txt),
             "grace_s": self.grace_s,
         }
+        where = str(attempt.run_dir)
         # A fresh, small process forks the supervisor: it inherits nothing of the worker's.
-        done = subprocess.run(
-            [sys.executable, "-I", supervisor.__file__],
-            input=json.dumps(request),
-            capture_output=True,
-            text=True,
-            timeout=START_WAIT_S,
-            check=False,
-        )
+        try:
+            done = subprocess.run(
+                [sys.executable, "-I", supervisor.__file__],
+                input=json.dumps(request),
+                capture_output=True,
+                text=True,
+                timeout=START_WAIT_S,
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            self.cancel(attempt)  # it may have begun after all
+            self.clear(attempt)
+            raise OnehourError(f"the attempt did not start within {START_WAIT_S} s", where) from None
         if done.returncode != 0:
             lines = done.stderr.strip().splitlines() or ["no reason given"]
-            raise OnehourError(f"the attempt cannot be started ({lines[-1]})", where=str(attempt.run_dir))
+            raise OnehourError(f"the attempt cannot be started ({lines[-1]})", where)
+        if json.loads(done.stdout)["state"] == "absent":
+            raise OnehourError(
+                "the attempt cannot be started: its supervisor ended before it had written its pid",
+                where=self._dir(attempt),
+                fix="Check free space and permissions there, then queue the run again.",
+            )
 
     def status(self, attempt: Attempt) -> Status:
         found = supervisor.status(self._dir(attempt))
-        return Status(Condition(found["state"]), found.get("exit_code"), found.get("rebooted", False))
+        return Status(
+            Condition(found["state"]), found.get("exit_code"), found.get("rebooted", False), found.get("reason", "")
+        )
 
     def cancel(self, attempt: Attempt) -> None:
         supervisor.cancel(self._dir(attempt))
