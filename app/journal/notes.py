@@ -104,10 +104,10 @@ def save(journal: Journal, on: date, body: str, base_revision: int, writer: str 
         at = sessions.sitting(db, challenge, now)
         if on > at.local_date:
             raise OnehourError(f"{on} has not come yet", fix=f"Today is {at.local_date}.")
-        if on < challenge.starts_on:
-            raise OnehourError(f"{on} is no day of the challenge", fix=f"It starts on {challenge.starts_on}.")
         flagged = _flagged(db, at, on)
         note = of_day(db, challenge, on)
+        if note is None and on < challenge.starts_on:  # an imported diary may reach further back
+            raise OnehourError(f"{on} is no day of the challenge", fix=f"It starts on {challenge.starts_on}.")
         if note is None and base_revision != 0:
             # A journal set back to a backup: the words in the browser are newer than anything that stands here.
             raise StaleNote(_blank(challenge, now, local_date=on, kind=DAY_KIND))
