@@ -46,7 +46,7 @@ class TableRow:
 
 def lines_of(text: str) -> list[Line]:
     found, fence = [], ""
-    for number, line in enumerate(text.splitlines(), start=1):
+    for number, line in enumerate(re.split(r"\r\n|\r|\n", text), start=1):
         mark = re.match(r"\s*(```|~~~)", line)
         inside = bool(fence)
         if mark and (not fence or mark[1] == fence):

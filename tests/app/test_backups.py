@@ -134,6 +134,22 @@ def a_damaged_journal(path: Path, journal: Journal) -> None:
         file.write(b"\x17" * 8 * 4096)
 
 
+def a_journal_without_a_table(path: Path, journal: Journal) -> None:
+    copy(journal.home, path)
+    with sqlite3.connect(path) as db:
+        db.execute("DROP TABLE submission")
+
+
+def a_journal_without_a_column(path: Path, journal: Journal) -> None:
+    copy(journal.home, path)
+    with sqlite3.connect(path) as db:
+        for kind, name in db.execute(
+            "SELECT type, name FROM sqlite_master WHERE type IN ('trigger', 'view')"
+        ).fetchall():
+            db.execute(f"DROP {kind} {name}")
+        db.execute("ALTER TABLE challenge DROP COLUMN truth_path")
+
+
 def half_a_journal(path: Path, journal: Journal) -> None:
     copy(journal.home, path)
     os.truncate(path, path.stat().st_size // 2)
@@ -148,6 +164,8 @@ def half_a_journal(path: Path, journal: Journal) -> None:
         (a_newer_journal, "schema 9999"),
         (a_damaged_journal, "damaged"),
         (half_a_journal, "damaged"),
+        (a_journal_without_a_table, "lacks something"),
+        (a_journal_without_a_column, r"lacks challenge\.truth_path"),
     ],
 )
 def test_what_is_no_whole_journal_is_refused_and_nothing_changes(

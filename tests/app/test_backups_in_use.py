@@ -68,3 +68,18 @@ def test_a_full_disk_stops_a_backup_without_a_trace(journal: Journal, tmp_path: 
     assert "OnehourError" in done.stderr.splitlines()[-1]
     assert "the backup cannot be written" in done.stderr
     assert files(tmp_path / "full") == []
+
+
+def test_a_full_disk_stops_an_export_without_a_trace(journal: Journal, challenge: Challenge, tmp_path: Path) -> None:
+    code = (
+        "import resource, signal, sys; from pathlib import Path; from app.exchange.journal_folder import export\n"
+        "from app.journal.home import Home; from app.journal.store import open_journal\n"
+        "journal = open_journal(Home(Path(sys.argv[1])))\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN); resource.setrlimit(resource.RLIMIT_FSIZE, (200, 200))\n"
+        "export(journal, Path(sys.argv[2]) / 'full' / 'out')"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(journal.home.path), str(tmp_path)], capture_output=True, text=True, check=False
+    )
+    assert "the export cannot be written (File too large). Nothing was left behind." in done.stderr
+    assert files(tmp_path / "full") == []
