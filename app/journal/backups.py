@@ -4,7 +4,7 @@ What lies in the home's `backups` folder:
 
     journal-2026-03-02.db                the day's own copy (UTC), made by the worker: the last 7 stay, and of each of the 4 weeks
                                          before them the newest
-    journal-0002-<moment>.db             before the migration of schema 0002: all stay
+    journal-0002-<moment>.db             before schema 0002, its guard or search are brought up to date: all stay
     journal-before-restore-<moment>.db   what a restore replaced: the last 3 stay
     journal-by-hand-<moment>.db          `onehour backup` without a file: all stay
     checked                              the day (UTC) on which journal.db was last looked through
