@@ -81,13 +81,14 @@ def main() -> None:
 
 def seconds_of_an_epoch(learner: Learner, batches: int = 8) -> float:
     """Measured on a few training steps of a copy, so that the net itself is untouched."""
-    net, loss = copy.deepcopy(learner.model).train(), learner.loss_func
+    net, loss = copy.deepcopy(learner.model).to(learner.dls.device).train(), learner.loss_func
     steps = iter(learner.dls.train)
     next(steps)  # the first is slow
     started = time.monotonic()
     for _, (images, targets) in zip(range(batches), steps, strict=False):
         loss(net(images), targets).backward()
-    torch.cuda.synchronize() if torch.cuda.is_available() else None
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
     return (time.monotonic() - started) / batches * len(learner.dls.train)
 
 

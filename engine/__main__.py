@@ -14,6 +14,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import sys
+import warnings
 from pathlib import Path
 from typing import Annotated
 
@@ -101,7 +102,10 @@ def main(arguments: list[str] | None = None) -> int:
     """Run one command and return its exit code. What a person can mend is one sentence on stderr."""
     command = typer.main.get_command(app)
     try:
-        return command.main(arguments, prog_name="python -m engine", standalone_mode=False) or EXIT_OK
+        with warnings.catch_warnings():
+            if not sys.warnoptions:  # what libraries say to their developers; python -W default shows it
+                warnings.simplefilter("ignore")
+            return command.main(arguments, prog_name="python -m engine", standalone_mode=False) or EXIT_OK
     except OnehourError as error:
         print(error, file=sys.stderr)
         return error.exit_code

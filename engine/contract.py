@@ -7,14 +7,18 @@ from __future__ import annotations
 
 import difflib
 import json
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import ErrorDetails
 
 PRESETS_DIR = Path(__file__).parent / "presets"
+OVERRIDDEN = "--set"  # where a value laid over a spec comes from
+SHOWN = 80  # characters of a wrong value in a sentence
 
 EXIT_OK = 0
 EXIT_BUG = 1
@@ -35,7 +39,11 @@ class OnehourError(Exception):
     def __init__(self, what: str, where: str = "", fix: str = "") -> None:
         self.what, self.where, self.fix = what, where, fix
         sentence = f"{where}: {what}" if where else what
-        super().__init__(f"{sentence.rstrip('.')}. {fix}".strip())
+        self.sentence = f"{sentence.rstrip('.')}. {fix}".strip()
+        super().__init__(self.sentence)
+
+    def __str__(self) -> str:
+        return self.sentence  # fastai writes its own words into the arguments of whatever passes through a callback
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
@@ -152,8 +160,10 @@ class RunSpec(Frozen):
 
     @model_validator(mode="after")
     def _weights_have_a_file(self) -> RunSpec:
-        if (self.weights == "file") != (self.weights_path is not None):
-            raise ValueError("weights: file and weights_path belong together")
+        if self.weights == "file" and self.weights_path is None:
+            raise ValueError("weights: file needs weights_path, the file of a state dict")
+        if self.weights != "file" and self.weights_path is not None:
+            raise ValueError(f"weights_path is only read with weights: file, not with weights: {self.weights}")
         return self
 
     @property
@@ -230,16 +240,20 @@ def read_spec(
     for dotted, value in (defaults or {}).items():
         _set(mapping, dotted, value, str(path), only_if_absent=True)
     for dotted, value in (overrides or {}).items():
-        _set(mapping, dotted, value, str(path))
-    return spec_from_mapping(mapping, str(path))
+        _set(mapping, dotted, value, OVERRIDDEN)
+    return spec_from_mapping(mapping, str(path), overrides or ())
 
 
-def spec_from_mapping(mapping: Mapping[str, Any], where: str) -> RunSpec:
-    """Validate a mapping as a RunSpec. Raises OnehourError for the first thing that is wrong."""
+def spec_from_mapping(mapping: Mapping[str, Any], where: str, overridden: Iterable[str] = ()) -> RunSpec:
+    """Validate a mapping as a RunSpec. Raises OnehourError for the first thing that is wrong.
+
+    `overridden`: the dotted keys that stand there by --set, which is named instead of `where` when one of them is wrong.
+    """
     try:
         return RunSpec.model_validate(mapping)
     except ValidationError as error:
-        raise _as_sentence(error, where) from None
+        first = error.errors()[0]
+        raise _as_sentence(first, OVERRIDDEN if _is_about(first, overridden) else where) from None
 
 
 def parse_overrides(pairs: Iterable[str]) -> dict[str, Any]:
@@ -248,11 +262,11 @@ def parse_overrides(pairs: Iterable[str]) -> dict[str, Any]:
     for pair in pairs:
         key, equals, value = pair.partition("=")
         if not equals or not key.strip():
-            raise OnehourError(f"{pair!r} is no key=value", where="--set", fix="Example: --set seed=3")
+            raise OnehourError(f"{pair!r} is no key=value", where=OVERRIDDEN, fix="Example: --set seed=3")
         try:
             overrides[key.strip()] = yaml.safe_load(value)
         except yaml.YAMLError:
-            raise OnehourError(f"the value of {key.strip()!r} is not YAML: {value}", where="--set") from None
+            raise OnehourError(f"the value of {key.strip()!r} is not YAML: {value}", where=OVERRIDDEN) from None
     return overrides
 
 
@@ -271,17 +285,28 @@ def _set(mapping: dict[str, Any], dotted: str, value: Any, where: str, *, only_i
         mapping[last] = value
 
 
-def _as_sentence(error: ValidationError, where: str) -> OnehourError:
-    first = error.errors()[0]
-    key = ".".join(str(part) for part in first["loc"]) or "spec"
-    if first["type"] == "extra_forbidden":
+def _is_about(error: ErrorDetails, keys: Iterable[str]) -> bool:
+    """Whether the error stands at or below one of the dotted `keys`; one about several keys names them in its message."""
+    loc = [str(part) for part in error["loc"]]
+    if not loc:
+        return any(re.search(rf"\b{re.escape(key)}\b", error["msg"]) for key in keys)
+    return any(loc[: key.count(".") + 1] == key.split(".") for key in keys)
+
+
+def _as_sentence(error: ErrorDetails, where: str) -> OnehourError:
+    key = ".".join(str(part) for part in error["loc"])
+    if error["type"] == "extra_forbidden":
         return OnehourError(
-            f"unknown key {key!r}", where=where, fix=nearest(str(first["loc"][-1]), _keys_beside(first["loc"]))
+            f"unknown key {key!r}", where=where, fix=nearest(str(error["loc"][-1]), _keys_beside(error["loc"]))
         )
-    if first["type"] == "missing":
+    if error["type"] == "missing":
         return OnehourError(f"the key {key!r} is missing", where=where)
-    message = first["msg"].removeprefix("Value error, ")
-    return OnehourError(f"{key} = {first['input']!r} is not possible: {message[0].lower()}{message[1:]}", where=where)
+    message = error["msg"].removeprefix("Value error, ")
+    if not key:  # about several keys: the input is the whole spec
+        return OnehourError(message, where=where)
+    given = repr(error["input"])
+    given = given if len(given) <= SHOWN else f"{given[:SHOWN]}…"
+    return OnehourError(f"{key} = {given} is not possible: {message[0].lower()}{message[1:]}", where=where)
 
 
 def _keys_beside(loc: tuple[int | str, ...]) -> list[str]:

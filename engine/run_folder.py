@@ -6,6 +6,7 @@ Standard library and pydantic only.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -16,7 +17,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from engine.contract import OnehourError, RunResult, RunSpec, spec_as_json
+from pydantic import ValidationError
+
+from engine.contract import OnehourError, RunResult, RunSpec, spec_as_json, spec_from_mapping
 
 
 @dataclass(frozen=True)
@@ -27,6 +30,7 @@ class RunFolder:
 
     @property
     def run_id(self) -> str:
+        """The run's key, `slug_NNN-rNN` (a word: in the journal's tables `run_id` is the number of the row)."""
         return self.path.resolve().name
 
     @property
@@ -102,40 +106,47 @@ class RunFolder:
 
         Raises OnehourError when the folder belongs to another spec or cannot be written.
         """
-        try:
+        with _as_sentence(self.path, "the run's folder cannot be written", "Choose a folder you may write to."):
             self.path.mkdir(parents=True, exist_ok=True)
-            if self.spec_json.exists():
-                if self.read_spec() != spec:
-                    raise OnehourError(
-                        "this folder holds a run of another spec",
-                        where=str(self.path),
-                        fix="Choose a new --out folder.",
-                    )
-                return
-            write_text(self.spec_json, spec_as_json(spec))
-        except OSError as error:
-            raise OnehourError(
-                f"the run's folder cannot be written ({error.strerror})",
-                where=str(self.path),
-                fix="Choose a folder you may write to.",
-            ) from None
+            if not self.spec_json.exists():
+                write_text(self.spec_json, spec_as_json(spec))
+            elif self.read_spec() != spec:
+                raise OnehourError(
+                    "this folder holds a run of another spec", where=str(self.path), fix="Choose a new --out folder."
+                )
+            elif not self.result_json.exists() and not os.access(self.path, os.R_OK | os.W_OK | os.X_OK):
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    def exists(self) -> bool:
+        """Whether a run was begun here. Raises OnehourError when nobody can tell: below a file, in a closed folder."""
+        with _as_sentence(self.path, "the run's folder cannot be read", "Choose another folder."):
+            try:
+                self.spec_json.stat()
+            except FileNotFoundError:
+                return False
+        return True
 
     def read_spec(self) -> RunSpec:
-        return RunSpec.model_validate_json(self.spec_json.read_text(encoding="utf-8"))
+        """The resolved spec. Raises OnehourError when it cannot be read, or is one that this version does not know."""
+        with _as_sentence(self.spec_json, "the spec cannot be read"):
+            mapping = json.loads(self.spec_json.read_text(encoding="utf-8"))
+        return spec_from_mapping(mapping, str(self.spec_json))
 
     def read_result(self) -> RunResult | None:
-        """The result, or None while the run is not finished."""
-        try:
-            return RunResult.model_validate_json(self.result_json.read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            return None
+        """The result, or None while the run is not finished. Raises OnehourError when there is one that cannot be read."""
+        with _as_sentence(self.result_json, "the result cannot be read"):
+            try:
+                return RunResult.model_validate_json(self.result_json.read_text(encoding="utf-8"))
+            except FileNotFoundError:
+                return None
 
     def metrics(self) -> Iterator[dict[str, Any]]:
         """The rows of metrics.jsonl. A half-written last line (a killed run) is left out."""
-        try:
-            text = self.metrics_jsonl.read_text(encoding="utf-8")
-        except FileNotFoundError:
-            return
+        with _as_sentence(self.metrics_jsonl, "the rows cannot be read"):
+            try:
+                text = self.metrics_jsonl.read_bytes().decode("utf-8", "replace")
+            except FileNotFoundError:
+                return
         for line in text.splitlines():
             try:
                 row = json.loads(line)
@@ -145,25 +156,44 @@ class RunFolder:
                 yield row
 
     def progress(self) -> float:
-        """Share of the asked epochs over all folds that are done, 0…1."""
-        if self.result_json.exists():
-            return 1.0
-        if not self.spec_json.exists():
+        """Share of the asked epochs over all folds that are done, 0…1.
+
+        For the eye, so it never raises: what cannot be read, or was written by another version, counts as nothing done.
+        """
+        try:
+            if self.result_json.exists():
+                return 1.0
+            asked = json.loads(self.spec_json.read_text(encoding="utf-8"))
+            epochs = asked["folds"] * sum(stage["epochs"] for stage in asked["stages"])
+            done = {(row.get("fold"), row.get("epoch")) for row in self.metrics() if row.get("kind") == "epoch"}
+            return min(1.0, len(done) / epochs)
+        except (OSError, ValueError, LookupError, TypeError, ArithmeticError, OnehourError):
             return 0.0
-        spec = self.read_spec()
-        done = {(row["fold"], row["epoch"]) for row in self.metrics() if row.get("kind") == "epoch"}
-        return min(1.0, len(done) / (spec.folds * spec.epochs))
 
     def log_tail(self, max_bytes: int = 16_000) -> str:
-        """The end of log.txt, from a line's start."""
-        try:
-            with self.log_txt.open("rb") as log:
-                size = log.seek(0, os.SEEK_END)
-                log.seek(max(0, size - max_bytes))
-                text = log.read().decode("utf-8", "replace")
-        except FileNotFoundError:
-            return ""
+        """The end of log.txt, from a line's start; "" while there is none. Raises OnehourError when it cannot be read."""
+        with _as_sentence(self.log_txt, "the log cannot be read"):
+            try:
+                with self.log_txt.open("rb") as log:
+                    size = log.seek(0, os.SEEK_END)
+                    log.seek(max(0, size - max_bytes))
+                    text = log.read().decode("utf-8", "replace")
+            except FileNotFoundError:
+                return ""
         return text if size <= max_bytes else text.partition("\n")[2]
+
+
+@contextmanager
+def _as_sentence(path: Path, what: str, fix: str = "") -> Iterator[None]:
+    """Say what the disk or a file's contents refuse as an OnehourError."""
+    try:
+        yield
+    except OSError as error:
+        raise OnehourError(f"{what} ({error.strerror or error})", where=str(path), fix=fix) from None
+    except ValidationError as error:
+        raise OnehourError(f"{what} ({error.errors()[0]['msg']})", where=str(path), fix=fix) from None
+    except ValueError as error:  # no JSON, no UTF-8
+        raise OnehourError(f"{what} ({error})", where=str(path), fix=fix) from None
 
 
 @contextmanager

@@ -69,7 +69,7 @@ def train_fold(spec: RunSpec, folder: RunFolder, fold: int, data: FoldData, stop
 
     Raises Stopped when it should end early; the checkpoint is then the last whole epoch.
     """
-    net = build_net(spec, fold, len(data.classes))
+    net = build_net(spec, fold, len(data.classes)).to(device_name())
     loaders = _loaders(spec, fold, data)
     resume = Resume(folder.last_checkpoint(fold), spec.seed, fold, stop)
     if resume.done:

@@ -42,7 +42,7 @@ def train(spec: RunSpec, folder: RunFolder, spec_text: str, time_limit_s: float 
     `spec_text` is kept as spec.yaml. Raises OnehourError for bad input, before anything is written.
     """
     started, started_at = time.monotonic(), now_ms()
-    if folder.spec_json.exists():
+    if folder.exists():
         folder.create(spec)  # refuses a folder that holds another spec
     if folder.read_result() is not None:
         with logged_to([logging.StreamHandler(sys.stderr)]):

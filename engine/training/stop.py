@@ -15,6 +15,13 @@ SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
 class Stopped(Exception):
     """The run ends here and goes on from its last checkpoint when it is started again."""
 
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return self.reason  # fastai writes its own words into the arguments of whatever passes through a callback
+
 
 class Stop:
     """Asked after every batch. `started` is a time.monotonic() value, `time_limit_s` counts from there."""

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from engine import __main__ as cli
+from engine.contract import OnehourError
 
 pytestmark = pytest.mark.unit
 
@@ -56,8 +57,16 @@ def test_score_prints_json(files, capsys: pytest.CaptureFixture[str]) -> None:
         (["train", "a.yaml", "--preset", "b", "--out", "run"], ("spec file or a preset",)),
         (["train", "--preset", "cpu-tranfer", "--data", ".", "--out", "run"], ("'cpu-tranfer'", "'cpu-transfer'")),
         (["train", "nowhere.yaml", "--out", "run"], ("nowhere.yaml", "no such spec file")),
-        (["train", "--preset", "cpu-transfer", "--data", ".", "--out", "run", "--set", "sed=1"], ("'sed'", "'seed'")),
+        (
+            ["train", "--preset", "cpu-transfer", "--data", ".", "--out", "run", "--set", "sed=1"],
+            ("--set: ", "'sed'", "'seed'"),
+        ),
         (["train", "--preset", "cpu-transfer", "--data", ".", "--out", "run", "--set", "seed"], ("key=value",)),
+        (
+            ["train", "--preset", "cpu-transfer", "--data", ".", "--out", "run", "--set", "data.dri=x"],
+            ("--set: ", "'dir'"),
+        ),
+        (["train", "--preset", "cpu-transfer", "--data", ".", "--out", "run", "--set", "folds.x=1"], ("--set: ",)),
         (["sample", "x", "--seed", "one"], ("--seed", "integer")),
         (["sample", "x", "--seed", "-1"], ("--seed",)),
     ],
@@ -72,6 +81,53 @@ def test_what_is_wrong_is_one_sentence_on_stderr_and_exit_2(
     assert len(output.err.splitlines()) == 1
     assert all(word in output.err for word in words), output.err
     assert list(tmp_path.iterdir()) == [], "nothing half-written"
+
+
+def refused(capsys: pytest.CaptureFixture[str], *settings: str) -> str:
+    """The sentence about `settings` laid over a preset."""
+    flags = [word for setting in settings for word in ("--set", setting)]
+    assert cli.main(["train", "--preset", "cpu-transfer", "--data", "d", "--out", "run", *flags]) == 2
+    return capsys.readouterr().err.strip()
+
+
+def test_a_rule_about_two_keys_is_told_without_the_whole_spec(capsys: pytest.CaptureFixture[str]) -> None:
+    assert refused(capsys, "weights=file") == "--set: weights: file needs weights_path, the file of a state dict."
+    assert "weights: packaged" in refused(capsys, "weights_path=a.pt")
+
+
+def test_a_long_wrong_value_is_shortened(capsys: pytest.CaptureFixture[str]) -> None:
+    sentence = refused(capsys, f"backbone=[{', '.join(map(str, range(500)))}]")
+    assert "backbone = [0, 1" in sentence
+    assert "…" in sentence
+    assert len(sentence) < 200
+
+
+def test_a_wrong_key_of_the_file_is_not_blamed_on_set(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    spec = tmp_path / "mine.yaml"
+    spec.write_text("sed: 1\n")
+    assert cli.main(["train", str(spec), "--data", "d", "--out", "run", "--set", "folds=3"]) == 2
+    assert capsys.readouterr().err.startswith(f"{spec}: unknown key 'sed'")
+
+
+def test_what_libraries_say_to_developers_stays_unsaid(monkeypatch: pytest.MonkeyPatch, files) -> None:
+    import warnings
+
+    def warn(*_: object) -> None:
+        warnings.warn("deprecated", FutureWarning, stacklevel=2)
+        raise OnehourError("wrong")
+
+    monkeypatch.setattr("engine.inference.score.score_files", warn)
+    monkeypatch.setattr(sys, "warnoptions", [])
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        assert cli.main(["score", "--truth", files[0], "--predictions", files[1]]) == 2
+    assert not said
+
+
+def test_an_error_keeps_its_sentence_whatever_a_library_does_to_its_arguments() -> None:
+    error = OnehourError("the loss is no number", "fold 0", "Lower lr.")
+    error.args = ("Exception occured in `Rows`",)
+    assert str(error) == "fold 0: the loss is no number. Lower lr."
 
 
 def test_an_interrupt_exits_130(monkeypatch: pytest.MonkeyPatch, files) -> None:
