@@ -1,17 +1,18 @@
-"""onehour queue | jobs | cancel, onehour lb local | enter"""
+"""onehour queue | jobs | cancel | move, onehour lb local | enter"""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 from app.commands.terminal import AsJson, iso, opened_journal
 from app.jobs import backlog, orders, presence, specs
-from app.journal import challenges, days
+from app.journal import challenges
 from app.scores import leaderboard
+from engine.contract import OnehourError
 
 app = typer.Typer()
 lb_app = typer.Typer(no_args_is_help=True, help="Leaderboard scores.")
@@ -35,12 +36,17 @@ def queue(
         if as_json:
             print(
                 json.dumps(
-                    {"run": queued.run_key, "experiment": queued.experiment_key, "ends_at": iso(queued.ends_at_ms)}
+                    {
+                        "run": queued.run_key,
+                        "experiment": queued.experiment_key,
+                        "ends_at": iso(queued.forecast.ends_at),
+                    }
                 )
             )
             return
-        print(f"{queued.run_key} queued, ends about {days.clock_text(queued.ends_at_ms, challenge.time_zone)}", end="")
-        print({True: ", before your next hour", False: ", after your next hour has begun", None: ""}[queued.fits])
+        when = queued.forecast.end_text(journal.now(), challenge.time_zone)
+        fits = {True: ", before your next hour", False: ", after your next hour has begun", None: ""}
+        print(f"{queued.run_key} queued, ends about {when}{fits[queued.forecast.fits]}")
         if presence.worker_slots(journal.home) is None:
             print("No worker is running: start it with `onehour up` or `onehour worker`.")
 
@@ -63,6 +69,26 @@ def cancel(run: Annotated[str, typer.Argument(metavar="RUN", help="the run's key
     with opened_journal() as journal:
         state = backlog.cancel(journal, run)
         print(f"{run}: {'cancelled' if state == backlog.CANCELLED else 'asked to stop'}")
+
+
+@app.command()
+def move(
+    run: Annotated[str, typer.Argument(metavar="RUN", help="the run's key")],
+    first: Annotated[bool, typer.Option("--first", help="before all others that wait")] = False,
+    last: Annotated[bool, typer.Option("--last", help="after all others that wait")] = False,
+    priority: Annotated[
+        int | None, typer.Option("--priority", metavar="N", help="higher goes earlier, 0 is the usual one")
+    ] = None,
+) -> None:
+    """Let a waiting run go earlier or later; one that runs is not interrupted."""
+    asked: list[int | Literal["first", "last"]] = []
+    asked += ["first"] if first else []
+    asked += ["last"] if last else []
+    asked += [] if priority is None else [priority]
+    if len(asked) != 1:
+        raise OnehourError("it is not said where to", where=run, fix="Give one of --first, --last and --priority N.")
+    with opened_journal() as journal:
+        print(f"{run}: number {backlog.move(journal, run, asked[0])} of those that wait")
 
 
 @lb_app.command("local")

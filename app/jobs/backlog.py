@@ -1,4 +1,4 @@
-"""The job table: what waits, what runs, what came of it. The only module that changes a job's state.
+"""The job table: what waits, what runs, what came of it. `orders` writes a job down; from then on only this module changes it.
 
     queued → starting → running → stopping → succeeded | failed | cancelled
 
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from sqlalchemy import func, text
 from sqlmodel import Session, col, select
@@ -22,7 +23,8 @@ SUCCEEDED, FAILED, CANCELLED = "succeeded", "failed", "cancelled"
 ACTIVE = (STARTING, RUNNING, STOPPING)
 
 CLAIM = text("""
-UPDATE job SET state = 'starting', slot = :slot, attempt = attempt + 1, started_at = :now, message = ''
+UPDATE job SET state = 'starting', slot = :slot, attempt = attempt + 1, message = '',
+  started_at = :now, first_started_at = coalesce(first_started_at, :now)
 WHERE id = (SELECT id FROM job WHERE state = 'queued' AND backend = :backend ORDER BY priority DESC, queued_at, id LIMIT 1)
   AND NOT EXISTS (SELECT 1 FROM job WHERE slot = :slot AND state IN ('starting', 'running', 'stopping'))
 RETURNING id
@@ -62,14 +64,24 @@ def cancel(journal: Journal, run_key: str) -> str:
         return job.state
 
 
-def move(journal: Journal, run_key: str, priority: int) -> None:
-    """Let a waiting run go earlier (higher priority) or later (lower). 0 is the usual one."""
+def move(journal: Journal, run_key: str, to: int | Literal["first", "last"]) -> int:
+    """Let a waiting run go before or after all others that wait, or give it a priority: higher goes earlier, 0 is the usual one.
+
+    Returns its place among those that wait, from 1.
+    """
     with journal.writing() as db:
         job = job_of(db, run_key)
         if job.state != QUEUED:
             raise OnehourError("only a waiting run can be moved", where=run_key)
-        job.priority = priority
+        others = db.exec(select(Job.priority).where(Job.state == QUEUED, Job.id != job.id)).all()
+        if isinstance(to, int):
+            job.priority = to
+        elif others:
+            job.priority = max(others) + 1 if to == "first" else min(others) - 1
         db.add(job)
+        db.flush()
+        waiting = [row.run_key for row in list_jobs(db, open_only=True) if row.state == QUEUED]
+        return waiting.index(run_key) + 1
 
 
 def job_of(db: Session, run_key: str) -> Job:
@@ -81,19 +93,24 @@ def job_of(db: Session, run_key: str) -> Job:
     return job
 
 
-def list_jobs(db: Session, challenge_id: int, *, open_only: bool = False) -> list[QueueRow]:
-    """Newest first; with `open_only` what runs and waits, in the order in which it runs."""
+def list_jobs(db: Session, challenge_id: int | None = None, *, open_only: bool = False) -> list[QueueRow]:
+    """The jobs of a challenge (None: of all), newest first; with `open_only` what runs and waits, in the order in which it runs.
+
+    `open_only` leaves no challenge out, whichever is named: there is one machine, and a run of a challenge that has ended holds
+    its slot as any other does.
+    """
     query = (
         select(Job, Run.key, Experiment.key, Experiment.hypothesis)
         .join(Run, col(Job.run_id) == col(Run.id))
         .join(Experiment, col(Run.experiment_id) == col(Experiment.id))
-        .where(Run.challenge_id == challenge_id)
     )
     if open_only:
         query = query.where(col(Job.state).in_((QUEUED, *ACTIVE))).order_by(
             col(Job.state) == QUEUED, col(Job.priority).desc(), col(Job.queued_at), col(Job.id)
         )
     else:
+        if challenge_id is not None:
+            query = query.where(Run.challenge_id == challenge_id)
         query = query.order_by(col(Job.queued_at).desc(), col(Job.id).desc())
     return [
         QueueRow(

@@ -8,8 +8,10 @@ from datetime import datetime
 from pathlib import Path
 from statistics import median
 
+from pydantic import ValidationError
 from sqlmodel import Session, col, select
 
+from app.jobs.backlog import SUCCEEDED
 from app.journal import days
 from app.journal.tables import Challenge, DailySession, Job, Run
 from engine.contract import RunSpec
@@ -28,14 +30,17 @@ def estimate(db: Session, spec: RunSpec) -> float:
     finished = db.exec(
         select(Run, Job)
         .join(Job, col(Job.run_id) == col(Run.id))
-        .where(Job.state == "succeeded", Job.attempt == 1, col(Run.images) > 0)
+        .where(Job.state == SUCCEEDED, Job.attempt == 1, col(Run.images) > 0)
         .order_by(col(Job.finished_at).desc())
         .limit(NEWEST_RUNS)
     ).all()
     rates: dict[str, list[float]] = {}
     images = None
     for run, job in finished:
-        done = RunSpec.model_validate_json(run.spec)
+        try:
+            done = RunSpec.model_validate_json(run.spec)
+        except ValidationError:  # written by an Onehour with other keys
+            continue
         if images is None and done.data == spec.data:
             images = run.images
         if run.device == finished[0][0].device and run.images and job.started_at and job.finished_at:
@@ -71,11 +76,15 @@ def starts_at(now: int, running_ends: Sequence[int], waiting_s: Sequence[float],
     return free[0]
 
 
-def end_of_running(started_at: int, estimated_s: float, progress: float, now: int) -> int:
-    """The expected end of a running job, from the share that is done (0…1) once there is enough of it, else from its estimate."""
-    if progress >= 0.05:
-        return started_at + round((now - started_at) / progress)
-    return max(now, started_at + round(estimated_s * 1000))
+def end_of_running(started_at: int, estimated_s: float, progress: float, now: int, before: float = 0.0) -> int:
+    """The expected end of a running job, from the share that is done (0…1) once there is enough of it, else from its estimate.
+
+    `started_at` is the start of this attempt, which found the share `before` done by those before it.
+    """
+    here = progress - before
+    if here >= 0.05:
+        return now + round((now - started_at) * (1 - progress) / here)
+    return max(now, started_at + round(estimated_s * (1 - before) * 1000))
 
 
 def next_hour_at(db: Session, challenge: Challenge, now: int) -> int | None:

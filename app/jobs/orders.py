@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from sqlmodel import Session, select
 
 from app.jobs.backlog import QUEUED
-from app.jobs.forecast import forecast
+from app.jobs.forecast import Forecast, forecast
 from app.journal import challenges, days, rules, sessions
 from app.journal.home import Home
 from app.journal.store import Journal
@@ -19,19 +19,12 @@ from engine.contract import METRIC_DIRECTIONS, OnehourError, RunSpec, nearest
 
 @dataclass(frozen=True)
 class Queued:
-    """What was written down, and the guess of its end. Moments in milliseconds UTC."""
+    """What was written down, and the guess of its end."""
 
     run_key: str
     experiment_key: str
     job_id: int
-    estimated_s: float
-    ends_at_ms: int
-    next_hour_at_ms: int | None
-
-    @property
-    def fits(self) -> bool | None:
-        """Whether it ends before the next hour; None when no hour is expected."""
-        return None if self.next_hour_at_ms is None else self.ends_at_ms <= self.next_hour_at_ms
+    forecast: Forecast
 
 
 def queue_run(
@@ -56,19 +49,18 @@ def queue_run(
             fix='Say in one sentence what you expect, for example: --hypothesis "Larger images help rare whales".',
         )
     spec = _with_absolute_paths(spec)
+    with journal.reading() as db:  # all that reads files comes before the transaction, in which nobody else can write
+        guess = forecast(db, journal.home, sessions.sitting(db, challenges.active(db), journal.now()), spec)
+    folders = _folder_names(journal.home)
     with journal.writing() as db:
         now = journal.now()
         challenge = challenges.active(db)
         at = sessions.sitting(db, challenge, now)
         if origin == "person":
             rules.require(rules.Action.WORK, at.moment, "Queueing a run")
-        experiment = _experiment(db, journal.home, challenge, hypothesis, experiment_key, origin, now)
-        run_key = _free_key(
-            f"{experiment.key}-r",
-            2,
-            db.exec(select(Run.key).where(Run.experiment_id == experiment.id)).all(),
-            journal.home,
-        )
+        experiment = _experiment(db, folders, challenge, hypothesis, experiment_key, origin, now)
+        taken = db.exec(select(Run.key).where(Run.experiment_id == experiment.id)).all()
+        run_key = _free_key(f"{experiment.key}-r", 2, taken, folders)
         spec = _tracked(
             spec, run_key, f"day-{days.day_number(at.local_date, challenge.starts_on)}", experiment.hypothesis
         )
@@ -86,16 +78,21 @@ def queue_run(
         )
         db.add(run)
         db.flush()
-        guess = forecast(db, journal.home, at, spec)
         job = Job(run_id=run.id, state=QUEUED, backend="local", estimated_s=guess.seconds, origin=origin, queued_at=now)
         db.add(job)
         db.flush()
         assert job.id is not None
-        return Queued(run_key, experiment.key, job.id, guess.seconds, guess.ends_at, guess.next_hour_at)
+        return Queued(run_key, experiment.key, job.id, guess)
 
 
 def _experiment(
-    db: Session, home: Home, challenge: Challenge, hypothesis: str, key: str | None, origin: str, now: int
+    db: Session,
+    folders: Collection[str],
+    challenge: Challenge,
+    hypothesis: str,
+    key: str | None,
+    origin: str,
+    now: int,
 ) -> Experiment:
     mine = list(db.exec(select(Experiment).where(Experiment.challenge_id == challenge.id)).all())
     if key is not None:
@@ -108,7 +105,7 @@ def _experiment(
         return same
     experiment = Experiment(
         challenge_id=challenge.id,
-        key=_free_key(f"{challenge.slug}_", 3, [one.key for one in mine], home),
+        key=_free_key(f"{challenge.slug}_", 3, [one.key for one in mine], folders),
         hypothesis=hypothesis,
         origin=origin,
         created_at=now,
@@ -118,12 +115,16 @@ def _experiment(
     return experiment
 
 
-def _free_key(prefix: str, digits: int, taken: Sequence[str], home: Home) -> str:
+def _free_key(prefix: str, digits: int, taken: Sequence[str], folders: Collection[str]) -> str:
     """The next number after the highest one. A folder that stands there already (a journal set back to a backup) is left alone."""
     number = max((int(key.removeprefix(prefix)) for key in taken), default=0) + 1
-    while any(home.runs_dir.glob(f"{prefix}{number:0{digits}d}*")):
+    while any(name.startswith(f"{prefix}{number:0{digits}d}") for name in folders):
         number += 1
     return f"{prefix}{number:0{digits}d}"
+
+
+def _folder_names(home: Home) -> list[str]:
+    return [path.name for path in home.runs_dir.iterdir()] if home.runs_dir.is_dir() else []
 
 
 def _with_absolute_paths(spec: RunSpec) -> RunSpec:

@@ -284,15 +284,16 @@ class Job(Base, table=True):
     priority: int = 0
     slot: str | None = None
     attempt: int = 0
-    lost: int = 0  # attempts that ended without an exit code
+    lost: int = 0  # attempts that were killed, or stopped, before they finished an epoch
     exit_code: int | None = None
     message: str = ""
     cancel_asked_at: int | None = None
     estimated_s: float | None = None
     origin: str
     queued_at: int
-    started_at: int | None = None
+    started_at: int | None = None  # of the newest attempt
     finished_at: int | None = None
+    first_started_at: int | None = None  # of the first attempt
 
 
 class Submission(Base, table=True):

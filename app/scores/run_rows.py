@@ -34,7 +34,7 @@ class RunRow:
     cancel_asked: bool
     estimated_s: float | None
     queued_at: int
-    started_at: int | None
+    first_started_at: int | None
     finished_at: int | None
 
     @property
@@ -43,10 +43,10 @@ class RunRow:
 
     @property
     def minutes(self) -> float | None:
-        """From the job's start to its end; None while it is not over or never started."""
-        if self.started_at is None or self.finished_at is None:
+        """From the start of the job's first attempt to its end; None while it is not over or never started."""
+        if self.first_started_at is None or self.finished_at is None:
             return None
-        return (self.finished_at - self.started_at) / 60_000
+        return (self.finished_at - self.first_started_at) / 60_000
 
     @property
     def is_open(self) -> bool:
@@ -122,6 +122,6 @@ def _row(run: Run, job: Job, hypothesis: str, folds: str) -> RunRow:
         cancel_asked=job.cancel_asked_at is not None,
         estimated_s=job.estimated_s,
         queued_at=job.queued_at,
-        started_at=job.started_at,
+        first_started_at=job.first_started_at,
         finished_at=job.finished_at,
     )

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import json
+import os
+import threading
 from pathlib import Path
 
 import pytest
 from sqlmodel import select
 
-from app.jobs import backlog, orders
-from app.journal import sessions
+from app.jobs import backlog, forecast, orders
+from app.jobs.forecast import Forecast
+from app.journal import challenges, sessions, todos
 from app.journal.rules import AgainstTheRules
 from app.journal.store import Journal
 from app.journal.tables import Challenge, Experiment, Job, Run
+from app.scores.run_rows import run_rows
 from engine.contract import OnehourError, RunSpec
+from engine.run_folder import RunFolder
 from tests.app.trainings import small_spec
-from tests.conftest import MovableClock
+from tests.conftest import MovableClock, ms
 
 pytestmark = pytest.mark.unit
 
@@ -167,7 +172,105 @@ def test_the_guess_of_the_end_counts_what_waits_before_it(
     journal: Journal, spec: RunSpec, hour: sessions.Sitting, clock: MovableClock
 ) -> None:
     first, second = queue(journal, spec, "a"), queue(journal, spec, "b")
-    assert first.ends_at_ms == clock.at + round(first.estimated_s * 1000)
-    assert second.ends_at_ms == first.ends_at_ms + round(second.estimated_s * 1000)
-    assert second.next_hour_at_ms == clock.at + 24 * 60 * 60 * 1000
-    assert second.fits is True
+    assert first.forecast.ends_at == clock.at + round(first.forecast.seconds * 1000)
+    assert second.forecast.ends_at == first.forecast.ends_at + round(second.forecast.seconds * 1000)
+    assert second.forecast.next_hour_at == clock.at + 24 * 60 * 60 * 1000
+    assert second.forecast.fits is True
+
+
+def test_the_end_is_said_with_its_date_unless_that_is_today() -> None:
+    found = Forecast(60.0, ms("2026-03-03 03:10"), None)
+    assert found.end_text(ms("2026-03-03 02:00"), "UTC") == "03:10"
+    assert found.end_text(ms("2026-03-02 20:00"), "UTC") == "03:10 on 03 Mar"
+    assert found.end_text(ms("2026-03-02 20:00"), "America/New_York") == "22:10"
+
+
+def test_a_run_of_a_challenge_that_has_ended_is_on_the_queue_and_in_the_guess(
+    journal: Journal,
+    spec: RunSpec,
+    hour: sessions.Sitting,
+    clock: MovableClock,
+    rules: challenges.Rules,
+    challenge: Challenge,
+) -> None:
+    old = queue(journal, spec)
+    with journal.writing() as db:
+        backlog.claim(db, "local", "cpu:0", clock.at)
+    challenges.archive(journal)
+    new = challenges.found(journal, rules, hour.local_date)
+    with journal.reading() as db:
+        assert [row.run_key for row in backlog.list_jobs(db, new.id, open_only=True)] == [old.run_key]
+        assert backlog.list_jobs(db, new.id) == []
+        guess = forecast.forecast(db, journal.home, sessions.sitting(db, new, clock.at), spec)
+    assert guess.ends_at == old.forecast.ends_at + round(guess.seconds * 1000)
+
+
+def test_what_queueing_reads_from_disk_keeps_nobody_from_writing(
+    journal: Journal, spec: RunSpec, hour: sessions.Sitting
+) -> None:
+    labels = Path(spec.data.dir) / "train.csv"
+    os.mkfifo(labels)
+    keys: list[str] = []
+    queueing = threading.Thread(target=lambda: keys.append(queue(journal, spec).run_key))
+    queueing.start()
+    with labels.open("w"):  # opens when it is being read, and keeps the reader waiting
+        todos.add(journal, "meanwhile")
+    queueing.join()
+    assert keys == ["humpback_001-r01"]
+
+
+def test_a_run_that_goes_on_counts_from_its_first_start_and_ends_by_the_pace_of_this_attempt(
+    journal: Journal, spec: RunSpec, hour: sessions.Sitting, clock: MovableClock, challenge: Challenge
+) -> None:
+    key = queue(journal, spec).run_key
+    folder = RunFolder(journal.home.run_dir(key))
+    folder.create(spec.model_copy(update={"stages": (spec.stages[0].model_copy(update={"epochs": 10}),)}))
+
+    def train(fold: int, epochs: range) -> None:
+        with folder.metrics_jsonl.open("a") as file:
+            for epoch in epochs:
+                at = clock.move(60)
+                file.write(json.dumps({"kind": "epoch", "fold": fold, "epoch": epoch, "at": at}) + "\n")
+
+    def claim() -> int:
+        with journal.writing() as db:
+            assert backlog.claim(db, "local", "cpu:0", clock.at) is not None
+        return clock.at
+
+    def until() -> int:
+        with journal.reading() as db:
+            (row,) = backlog.list_jobs(db, open_only=True)
+        return forecast.running_until(journal.home, row, clock.at)
+
+    first_start = claim()
+    train(0, range(10))  # half of it, a minute an epoch
+    assert until() == clock.at + 10 * 60_000
+    with journal.writing() as db:
+        backlog.requeue(db, backlog.job_of(db, key), "stopped", 75, clock.at, counts_as_lost=False)
+    clock.move(5 * 60 * 60)
+    claim()
+    train(1, range(5))
+    assert until() == clock.at + 5 * 60_000
+    with journal.writing() as db:
+        backlog.finish(db, backlog.job_of(db, key), backlog.SUCCEEDED, clock.at)
+    with journal.reading() as db:
+        (row,) = run_rows(db, challenge)
+    assert row.minutes == (clock.at - first_start) / 60_000 == 315
+
+
+def test_a_waiting_run_is_moved_before_or_after_all_others(
+    journal: Journal, spec: RunSpec, hour: sessions.Sitting, clock: MovableClock
+) -> None:
+    keys = []
+    for said in ("a", "b", "c"):
+        clock.move(1)
+        keys.append(queue(journal, spec, said).run_key)
+
+    def order() -> list[str]:
+        with journal.reading() as db:
+            return [row.hypothesis for row in backlog.list_jobs(db, open_only=True)]
+
+    assert (backlog.move(journal, keys[2], "first"), order()) == (1, ["c", "a", "b"])
+    assert (backlog.move(journal, keys[0], "last"), order()) == (3, ["c", "b", "a"])
+    assert (backlog.move(journal, keys[0], "first"), order()) == (1, ["a", "c", "b"])
+    assert (backlog.move(journal, keys[0], 0), order()) == (2, ["c", "a", "b"])

@@ -58,6 +58,7 @@ def finished(
                 origin="import",
                 queued_at=now,
                 started_at=now,
+                first_started_at=now,
                 finished_at=ended,
             )
         )
@@ -92,6 +93,19 @@ def test_finished_runs_teach_the_speed(journal: Journal, challenge: Challenge, c
     assert guess(journal, twice_the_pixels) == pytest.approx(420, abs=0.1)
     four_folds = spec.model_copy(update={"folds": 4})  # three parts of the images, four times, instead of one, twice
     assert guess(journal, four_folds) == pytest.approx(620, abs=0.1)
+
+
+def test_a_finished_run_whose_spec_is_not_understood_teaches_nothing(
+    journal: Journal, challenge: Challenge, clock: MovableClock
+) -> None:
+    spec = small_spec(Path(challenge.data_dir))
+    finished(clock, journal, challenge, spec, 120, "cpu", 1000)
+    finished(clock, journal, challenge, spec, 900, "cpu", 1000)
+    with journal.writing() as db:
+        newest = db.exec(select(Run).where(Run.key == "e1-r01")).one()
+        newest.spec = newest.spec.replace('"backbone"', '"network"')
+        db.add(newest)
+    assert guess(journal, spec) == pytest.approx(120, abs=0.1)
 
 
 def test_runs_on_another_device_or_with_another_backbone_count_less(
@@ -129,6 +143,11 @@ def test_the_end_of_a_running_job_follows_its_progress() -> None:
     assert estimate.end_of_running(0, 100.0, 0.0, now=5_000) == 100_000
     assert estimate.end_of_running(0, 100.0, 0.0, now=150_000) == 150_000
     assert estimate.end_of_running(0, 100.0, 0.5, now=80_000) == 160_000
+
+
+def test_what_earlier_attempts_did_does_not_count_for_the_pace_of_this_one() -> None:
+    assert estimate.end_of_running(100_000, 100.0, 0.5, now=110_000, before=0.5) == 150_000
+    assert estimate.end_of_running(100_000, 100.0, 0.75, now=150_000, before=0.5) == 200_000
 
 
 def test_the_next_hour_is_expected_when_the_newest_one_began(

@@ -103,5 +103,5 @@ def finish(journal: Journal, run_key: str, cv: float) -> None:
     runs.take_in(journal, run, folder)
     with journal.writing() as db:
         job = backlog.job_of(db, run_key)
-        job.started_at = job.queued_at
+        job.started_at = job.first_started_at = job.queued_at
         backlog.finish(db, job, backlog.SUCCEEDED, journal.now())
