@@ -13,7 +13,32 @@ if (!window.onehourClock) {
 }
 
 // One state a page, kept over reruns of the script: each rerun mounts the component anew.
-const page = (window.onehourClock ??= { skew: null, announced: null, ticker: startTicker() });
+const page = (window.onehourClock ??= { skew: null, announced: null, ticker: startTicker(), audio: null, before: null });
+
+// Browsers let a page sound only after a gesture of the person.
+for (const gesture of ["pointerdown", "keydown"]) {
+  window.addEventListener(gesture, () => { page.audio ??= new AudioContext(); }, { once: true });
+}
+
+// Said once, whatever the number of open tabs: the first that gets there takes the word.
+function signal(sentence, moment) {
+  const name = `${moment} ${sentence}`;
+  try {
+    if (localStorage.getItem("onehour signal") === name) return;
+    localStorage.setItem("onehour signal", name);
+  } catch {
+    // A full storage: rather twice than not at all.
+  }
+  if (window.Notification?.permission === "granted") new Notification(sentence, { tag: name });
+  if (page.audio?.state !== "running") return;
+  const [tone, volume, now] = [page.audio.createOscillator(), page.audio.createGain(), page.audio.currentTime];
+  tone.frequency.value = 660;
+  volume.gain.setValueAtTime(0.15, now);
+  volume.gain.exponentialRampToValueAtTime(0.001, now + 0.6);
+  tone.connect(volume).connect(page.audio.destination);
+  tone.start(now);
+  tone.stop(now + 0.6);
+}
 
 // A hidden tab's timers may be slowed down to one tick a minute; a worker's are not, and the title must stay right.
 function startTicker() {
@@ -47,8 +72,19 @@ export default function ({ data, parentElement, setTriggerValue }) {
     const title = { focus: `${digits(rest)} · Onehour`, paused: `Paused ${digits(rest)} · Onehour`, reflection: `Reflection ${digits(rest)} · Onehour` };
     const wanted = title[data.state] ?? "Onehour";
     if (document.title !== wanted) document.title = wanted;
-    if (data.ends_at !== null && rest === 0) sync();
+    // Only what happens while this page watches: one that is opened later stays silent.
+    const before = page.before?.ends_at === data.ends_at ? page.before.rest : rest;
+    page.before = { ends_at: data.ends_at, rest };
+    if (data.state === "focus" && before > WARN_MS && rest <= WARN_MS) signal("Five minutes of your hour are left", data.ends_at);
+    if (data.state === "focus" && before > 0 && rest === 0) signal("Your hour is over", data.ends_at);
+    const turned = data.turns_at !== null && Date.now() + page.skew >= data.turns_at;
+    if (turned || (data.ends_at !== null && rest === 0)) sync();
   };
+
+  const alerts = box.querySelector(".alerts");
+  const offerAlerts = () => { alerts.hidden = data.state === "closed" || window.Notification?.permission !== "default"; };
+  alerts.onclick = () => Notification.requestPermission().then(offerAlerts);
+  offerAlerts();
 
   // Ask the server for the time, and for one rerun of the page when the hour is not what this page shows.
   const sync = async () => {

@@ -13,6 +13,7 @@ from app.journal.sessions import Sitting
 HERE = Path(__file__).parent
 HTML = """<div class="clock" role="timer" aria-label="time left">
   <span class="mark" aria-hidden="true"></span><span class="left"></span><span class="words" aria-live="polite"></span>
+  <button class="alerts" hidden title="Let the browser tell you when five minutes are left and when the hour is over">Alerts</button>
 </div>"""
 WORDS = {
     State.IDLE: "not started",
@@ -33,18 +34,29 @@ _mount = st.components.v2.component(
 def reading(at: Sitting) -> dict[str, Any]:
     """What a clock needs to know, as JSON. Moments and durations in milliseconds.
 
-    `ends_at` is the deadline that is counted down to, or None; then `left` stands still. `token` changes whenever a page
-    drawn before is out of date.
+    `ends_at` is the deadline that is counted down to, or None; then `left` stands still. `turns_at` is when the page looks
+    different before that, or None. `token` changes whenever a page drawn before is out of date.
     """
     hour, state = at.hour, at.state
     ends_at = {State.FOCUS: hour.focus_ends_at, State.REFLECTION: hour.reflection_ends_at}.get(state)
+    winds_down_at = at.winds_down_at
+    winding_down = winds_down_at is not None and at.now >= winds_down_at
+    shown = (
+        at.challenge.slug,
+        at.local_date,
+        state.value,
+        ends_at or 0,
+        at.activity.value,
+        "winding down" * winding_down,
+    )
     return {
         "now": at.now,
         "state": state.value,
         "words": WORDS[state],
         "ends_at": ends_at,
+        "turns_at": None if winding_down else winds_down_at,
         "left": at.left_ms if state in (State.IDLE, State.PAUSED) else 0,
-        "token": f"{at.challenge.slug} {at.local_date} {state.value} {ends_at or 0}",
+        "token": " ".join(str(part) for part in shown).rstrip(),
     }
 
 

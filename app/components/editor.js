@@ -12,7 +12,7 @@ class Draft {
   constructor(key, data) {
     this.key = key;
     this.note = data.note == null ? { day: data.day } : { note: data.note };
-    Object.assign(this, { text: data.body, revision: data.revision, dirty: false, sent: null });
+    Object.assign(this, { text: data.body, revision: data.revision, dirty: false, sent: null, unkept: "" });
     Object.assign(this, { busy: false, timer: null, composing: false, conflict: null, said: "", wrong: false });
     Object.assign(this, { writer: crypto.randomUUID(), show: () => {}, announce: () => {} });
     this.pictureBytes = data.picture_bytes;
@@ -24,7 +24,7 @@ class Draft {
     const kept = this.kept();
     if (kept && kept.text !== data.body) {
       Object.assign(this, kept, { dirty: true, said: "Found unsaved words in this browser" });
-    }
+    } else if (kept) localStorage.removeItem(key); // they arrived as the page was left
   }
 
   // What the page knows of the journal may be older or newer than this draft.
@@ -45,8 +45,18 @@ class Draft {
 
   keep() {
     const { text, revision, sent, writer } = this;
-    if (this.dirty) localStorage.setItem(this.key, JSON.stringify({ text, revision, sent, writer }));
+    if (this.dirty) this.store(JSON.stringify({ text, revision, sent, writer }));
     else if (this.kept()?.writer === writer) localStorage.removeItem(this.key); // another tab's words are not ours to remove
+  }
+
+  // A full storage must not keep the words from the journal.
+  store(words) {
+    try {
+      localStorage.setItem(this.key, words);
+      this.unkept = "";
+    } catch {
+      this.unkept = "This browser has no room to keep unsaved words: leave the page open until they are saved";
+    }
   }
 
   // Not pushed back by further keystrokes: long typing is saved on the way.
@@ -69,6 +79,11 @@ class Draft {
       const response = await fetch("api/draft", { method: "POST", headers, body: this.body(), keepalive: text.length < 15_000 });
       const answer = await response.json();
       if (response.ok) this.saved(answer, text);
+      else if (response.status === 409 && answer.body === text) {
+        // These words arrived already, as the page was left or from another tab.
+        Object.assign(this, { revision: answer.revision, sent: null, dirty: this.text !== text, said: "Saved", wrong: false });
+        if (this.dirty) this.saveLater(SAVE_AFTER_MS);
+      }
       else if (response.status === 409 && answer.body === unanswered) {
         // Ours: it arrived earlier, only the answer was lost.
         this.revision = answer.revision;
@@ -129,19 +144,41 @@ class Draft {
   }
 }
 
+// Save what other notes of this challenge could not save before the day turned or their page was left.
+function rescue(data, shown) {
+  const prefix = `onehour note ${data.challenge} `;
+  for (const key of Object.keys(localStorage)) {
+    if (!key.startsWith(prefix) || drafts.has(key)) continue;
+    const name = key.slice(prefix.length);
+    const note = name.startsWith("#") ? { note: Number(name.slice(1)) } : { day: name };
+    drafts.set(key, new Draft(key, { ...note, body: null, revision: 0, picture_bytes: data.picture_bytes }));
+  }
+  for (const draft of drafts.values()) {
+    if (draft === shown || !draft.key.startsWith(prefix)) continue;
+    Object.assign(draft, { show: () => shown.show(), announce: () => {} });
+    draft.save();
+  }
+}
+
+// Words of other notes that the journal did not take: a person must look at them.
+function stranded(shown) {
+  const names = [...drafts.values()].filter((draft) => draft !== shown && draft.dirty && draft.wrong).map(({ note }) => note.day ?? `note ${note.note}`);
+  return names.length ? `Unsaved words of ${names.join(", ")} are kept in this browser: open it on the Journal page` : "";
+}
+
 export default function ({ data, parentElement, setTriggerValue }) {
   const [area, other] = parentElement.querySelectorAll("textarea");
   const [status, conflict] = [parentElement.querySelector(".status"), parentElement.querySelector(".conflict")];
   const key = `onehour note ${data.challenge} ${data.day ?? `#${data.note}`}`;
   if (!drafts.has(key)) drafts.set(key, new Draft(key, data));
   const draft = drafts.get(key);
-
   draft.announce = (revision) => setTriggerValue("saved", revision);
   draft.show = () => {
     if (area.value !== draft.text && !draft.composing) area.value = draft.text;
     area.readOnly = !data.open;
-    status.textContent = [draft.said, data.says].filter(Boolean).join(" · ");
-    status.classList.toggle("wrong", draft.wrong);
+    const unkept = draft.dirty ? draft.unkept : "";
+    status.textContent = [draft.said, unkept, data.says, stranded(draft)].filter(Boolean).join(" · ");
+    status.classList.toggle("wrong", draft.wrong || Boolean(unkept));
     conflict.hidden = !draft.conflict;
     if (!draft.conflict) return;
     conflict.querySelector("p").textContent = `${draft.conflict.error} The other text:`;
@@ -183,6 +220,7 @@ export default function ({ data, parentElement, setTriggerValue }) {
   draft.adopt(data.revision, data.body);
   if (draft.dirty && data.open) draft.saveLater(0);
   draft.show();
+  rescue(data, draft);
 
   return () => {
     window.removeEventListener("pagehide", leave);

@@ -23,6 +23,9 @@ from app.journal.store import Journal
 from app.journal.tables import Challenge, DailySession, RestDay, SessionEvent
 from app.journal.usage import allowance_ms, week_left_ms
 
+# The last minutes of the hour belong to the night's jobs and tomorrow's first step.
+WINDING_DOWN_MS = 10 * MINUTE_MS
+
 
 @dataclass(frozen=True)
 class Sitting:
@@ -58,6 +61,23 @@ class Sitting:
             self.next_hour,
             self.challenge.strictness,
         )
+
+    @property
+    def winds_down_at(self) -> int | None:
+        """When the last minutes of a running hour begin: minute 50 of sixty. None while it does not run."""
+        ends_at = self.hour.focus_ends_at
+        return ends_at - WINDING_DOWN_MS if ends_at is not None and self.state is State.FOCUS else None
+
+    def is_overtime(self, moment: int) -> bool:
+        """Whether what was done at `moment` was let through after the hour, on trust."""
+        ends_at = self.hour.focus_ends_at
+        return self.challenge.strictness == "honour" and ends_at is not None and moment >= ends_at
+
+    @property
+    def target(self) -> dict[Activity, float]:
+        """The wanted share of each activity, 0…1; empty when no target was set."""
+        wanted = json.loads(self.challenge.target_split or "{}")
+        return {Activity(name): float(share) for name, share in wanted.items()}
 
     @property
     def activity(self) -> Activity:

@@ -9,7 +9,7 @@ from app.journal.sessions import Sitting
 from app.journal.store import Journal
 from app.scores.run_rows import RunRow, run_rows
 from app.views.desk import attempt, plain
-from app.views.run_words import cv_words, state_words, wandb_words
+from app.views.run_words import OVERTIME, cv_words, state_words, wandb_words
 from engine.run_folder import RunFolder
 
 REFRESH_S = 3
@@ -24,20 +24,20 @@ def show(journal: Journal, at: Sitting) -> None:
     elif any(row.is_open for row in rows):
         st.fragment(_watch, run_every=REFRESH_S, key="day_runs_watch")(journal, at)
     else:
-        _lines(journal, rows)
+        _lines(journal, at, rows)
 
 
 def _watch(journal: Journal, at: Sitting) -> None:
     with journal.reading() as db:
         rows = run_rows(db, at.challenge, first=at.local_date, last=at.local_date)
-    _lines(journal, rows)
+    _lines(journal, at, rows)
 
 
-def _lines(journal: Journal, rows: list[RunRow]) -> None:
+def _lines(journal: Journal, at: Sitting, rows: list[RunRow]) -> None:
     for row in rows:
         name, what, state, result, act = st.columns([1.3, 3, 2, 2, 0.9], vertical_alignment="center")
         name.markdown(f"`{row.run_key}`")
-        what.markdown(plain(row.hypothesis))
+        what.markdown(plain(row.hypothesis) + (f" {OVERTIME}" if at.is_overtime(row.queued_at) else ""))
         state.markdown(state_words(row))
         if row.is_open:
             if row.state in backlog.ACTIVE:

@@ -38,7 +38,7 @@ def say_refusal() -> None:
     """Show the sentence of the last refused click, once."""
     sentence = st.session_state.pop(REFUSED, None)
     if sentence:
-        st.warning(sentence)
+        st.warning(plain(sentence))
 
 
 def plain(text: str) -> str:
@@ -46,5 +46,8 @@ def plain(text: str) -> str:
 
     No more is escaped than needed: a screen reader is told a widget's label with its backslashes.
     """
-    inline = re.sub(r"([\\`*_\[\]<>~$|]|:(?=[A-Za-z]))", r"\\\1", text)
-    return re.sub(r"^(\s*\d*)([-+#.)])(?=\s|#)", r"\1\\\2", inline)
+    # Indented lines would be code; Markdown shows no indentation of text anyway.
+    unindented = re.sub(r"^[ \t]+", "", text, flags=re.MULTILINE)
+    inline = re.sub(r"([\\`*_\[\]<>~$|]|:(?=[A-Za-z+]|-1:|\d\w*:)|&(?=#?\w+;))", r"\\\1", unindented)
+    # What makes a line a heading, a list, a rule, or the line above it a heading.
+    return re.sub(r"^(\d*)([-+#.)=])(?=\s|$|#|[-=]+[ \t]*$)", r"\1\\\2", inline, flags=re.MULTILINE)

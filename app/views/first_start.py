@@ -60,7 +60,10 @@ def _mine(journal: Journal) -> None:
 
 
 DATA_HELP = "With train.csv, sample_submission.csv and the folders train and test, as Kaggle's download has them."
-MODE_HELP = "Weekly: a budget of seven times the minutes, used in as many sittings as you like."
+MODE_HELP = (
+    "Weekly: a budget of seven times the minutes, to divide over the week as you like. There is one sitting a day; it can be "
+    "paused and resumed until the day is over, and ended early: what it leaves stays in the week's budget."
+)
 MODE_WORDS = {"daily": "daily: one hour each day", "weekly": "weekly: seven hours, when you like"}
 
 

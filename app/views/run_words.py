@@ -15,6 +15,9 @@ STATE_WORDS = {
     "cancelled": ":gray[–] cancelled",
 }
 
+# What honour mode let through after the hour: seen, and outside the count.
+OVERTIME = ":orange[overtime]"
+
 
 def state_words(run: RunRow) -> str:
     return ":gray[◌] cancelling" if run.cancel_asked and run.is_open else STATE_WORDS[run.state]

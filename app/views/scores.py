@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
+from app.journal import challenges
 from app.journal.days import MINUTE_MS
 from app.journal.sessions import Sitting
 from app.journal.store import Journal
@@ -19,18 +20,23 @@ def show(journal: Journal, at: Sitting) -> None:
         st.caption(f"The challenge starts on {challenge.starts_on}. Scores appear here day by day.")
         return
     with journal.reading() as db:
-        days = board_days(db, challenge, challenge.starts_on, at.local_date, at.now)
+        until = min(at.local_date, challenges.last_day(challenge))
+        days = board_days(db, challenge, challenge.starts_on, until, at.now)
     rows = [row for day in days for row in _rows(day)]
     st.dataframe(
         rows,
         hide_index=True,
         width="stretch",
+        placeholder="",
         column_config={
             "Day": st.column_config.NumberColumn(width="small"),
             "Minutes": st.column_config.NumberColumn(format="%.0f", width="small"),
             "What": st.column_config.TextColumn(width="large"),
-            "W&B": st.column_config.TextColumn(help="offline runs lie in the run's folder under wandb/"),
-            "LB": st.column_config.TextColumn(help="public / private; local: scored here against a truth file"),
+            "W&B": st.column_config.TextColumn(width="small", help="offline runs lie in the run's folder under wandb/"),
+            "Page": st.column_config.LinkColumn(width="small", display_text="W&B", help="the run on its W&B server"),
+            "LB": st.column_config.TextColumn(
+                width="medium", help="public / private; local: scored here against a truth file"
+            ),
         },
     )
     runs = [run for day in days for run in day.runs]
@@ -64,7 +70,8 @@ def _run_cells(run: BoardRun) -> dict[str, object]:
         "State": row.state,
         "CV": cv_text(row),
         "LB": f"{score_text(run.public)} / {score_text(run.private)} {run.lb_source}" if has_lb else "",
-        "W&B": row.wandb_url or row.wandb_mode or "",
+        "W&B": row.wandb_mode or "",
+        **({"Page": row.wandb_url} if row.wandb_url else {}),
     }
 
 

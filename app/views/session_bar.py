@@ -8,11 +8,12 @@ import streamlit as st
 
 from app.components.clock import clock
 from app.jobs import backlog, estimate, presence
-from app.journal import sessions
-from app.journal.days import MINUTE_MS, clock_text
+from app.journal import challenges, sessions
+from app.journal.days import DAY, MINUTE_MS, clock_text, week_starts
 from app.journal.hour import State
 from app.journal.sessions import Sitting
 from app.journal.store import Journal
+from app.views import focus_controls
 from app.views.desk import attempt
 from engine.run_folder import RunFolder
 
@@ -26,6 +27,12 @@ def session_bar(journal: Journal, at: Sitting) -> None:
         _buttons(journal, at)
         st.space("stretch")
         _queue(journal, at)
+    moved_ms = 0 if at.session is None else at.session.clock_moved_ms
+    if moved_ms:
+        way = "forward" if moved_ms > 0 else "back"
+        st.caption(
+            f"The system clock was moved {way} by {abs(moved_ms) / MINUTE_MS:.0f} minutes; the hour did not follow it."
+        )
 
 
 def _day(at: Sitting) -> str:
@@ -43,21 +50,28 @@ def _buttons(journal: Journal, at: Sitting) -> None:
             reason = sessions.why_not_start(at)
             _button("Start", journal, sessions.start, shortcut="Ctrl+Shift+S", disabled=bool(reason), primary=True)
             if at.day_number > at.challenge.days:
-                reason += ". `onehour end-challenge` files it away; then the next one can begin"
+                reason += " `onehour end-challenge` files it away; then the next one can begin."
             if reason:
                 st.caption(reason, width="content")
         case State.FOCUS:
             _button("Pause", journal, sessions.pause, shortcut="P")
+            focus_controls.activity_switch(journal, at)
+            focus_controls.interruptions(journal, at)
             _end(journal, at)
         case State.PAUSED:
             _button("Resume", journal, sessions.resume, shortcut="P", primary=True)
+            focus_controls.interruptions(journal, at)
             _end(journal, at)
         case State.REFLECTION:
             until = clock_text(at.hour.reflection_ends_at or at.now, at.challenge.time_zone)
             st.caption(f"Hour used. Your note stays open until {until}", width="content")
+            focus_controls.interruptions(journal, at)
             _button("Close the day", journal, sessions.close)
         case State.CLOSED:
             st.caption(sessions.next_hour_sentence(at), width="content")
+    pauses = focus_controls.pauses_line(at)
+    if pauses:
+        st.caption(pauses, width="content")
 
 
 def _button(
@@ -82,9 +96,16 @@ def _button(
 
 def _end(journal: Journal, at: Sitting) -> None:
     with st.popover("End the hour"):
-        minutes = at.left_ms / MINUTE_MS
-        st.markdown(f"About {minutes:.0f} minutes are left and will be lost. The reflection begins at once.")
+        st.markdown(f"About {at.left_ms / MINUTE_MS:.0f} minutes are left{_then(at)}. The reflection begins at once.")
         _button("End it", journal, sessions.end)
+
+
+def _then(at: Sitting) -> str:
+    """What becomes of the minutes that are left when the hour is ended early."""
+    last = min(week_starts(at.local_date, at.challenge.starts_on) + 6 * DAY, challenges.last_day(at.challenge))
+    if at.challenge.mode == "daily" or at.local_date >= last:
+        return " and will be lost"
+    return f"; they stay in the week's budget until {last:%A}. Today has no second sitting"
 
 
 def _queue(journal: Journal, at: Sitting) -> None:

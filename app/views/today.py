@@ -6,22 +6,23 @@ import streamlit as st
 
 from app.components.editor import editor
 from app.jobs import sample_challenge
-from app.journal import days, inbox, notes, todos
-from app.journal.days import MINUTE_MS
+from app.journal import challenges, days, inbox, notes, todos
 from app.journal.hour import State
 from app.journal.rules import Action, Permit, permit, refusal
 from app.journal.sessions import Sitting
 from app.journal.store import Journal
-from app.journal.tables import InboxItem, Todo
+from app.journal.tables import InboxItem
 from app.reports import resume
-from app.views import day_runs, queue_form
+from app.views import activity_split, day_runs, plan, queue_form
 from app.views.desk import attempt, plain
 from app.views.note_text import note_text
 from app.views.run_words import cv_words, state_words
-from engine.contract import OnehourError
 
 
 def show(journal: Journal, at: Sitting) -> None:
+    if not 1 <= at.day_number <= at.challenge.days:
+        _outside(journal, at)
+        return
     with journal.reading() as db:
         planned = todos.open_ones(db, at.challenge, until=at.local_date)
         card = resume.read(db, at, planned)
@@ -29,14 +30,37 @@ def show(journal: Journal, at: Sitting) -> None:
         done = todos.done_between(db, at.challenge, day_starts_at, at.now + 1)
         thoughts = inbox.latest(db, at.challenge, limit=3)
     _resume(at, card)
-    plan, note = st.columns([1, 2.6], gap="medium")
-    with plan:
-        _plan(journal, at, planned, done)
+    left, note = st.columns([1, 2.6], gap="medium")
+    with left:
+        plan.show(journal, at, planned, done)
         _inbox(journal, at, thoughts)
     with note:
         st.fragment(_note)(journal, at)
+    if at.state in (State.REFLECTION, State.CLOSED):
+        activity_split.show(journal, at)
     day_runs.show(journal, at)
     queue_form.show(journal, at)
+
+
+def _outside(journal: Journal, at: Sitting) -> None:
+    """Before the first day and after the last: a sentence, the inbox, and what was written last."""
+    challenge = at.challenge
+    last_day = challenges.last_day(challenge)
+    with journal.reading() as db:
+        thoughts = inbox.latest(db, challenge, limit=3)
+        note = notes.of_day(db, challenge, last_day)
+    if at.day_number < 1:
+        st.markdown(f"The challenge starts on {challenge.starts_on:%A, %d %B %Y}. Until then the inbox takes thoughts.")
+    else:
+        st.markdown(
+            f"The challenge is over: its {challenge.days} days ended on {last_day:%A, %d %B %Y}. "
+            "The record stays, and the other pages show it."
+        )
+    _inbox(journal, at, thoughts)
+    if at.day_number > challenge.days and note is not None:
+        st.markdown(f"**Day {challenge.days}**" + " :orange[late]" * note.late)
+        with journal.reading() as db:
+            note_text(db, challenge, note.body)
 
 
 def _resume(at: Sitting, card: resume.Resume) -> None:
@@ -59,89 +83,6 @@ def _resume(at: Sitting, card: resume.Resume) -> None:
         for run in card.finished[-3:]:
             parts = (f"`{run.run_key}`", plain(run.hypothesis), state_words(run), f"**{cv_words(run)}**" * bool(run.cv))
             st.markdown(" · ".join(part for part in parts if part))
-
-
-def _plan(journal: Journal, at: Sitting, planned: list[Todo], done: list[Todo]) -> None:
-    granted = permit(Action.WORK, at.moment)
-    may_tick = granted in (Permit.YES, Permit.OVERTIME)
-    reason = "" if may_tick else refusal(Action.WORK, at.moment, "Planning")
-    over = at.state in (State.REFLECTION, State.CLOSED)
-    st.markdown("**Plan**" if over else f"**Plan for {at.left_ms / MINUTE_MS:.0f} minutes**{_fit(at, planned)}")
-    with journal.reading() as db:
-        linked = todos.links_of(db, planned)
-    for todo in planned:
-        with st.container(horizontal=True, gap="xxsmall", vertical_alignment="center"):
-            key = f"todo_{todo.id}"
-            st.checkbox(
-                " · ".join([plain(todo.title), *_about(at, todo), *(plain(name) for name in linked.get(todo.id, ()))]),
-                key=key,
-                disabled=not may_tick,
-                on_change=attempt,
-                args=(_tick, journal, todo.id, key),
-                width="stretch",
-            )
-            if may_tick and len(planned) > 1:
-                for sign, steps in (("↑", -1), ("↓", 1)):
-                    st.button(
-                        sign,
-                        key=f"move_{todo.id}_{steps}",
-                        type="tertiary",
-                        on_click=attempt,
-                        args=(todos.move, journal, todo.id, steps),
-                    )
-    for todo in done:
-        st.checkbox(f"~~{plain(todo.title)}~~", value=True, disabled=True, key=f"done_{todo.id}")
-    if not planned and not done:
-        st.caption("Nothing planned. One or two things fit into an hour.")
-    for_tomorrow = granted is Permit.PLAN
-    with st.form("todo", clear_on_submit=True, border=False):
-        title, minutes_asked, add = st.columns([2.4, 1, 1], gap="small")
-        words = "Add for tomorrow" if for_tomorrow else "Add a todo"
-        off = granted is Permit.NO
-        title.text_input(words, key="todo_title", placeholder=words, label_visibility="collapsed", disabled=off)
-        minutes_asked.text_input(
-            "Minutes", key="todo_minutes", placeholder="min", label_visibility="collapsed", disabled=off
-        )
-        add.form_submit_button("Add", disabled=off, on_click=attempt, args=(_add, journal, for_tomorrow))
-    if reason:
-        st.caption(reason)
-
-
-def _about(at: Sitting, todo: Todo) -> list[str]:
-    """What stands behind a todo's title: its estimate, that it is important, the day from which it rolled over."""
-    left_over = todos.left_over_from(todo, at.challenge, at.local_date)
-    said = [f"{todo.minutes:g} min"] if todo.minutes else []
-    said += ["**important**"] if todo.priority else []
-    return said + ([f":gray[from day {left_over}]"] if left_over is not None else [])
-
-
-def _fit(at: Sitting, planned: list[Todo]) -> str:
-    """Whether the estimates of the open todos fit into the time left."""
-    asked = sum(todo.minutes or 0 for todo in planned)
-    if not asked:
-        return ""
-    over = asked - at.left_ms / MINUTE_MS
-    return f" :gray[{asked:.0f} planned" + (f", {over:.0f} too many]" if over >= 1 else "]")
-
-
-def _tick(journal: Journal, todo_id: int, key: str) -> None:
-    try:
-        todos.done(journal, todo_id)
-    except OnehourError:
-        st.session_state[key] = False
-        raise
-
-
-def _add(journal: Journal, for_tomorrow: bool) -> None:
-    asked = st.session_state
-    todos.add(journal, asked.todo_title, _minutes(asked.todo_minutes), tomorrow=for_tomorrow)
-
-
-def _minutes(text: str) -> float | None:
-    try:
-        return float(text) if text.strip() else None
-    except ValueError:
-        raise OnehourError(f"{text!r} is no number of minutes", fix="Write 15, or leave it empty.") from None
 
 
 def _inbox(journal: Journal, at: Sitting, thoughts: list[InboxItem]) -> None:

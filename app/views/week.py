@@ -14,7 +14,15 @@ from app.reports.day import run_line
 from app.reports.week import BestScore, DayMark, Week
 
 # A shape and a word beside the number, so that no colour is needed.
-SHAPES: dict[DayMark, str] = {"full": "■", "part": "◧", "lost": "✕", "today": "○", "to come": "·"}
+SHAPES: dict[DayMark, str] = {
+    "full": "■",
+    "part": "◧",
+    "lost": "✕",
+    "free": "–",
+    "rest": "☾",
+    "today": "○",
+    "to come": "·",
+}
 
 
 def show(journal: Journal, at: Sitting) -> None:
@@ -57,10 +65,15 @@ def _days(week: Week, at: Sitting) -> str:
 
 def _figures(week: Week) -> None:
     used, lost, cv, public = st.columns(4)
-    used.metric("Hours used", f"{week.used_ms / MINUTE_MS / 60:.1f} of {week.planned_ms / MINUTE_MS / 60:.1f}")
-    lost.metric("Days lost", week.lost_days)
+    used.metric("Hours used", f"{_hours(week.used_ms)} of {_hours(week.planned_ms)}")
+    days = f"{week.lost_days} day{'s' * (week.lost_days > 1)} without an hour" if week.lost_days else None
+    lost.metric("Hours lost", _hours(week.lost_ms), days, delta_color="off", delta_arrow="off")
     for place, name, found in ((cv, "Best CV", week.cv), (public, "Best LB (public)", week.public)):
         place.metric(name, "–" if found.score is None else f"{found.score:.3f}", _change(found))
+
+
+def _hours(ms: int) -> str:
+    return f"{ms / MINUTE_MS / 60:.1f}"
 
 
 def _change(found: BestScore) -> str | None:

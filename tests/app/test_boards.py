@@ -5,7 +5,7 @@ from datetime import date, timedelta
 
 import pytest
 
-from app.journal import challenges, notes, sessions, todos
+from app.journal import challenges, notes, rest_days, sessions, todos
 from app.journal.store import Journal
 from app.journal.tables import Challenge, Experiment, FoldScore, Job, LeaderboardScore, Run, Submission
 from app.reports import day as day_report
@@ -128,6 +128,7 @@ def test_the_week_counts_hours_used_and_lost_and_the_change_of_the_best_scores(
     assert (week.number, week.first, week.last) == (2, date(2026, 3, 9), date(2026, 3, 15))
     assert [mark for _, mark, _ in week.marks] == ["full", "lost", "today", "to come", "to come", "to come", "to come"]
     assert (week.used_ms, week.planned_ms, week.lost_days) == (4_200_000, 7 * 3_600_000, 1)
+    assert week.lost_ms == 3_600_000
     assert (week.cv.score, week.public.score) == (0.62, 0.44)
     assert week.cv.gain == pytest.approx(0.12)
     assert week.public.gain == pytest.approx(-0.01)
@@ -137,10 +138,37 @@ def test_the_week_counts_hours_used_and_lost_and_the_change_of_the_best_scores(
 
 def test_in_weekly_mode_a_free_day_is_not_lost(journal: Journal, rules: challenges.Rules, clock: MovableClock) -> None:
     challenge = challenges.found(journal, replace(rules, mode="weekly", days=10), FIRST)
-    clock.move(8 * 86_400)
+    sessions.start(journal)
+    clock.move(2 * 3_600)
+    sessions.end(journal)
+    clock.move(8 * 86_400 - 2 * 3_600)
     with journal.reading() as db:
         week = week_report.of_day(db, challenge, FIRST + timedelta(days=8), clock.at)
+        before = week_report.of_day(db, challenge, FIRST, clock.at)
     assert (week.lost_days, week.last, week.planned_ms) == (0, date(2026, 3, 11), 3 * 3_600_000)
+    assert [mark for _, mark, _ in week.marks] == ["free", "today", "to come"]
+    assert (week.lost_ms, before.lost_ms) == (0, 5 * 3_600_000)
+    assert [mark for _, mark, _ in before.marks] == ["full", *["free"] * 6]
+
+
+def test_a_day_of_rest_is_neither_planned_nor_lost(journal: Journal, challenge: Challenge, clock: MovableClock) -> None:
+    rest_days.plan(journal, FIRST + timedelta(days=1))
+    clock.move(3 * 86_400)
+    with journal.reading() as db:
+        week = week_report.of_day(db, challenge, FIRST, clock.at)
+    assert [mark for _, mark, _ in week.marks][:4] == ["lost", "rest", "lost", "today"]
+    assert (week.planned_ms, week.lost_ms, week.lost_days) == (6 * 3_600_000, 2 * 3_600_000, 2)
+
+
+def test_an_hour_that_runs_past_the_days_turn_has_lost_nothing_yet(
+    journal: Journal, challenge: Challenge, clock: MovableClock
+) -> None:
+    clock.move(7 * 3_600 + 1_800)
+    sessions.start(journal)
+    clock.move(2_400)
+    with journal.reading() as db:
+        week = week_report.of_day(db, challenge, FIRST, clock.at)
+    assert (week.marks[0][1], week.lost_ms) == ("today", 0)
 
 
 def test_the_page_of_a_day_tells_the_hour_the_work_the_runs_and_the_note(

@@ -194,3 +194,18 @@ def test_a_full_disk_is_said_and_the_text_stays_with_the_browser(
     assert answer.status_code == 507
     assert "database or disk is full" in answer.json()["error"]
     journal.close()
+
+
+def test_a_journal_that_cannot_be_read_is_said_instead_of_a_crash(
+    client: TestClient, journal: Journal, running: Challenge
+) -> None:
+    with journal.writing() as db:
+        db.connection().exec_driver_sql("ALTER TABLE session_event RENAME TO gone")
+    answer = client.get("/api/clock")
+    assert answer.status_code == 503
+    assert answer.json()["error"].startswith("The journal cannot be read")
+
+
+def test_no_page_of_another_origin_may_frame_ours(client: TestClient, running: Challenge) -> None:
+    for answer in (client.get("/api/clock"), client.get("/api/clock", headers={"host": "evil.example"})):
+        assert answer.headers["content-security-policy"] == "frame-ancestors 'self'"

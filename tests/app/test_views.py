@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from sqlmodel import select
 from streamlit.testing.v1 import AppTest
-from streamlit.testing.v1.element_tree import Widget
+from streamlit.testing.v1.element_tree import Button, Widget
 
+from app.components.clock import reading as clock_reading
 from app.jobs import backlog, orders, sample_challenge
-from app.journal import challenges, inbox, notes, sessions, todos
+from app.journal import challenges, corrections, inbox, notes, rest_days, sessions, todos
+from app.journal.days import DAY
 from app.journal.home import CHECKOUT
+from app.journal.hour import State
 from app.journal.store import Journal
-from app.journal.tables import Challenge
+from app.journal.tables import Challenge, DailySession, Run
+from app.scores import leaderboard
 from app.views import desk
 from tests.app.trainings import small_spec
 from tests.conftest import MovableClock
@@ -53,8 +60,18 @@ def ran(acted: AppTest | Widget) -> AppTest:
     return at
 
 
+def named(at: AppTest, label: str) -> Button:
+    (found,) = (button for button in at.button if button.label == label)
+    return found
+
+
 def texts(at: AppTest) -> str:
-    return "\n".join(element.value for element in (*at.markdown, *at.caption, *at.warning))
+    return "\n".join(element.value for element in (*at.markdown, *at.caption, *at.warning, *at.info))
+
+
+def standing(journal: Journal) -> sessions.Sitting:
+    with journal.reading() as db:
+        return sessions.sitting(db, challenges.active(db), journal.now())
 
 
 def queued(journal: Journal, challenge: Challenge, hypothesis: str = "larger is better") -> str:
@@ -170,10 +187,165 @@ def test_before_its_first_day_and_after_its_last_a_challenge_cannot_be_started(
     at = page()
     assert at.button(key="hour_Start").disabled
     assert "The challenge starts on 2026-03-02" in texts(at)
-    clock.move(61 * DAY_S)
+    assert "The challenge starts on Monday, 02 March 2026. Until then the inbox takes thoughts." in texts(at)
+    ran(at.text_input(key="thought").input("mirror the flukes"))
+    clock.move(60 * DAY_S)
+    sessions.start(journal)
+    notes.save(journal, challenges.last_day(challenge), "what the sixty days taught", 0)
+    clock.move(20 * DAY_S)
     at = page()
     assert at.button(key="hour_Start").disabled
-    assert "The challenge ended on 2026-04-30" in texts(at)
+    assert "The challenge ended on 2026-04-30. `onehour end-challenge` files it away" in texts(at)
+    assert "its 60 days ended on Thursday, 30 April 2026" in texts(at)
+    assert "what the sixty days taught" in texts(at)
+    assert "mirror the flukes" in texts(at)
+    for word in ("Plan for", "Day 80", "Day -"):
+        assert word not in texts(at)
+
+
+def test_the_scoreboard_ends_with_the_challenge(journal: Journal, challenge: Challenge, clock: MovableClock) -> None:
+    clock.move(79 * DAY_S)
+    table = page("scores").dataframe[0].value
+    assert (len(table), table["Day"].tolist()[0]) == (60, 60)
+
+
+@pytest.mark.parametrize(
+    ("mode", "day", "sentence"),
+    [
+        ("daily", 0, "About 60 minutes are left and will be lost."),
+        ("weekly", 0, "About 420 minutes are left; they stay in the week's budget until Sunday."),
+        ("weekly", 6, "About 420 minutes are left and will be lost."),
+    ],
+)
+def test_ending_early_says_what_becomes_of_the_minutes(
+    journal: Journal, rules: challenges.Rules, clock: MovableClock, mode: str, day: int, sentence: str
+) -> None:
+    challenges.found(journal, replace(rules, mode=mode), rules.starts_on)
+    clock.move(day * DAY_S)
+    sessions.start(journal)
+    assert sentence in texts(page())
+
+
+def test_the_activity_is_switched_and_the_pressed_one_has_its_own_shape(
+    journal: Journal, challenge: Challenge, clock: MovableClock
+) -> None:
+    sessions.start(journal)
+    at = page()
+    labels = [button.label for button in at.button if str(button.key).startswith("activity_")]
+    assert labels == ["○ read", "● plan", "○ code", "○ analyse"]
+    clock.move(600)
+    ran(at.button(key="activity_code").click())
+    assert (at.button(key="activity_plan").label, at.button(key="activity_code").label) == ("○ plan", "● code")
+    clock.move(1_200)
+    assert {each.value: ms / 60_000 for each, ms in standing(journal).split.items() if ms} == {"plan": 10, "code": 20}
+
+
+def test_a_pause_has_a_reason_and_pauses_are_counted(journal: Journal, challenge: Challenge) -> None:
+    sessions.start(journal)
+    at = page()
+    ran(at.button(key="hour_Pause").click())
+    assert "1 pause" in [caption.value for caption in at.caption]
+    ran(at.button(key="hour_Resume").click())
+    at.text_input(key="pause_reason").input("the *door* bell")
+    ran(named(at, "Pause now").click())
+    assert r"2 pauses: the \*door\* bell" in texts(at)
+    assert standing(journal).state is State.PAUSED
+
+
+def test_minutes_away_are_given_back_and_more_than_were_counted_are_refused(
+    journal: Journal, challenge: Challenge, clock: MovableClock
+) -> None:
+    sessions.start(journal)
+    clock.move(1_800)
+    at = page()
+    for minutes in (40, 12):
+        at.number_input(key="away_minutes").set_value(minutes)
+        at.text_input(key="away_reason").input("a telephone call")
+        ran(named(at, "Correct the hour").click())
+        if minutes == 40:
+            assert at.warning[0].value.startswith("40 minutes away do not fit: 30.0 minutes were counted")
+    assert standing(journal).left_ms == 42 * 60_000
+    assert "Plan for 42 minutes" in texts(at)
+
+
+def test_after_the_hour_its_division_is_held_against_the_target_and_put_right(
+    journal: Journal, challenge: Challenge, clock: MovableClock
+) -> None:
+    with journal.writing() as db:
+        challenge.target_split = '{"read": 0.1, "plan": 0.1, "code": 0.5, "analyse": 0.3}'
+        db.add(challenge)
+    sessions.start(journal)
+    clock.move(1_800)
+    assert "minutes were spent" not in texts(page())
+    sessions.end(journal)
+    at = page()
+    inputs = [box for box in at.number_input if str(box.key).startswith("split_")]
+    assert [(box.label, box.value) for box in inputs] == [
+        ("read 0% · target 10%", 0),
+        ("plan 100% · target 10%", 30),
+        ("code 0% · target 50%", 0),
+        ("analyse 0% · target 30%", 0),
+    ]
+    inputs[1].set_value(5)
+    ran(named(at, "Keep").click())
+    assert "the activities add up to 5 minutes. 30 minutes were used." in at.warning[0].value
+    inputs = [box for box in at.number_input if str(box.key).startswith("split_")]
+    inputs[2].set_value(25)
+    ran(named(at, "Keep").click())
+    assert {each.value: ms / 60_000 for each, ms in standing(journal).split.items() if ms} == {"plan": 5, "code": 25}
+    assert "code 83% · target 50%" in [box.label for box in at.number_input]
+
+
+def test_the_last_ten_minutes_ask_for_the_nights_jobs_and_tomorrows_first_step(
+    journal: Journal, challenge: Challenge, clock: MovableClock
+) -> None:
+    sessions.start(journal)
+    clock.move(50 * 60 - 1)
+    at = page()
+    assert "Ten minutes left" not in texts(at)
+    before = clock_reading(standing(journal))
+    assert before["turns_at"] == clock.at + 1_000
+    clock.move(1)
+    assert clock_reading(standing(journal))["token"] != before["token"]
+    assert "Ten minutes left: queue the night's jobs, write tomorrow's first step." in texts(ran(at))
+    clock.move(600)
+    assert "Ten minutes left" not in texts(ran(at))
+
+
+def test_a_page_is_out_of_date_when_the_terminal_switches_the_activity(journal: Journal, challenge: Challenge) -> None:
+    sessions.start(journal)
+    before = clock_reading(standing(journal))["token"]
+    corrections.switch(journal, "code")
+    assert clock_reading(standing(journal))["token"] != before
+
+
+def test_overtime_is_flagged_on_the_days_todos_and_runs(
+    journal: Journal, rules: challenges.Rules, clock: MovableClock
+) -> None:
+    challenge = challenges.found(journal, replace(rules, strictness="honour"), rules.starts_on)
+    sessions.start(journal)
+    todos.add(journal, "in time")
+    queued(journal, challenge, "queued in time")
+    assert ":orange[overtime]" not in texts(page())
+    clock.move(2 * HOUR_S)
+    todos.add(journal, "too late")
+    queued(journal, challenge, "queued too late")
+    at = page()
+    assert [box.label for box in at.checkbox] == ["in time", "too late · :orange[overtime]"]
+    assert "queued too late :orange[overtime]" in texts(at)
+    assert "queued in time :orange" not in texts(at)
+    ran(at.checkbox(key="todo_1").check())
+    assert "~~in time~~ :orange[overtime]" in [box.label for box in at.checkbox]
+
+
+def test_a_moved_system_clock_is_said(journal: Journal, challenge: Challenge) -> None:
+    sessions.start(journal)
+    assert "system clock" not in texts(page())
+    with journal.writing() as db:
+        session = db.exec(select(DailySession)).one()
+        session.clock_moved_ms = -23 * 60_000
+        db.add(session)
+    assert "The system clock was moved back by 23 minutes; the hour did not follow it." in texts(page())
 
 
 def test_todos_are_added_ticked_and_weighed_against_the_time_left(journal: Journal, challenge: Challenge) -> None:
@@ -182,7 +354,7 @@ def test_todos_are_added_ticked_and_weighed_against_the_time_left(journal: Journ
     for title, minutes in (("look at *crops*", "50"), ("read", "25")):
         at.text_input(key="todo_title").input(title)
         at.text_input(key="todo_minutes").input(minutes)
-        ran(at.button[-2].click())
+        ran(named(at, "Add").click())
     assert "75 planned, 15 too many" in texts(at)
     ran(at.checkbox(key="todo_1").check())
     assert [box.label for box in at.checkbox] == ["read · 25 min", r"~~look at \*crops\*~~"]
@@ -194,7 +366,7 @@ def test_minutes_that_are_no_number_are_refused_by_name(journal: Journal, challe
     at = page()
     at.text_input(key="todo_title").input("read")
     at.text_input(key="todo_minutes").input("soon")
-    ran(at.button[-2].click())
+    ran(named(at, "Add").click())
     assert at.warning[0].value == "'soon' is no number of minutes. Write 15, or leave it empty."
 
 
@@ -205,7 +377,7 @@ def test_in_reflection_a_todo_is_planned_for_tomorrow(
     sessions.end(journal)
     at = page()
     at.text_input(key="todo_title").input("compare margins")
-    ran(at.button[-2].click())
+    ran(named(at, "Add").click())
     with journal.reading() as db:
         (todo,) = todos.open_ones(db, challenge)
     assert str(todo.planned_on) == "2026-03-03"
@@ -278,10 +450,23 @@ def test_the_resume_card_shows_the_next_step_what_finished_since_and_the_first_t
         ("# no heading", r"\# no heading"),
         ("- no list", r"\- no list"),
         ("1. no list", r"1\. no list"),
+        ("first\n# second\n2. third\n\tfourth", "first\n\\# second\n2\\. third\nfourth"),
+        ("first\n---\nsecond\n==", "first\n\\---\nsecond\n\\=="),
+        ("R&D &lt; &#42;", r"R&D \&lt; \&#42;"),
+        (":+1: :100: 20:15", r"\:+1: \:100: 20:15"),
     ],
 )
 def test_a_persons_words_are_shown_as_typed(typed: str, escaped: str) -> None:
     assert desk.plain(typed) == escaped
+
+
+def test_a_refusal_that_repeats_a_persons_words_shows_them_as_typed(journal: Journal, challenge: Challenge) -> None:
+    sessions.start(journal)
+    at = page()
+    at.text_input(key="todo_title").input("read")
+    at.text_input(key="todo_minutes").input("**5**")
+    ran(named(at, "Add").click())
+    assert at.warning[0].value.startswith(r"'\*\*5\*\*' is no number")
 
 
 def test_the_runs_page_says_what_to_do_while_there_is_none(challenge: Challenge) -> None:
@@ -312,10 +497,35 @@ def test_an_open_run_can_be_cancelled_on_the_runs_page(journal: Journal, challen
     assert ":gray[–] cancelled" in texts(at)
 
 
-@pytest.mark.parametrize("name", ["scores", "week"])
-def test_the_other_pages_open_on_a_first_day_and_with_a_run(journal: Journal, challenge: Challenge, name: str) -> None:
-    page(name)
+def test_the_scoreboard_shows_cv_beside_lb_and_links_to_wandb(journal: Journal, challenge: Challenge) -> None:
+    assert page("scores").dataframe[0].value["What"].tolist() == ["–"]
     sessions.start(journal)
+    key = queued(journal, challenge)
+    finish(journal, key, cv=0.842)
+    leaderboard.enter_by_hand(journal, key, 0.825, None)
+    table = page("scores").dataframe[0]
+    assert table.value[["CV", "LB", "W&B"]].to_numpy().tolist() == [["0.842 ± 0.006", "0.825 / – manual", "offline"]]
+    assert table.proto.placeholder == ""
+    with journal.writing() as db:
+        run = db.exec(select(Run)).one()
+        run.wandb_url = "https://wandb.example/run"
+        db.add(run)
+    for name in ("scores", "runs"):
+        table = page(name).dataframe[0]
+        assert table.value["Page"].tolist() == ["https://wandb.example/run"]
+        assert json.loads(table.proto.columns)["Page"]["type_config"]["type"] == "link"
+
+
+def test_the_week_shows_hours_used_and_lost(journal: Journal, challenge: Challenge, clock: MovableClock) -> None:
+    rest_days.plan(journal, challenge.starts_on + DAY)
+    sessions.start(journal)
+    clock.move(1_800)
     finish(journal, queued(journal, challenge), cv=0.842)
-    shown = page(name)
-    assert shown.dataframe or "0.842" in "\n".join([texts(shown), *(text.value for text in shown.text)])
+    sessions.end(journal)
+    clock.move(3 * DAY_S)
+    at = page("week")
+    shown = {metric.label: (metric.value, metric.delta) for metric in at.metric}
+    assert shown["Hours used"] == ("0.5 of 6.0", "")
+    assert shown["Hours lost"] == ("1.5", "1 day without an hour")
+    assert shown["Best CV"][0] == "0.842"
+    assert "| ◧ part | ☾ rest | ✕ lost | ○ today |" in texts(at)

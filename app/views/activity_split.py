@@ -1,0 +1,40 @@
+"""How the hour was really divided: the counted minutes of each activity beside the target, to be put right once it is over."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from app.journal import activities, corrections
+from app.journal.activities import Activity
+from app.journal.days import MINUTE_MS
+from app.journal.sessions import Sitting
+from app.journal.store import Journal
+from app.views.desk import attempt
+
+
+def show(journal: Journal, at: Sitting) -> None:
+    counted = at.split
+    shares, target = activities.shares(counted), at.target
+    used = sum(counted.values()) / MINUTE_MS
+    if not used:
+        return
+    with st.form("split", border=True):
+        st.markdown(f"**How the {used:.0f} minutes were spent** :gray[correct it where the count is wrong]")
+        places = st.columns([1, 1, 1, 1, 0.9], vertical_alignment="bottom")
+        keys = {each: f"split_{each.value}_{len(at.marks)}" for each in Activity}
+        for place, each in zip(places, Activity, strict=False):
+            aim = f" · target {target[each]:.0%}" if each in target else ""
+            place.number_input(
+                f"{each.value} {shares[each]:.0%}{aim}",
+                0.0,
+                1440.0,
+                round(counted[each] / MINUTE_MS, 1),
+                step=1.0,
+                format="%g",
+                key=keys[each],
+            )
+        places[-1].form_submit_button("Keep", on_click=attempt, args=(_divide, journal, keys))
+
+
+def _divide(journal: Journal, keys: dict[Activity, str]) -> None:
+    corrections.divide(journal, {each: st.session_state[key] for each, key in keys.items()})
