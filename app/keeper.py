@@ -19,7 +19,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.error import URLError
-from urllib.request import urlopen
+from urllib.request import ProxyHandler, build_opener
 
 from app.jobs.presence import present, server_lock, who_holds, worker_lock
 from app.journal.home import CHECKOUT, Home
@@ -36,6 +36,8 @@ SHORTEST_WAIT_S, LONGEST_WAIT_S = 0.5, 30.0
 STEADY_S = 20.0
 END_WAIT_S = 10.0
 PR_SET_PDEATHSIG = 1
+# The server is on this machine: a proxy of the surrounding shell would not find it.
+NO_PROXY = build_opener(ProxyHandler({}))
 
 Say = Callable[[str], None]
 
@@ -158,7 +160,7 @@ def has_display() -> bool:
 
 def _answers(address: str) -> bool:
     try:
-        with urlopen(f"{address}/_stcore/health", timeout=1):
+        with NO_PROXY.open(f"{address}/_stcore/health", timeout=1):
             return True
     except (URLError, OSError):
         return False

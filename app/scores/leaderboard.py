@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from dataclasses import dataclass
+from math import isfinite
 from pathlib import Path
 
 from sqlmodel import Session, col, select
@@ -18,6 +19,8 @@ from app.scores.runs import submission_path
 from engine.contract import OnehourError, nearest
 
 LOCAL, MANUAL = "local", "manual"
+# What counts more comes first: the real leaderboard says more than a score computed at home.
+SOURCES = (MANUAL, LOCAL)
 SCORING_WAIT_S = 120
 
 
@@ -59,7 +62,9 @@ def score_locally(journal: Journal, run_key: str) -> Scored | None:
     assert challenge is not None
     if challenge.truth_path is None:
         return None
-    score = _score(challenge, Path(challenge.truth_path), submission_path(journal.home, submission), run)
+    truth = Path(challenge.truth_path)
+    _require_truth(truth, challenge)  # it may have changed since it was taken
+    score = _score(challenge, truth, submission_path(journal.home, submission), run)
     with journal.writing() as db:
         _store(db, submission, LOCAL, score, journal.now(), origin="system")
     return score
@@ -71,6 +76,11 @@ def enter_by_hand(journal: Journal, run_key: str, public: float | None, private:
         raise OnehourError(
             "a leaderboard score is missing", where=run_key, fix="Give the public score, the private or both."
         )
+    for name, value in (("public", public), ("private", private)):
+        if value is not None and not isfinite(value):
+            raise OnehourError(
+                f"the {name} score {value} is no number", where=run_key, fix="Give it as it stands there, like 0.8421."
+            )
     with journal.writing() as db:
         submission, _ = submission_of(db, run_key)
         score = Scored(run_key, public, private)
@@ -106,9 +116,16 @@ def _require_truth(truth: Path, challenge: Challenge) -> None:
         raise OnehourError("there is no such truth file", where=str(truth)) from None
     except (OSError, UnicodeDecodeError) as error:
         raise OnehourError(f"the truth file cannot be read ({error})", where=str(truth)) from None
-    for needed in (challenge.image_col, challenge.label_col):
+    wanted = [challenge.image_col, challenge.label_col]
+    for needed in wanted:
         if needed not in columns:
             raise OnehourError(f"the column {needed!r} is missing", where=str(truth), fix=nearest(needed, columns))
+    if columns[:2] != wanted:
+        raise OnehourError(
+            f"the first two columns are {columns[0]!r} and {columns[1]!r}",
+            where=str(truth),
+            fix=f"Begin each row with {wanted[0]!r} and {wanted[1]!r}, in this order.",
+        )
 
 
 def _score(challenge: Challenge, truth: Path, predictions: Path, run: Run) -> Scored:

@@ -7,7 +7,9 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from urllib.error import URLError
 from urllib.request import urlopen
@@ -23,6 +25,15 @@ from tests.app.trainings import alive, until
 
 UP = "import sys; from app import keeper; from app.journal.home import find_home; "
 UP += "sys.exit(keeper.up(find_home(), port=int(sys.argv[1]), browser=False))"
+
+
+class Healthy(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.end_headers()
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
 
 
 @pytest.fixture
@@ -83,6 +94,20 @@ def test_server_and_worker_come_back_alone_and_end_with_the_keeper(
     assert kept.returncode == 0
     assert f"Onehour: http://127.0.0.1:{port}" in said
     assert not any(alive(pid) for pid in after.values())
+
+
+def test_a_proxy_of_the_shell_is_not_asked_for_the_page(monkeypatch: pytest.MonkeyPatch, port: int) -> None:
+    monkeypatch.setenv("http_proxy", f"http://{keeper.HOST}:{port}")  # nobody listens there
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    with HTTPServer((keeper.HOST, 0), Healthy) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            assert keeper._answers(f"http://{keeper.HOST}:{server.server_port}")
+        finally:
+            server.shutdown()
+            thread.join()
 
 
 def test_a_killed_keeper_takes_both_along(home: Home, port: int, kept: subprocess.Popen[str]) -> None:

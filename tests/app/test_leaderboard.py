@@ -97,6 +97,33 @@ def test_scores_are_typed_in_at_any_time_and_replaced_by_better_reading(
         leaderboard.enter_by_hand(journal, keys[0] + "1", 0.5)
 
 
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
+def test_a_score_that_is_no_number_is_refused(journal: Journal, keys: list[str], value: float) -> None:
+    with pytest.raises(OnehourError, match=r"the public score -?(nan|inf) is no number"):
+        leaderboard.enter_by_hand(journal, keys[0], value, 0.5)
+    with pytest.raises(OnehourError, match="the private score"):
+        leaderboard.enter_by_hand(journal, keys[0], 0.5, value)
+    assert stored(journal) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("Image,ID\na.jpg,w_1\nb.jpg,w_1\n", "truth.csv: the column 'Id' is missing"),
+        ("Id,Image\nw_1,a.jpg\nw_2,b.jpg\n", "truth.csv: the first two columns are 'Id' and 'Image'"),
+    ],
+)
+def test_a_truth_that_was_changed_for_the_worse_is_named_itself(
+    journal: Journal, keys: list[str], truth: Path, text: str, sentence: str
+) -> None:
+    leaderboard.use_truth(journal, truth)
+    truth.write_text(text)
+    with pytest.raises(OnehourError, match=sentence):
+        leaderboard.score_locally(journal, keys[0])
+    with pytest.raises(OnehourError, match=sentence):
+        leaderboard.use_truth(journal, truth)
+
+
 def test_a_run_without_submission_has_nothing_to_score(journal: Journal, challenge: Challenge) -> None:
     sessions.start(journal)
     key = orders.queue_run(journal, "x", small_spec(Path(challenge.data_dir)), "a").run_key

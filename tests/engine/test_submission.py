@@ -131,6 +131,15 @@ def test_predictions_of_other_images_than_the_truth_are_refused(tmp_path: Path) 
         score_files("map5", truth, predictions)
 
 
+def test_truth_and_predictions_under_other_column_names_are_both_named(tmp_path: Path) -> None:
+    truth = written(tmp_path / "truth.csv", "Image,Whale\n1,a\n")
+    predictions = written(tmp_path / "p.csv", "Image,Id\n1,a\n")
+    with pytest.raises(OnehourError, match=r"truth\.csv, line 1, and .*p\.csv, line 1: .*'Whale', the predictions"):
+        score_files("map5", truth, predictions)
+    with pytest.raises(OnehourError, match=r"p\.csv, line 1: the column 'Whale' is missing"):
+        score_files("map5", truth, written(tmp_path / "p.csv", "Image,Id,More\n1,a,b\n"))
+
+
 def test_predictions_need_two_columns(tmp_path: Path) -> None:
     with pytest.raises(OnehourError, match="It needs two"):
         read_predictions(written(tmp_path / "p.csv", "Image\n1\n"))
