@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
@@ -11,13 +12,22 @@ from typing import Any
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
-import timm
 import torch
 from huggingface_hub import constants as hub
 from huggingface_hub.errors import LocalEntryNotFoundError
 from torch import nn
 
 from engine.contract import OnehourError, RunSpec, nearest
+
+# timm loads wandb where it is installed, for logging of its own, and wandb makes temporary folders as it loads: those of a
+# killed run would stay in /tmp. The mirror loads it when there is a place for them.
+_wandb_waits = "wandb" not in sys.modules
+if _wandb_waits:
+    sys.modules["wandb"] = None  # type: ignore[assignment]
+import timm  # noqa: E402
+
+if _wandb_waits:
+    del sys.modules["wandb"]
 
 PACKAGED = "tf_efficientnet_lite0"
 

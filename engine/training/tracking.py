@@ -5,7 +5,11 @@ from __future__ import annotations
 import json
 import logging
 import os
+import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, Literal
 
 from engine.contract import RunSpec
@@ -73,7 +77,8 @@ class WandbMirror:
             modes.insert(0, "online")
         for mode in modes:
             try:
-                self.run = _start(spec, folder, fold, mode)
+                with _temporary_files_in(folder.wandb_dir / "tmp"):
+                    self.run = _start(spec, folder, fold, mode)
                 self.mode, self.url = mode, self.run.url if mode == "online" else None
                 return
             except Exception as error:
@@ -96,6 +101,23 @@ class WandbMirror:
         except Exception as error:
             log.warning("the W&B run could not be closed: %s", " ".join(str(error).split())[:200])
         self.run = None
+
+
+@contextmanager
+def _temporary_files_in(place: Path) -> Iterator[None]:
+    """wandb and its helper process make temporary folders as they start; those of a killed run would stay in /tmp."""
+    place.mkdir(parents=True, exist_ok=True)
+    before, tempfile.tempdir = tempfile.tempdir, str(place)
+    before_below = os.environ.get("TMPDIR")
+    os.environ["TMPDIR"] = str(place)
+    try:
+        yield
+    finally:
+        tempfile.tempdir = before
+        if before_below is None:
+            del os.environ["TMPDIR"]
+        else:
+            os.environ["TMPDIR"] = before_below
 
 
 def _start(spec: RunSpec, folder: RunFolder, fold: int, mode: Literal["online", "offline"]) -> Any:

@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -130,7 +131,8 @@ def test_a_run_killed_and_then_stopped_by_a_signal_ends_with_the_same_weights(
     pictures: Path, straight: RunFolder, tmp_path: Path
 ) -> None:
     out, spec = tmp_path / "r", tmp_path / "spec.yaml"
-    spec.write_text(yaml.safe_dump(SPEC | {"data": {"dir": str(pictures)}}))
+    offline = {"data": {"dir": str(pictures)}, "tracking": {"wandb": "offline"}}
+    spec.write_text(yaml.safe_dump(SPEC | offline))
     killed = interrupted(spec, out, "fold 0 epoch 3", signal.SIGKILL)
     assert killed == -signal.SIGKILL
     assert RunFolder(out).last_checkpoint(0).exists()
@@ -138,15 +140,18 @@ def test_a_run_killed_and_then_stopped_by_a_signal_ends_with_the_same_weights(
     assert interrupted(spec, out, "fold 1 epoch 1", signal.SIGTERM) == EXIT_REQUEUE
     assert RunFolder(out).fold_predictions(0).exists()
     assert not RunFolder(out).result_json.exists()
-    assert run(pictures, out) == EXIT_OK
+    assert run(pictures, out, tracking=offline["tracking"]) == EXIT_OK
     assert weights(out) == weights(straight.path)
     assert RunFolder(out).submission_csv.read_bytes() == straight.submission_csv.read_bytes()
 
 
 def interrupted(spec: Path, out: Path, after: str, number: signal.Signals) -> int:
     """Train in a process of its own and send it `number` as soon as it logs `after`. Returns its exit code."""
-    command = [sys.executable, "-W", "ignore", "-m", "engine", "train", str(spec), "--out", str(out)]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+    command = [sys.executable, "-m", "engine", "train", str(spec), "--out", str(out)]
+    temporary = out.parent / "temporary"
+    temporary.mkdir(exist_ok=True)
+    environment = os.environ | {"TMPDIR": str(temporary)}
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment) as process:
         assert process.stderr is not None
         seen = []
         for line in process.stderr:
@@ -156,7 +161,10 @@ def interrupted(spec: Path, out: Path, after: str, number: signal.Signals) -> in
                 break
         else:
             pytest.fail(f"{after!r} was never logged: {''.join(seen)}")
-        process.stderr.read()
+        seen += process.stderr
+    # Lines of the log alone: no library speaks, and a stop is told in our own words.
+    assert all(re.match(r"\d\d:\d\d:\d\d (note|fold|CV|stopped: SIG\w+ received;)", line) for line in seen), seen
+    assert not list(temporary.glob("*wandb*")), "what a killed run leaves stays in its own folder"
     return process.returncode
 
 
@@ -188,6 +196,13 @@ def test_a_time_limit_too_short_for_one_epoch_is_an_error_and_no_endless_requeue
 ) -> None:
     with pytest.raises(OnehourError, match="not one epoch was done"):
         run(pictures, tmp_path / "r", time_limit_s=0.0)
+
+
+def test_a_loss_that_is_no_number_is_one_sentence(pictures: Path, tmp_path: Path) -> None:
+    with pytest.raises(
+        OnehourError, match=r"^fold 0: the loss is no longer a number in epoch \S+\. Lower stages\.lr\.$"
+    ):
+        run(pictures, tmp_path / "r", stages=[{"epochs": 3, "lr": 1e30}])
 
 
 @pytest.mark.parametrize(
