@@ -13,10 +13,8 @@ from sqlmodel import Session, col, select
 from app.journal import usage
 from app.journal.days import DAY, day_number
 from app.journal.tables import Challenge, LeaderboardScore, Run, Submission
+from app.scores.leaderboard import SOURCES
 from app.scores.run_rows import RunRow, run_rows
-
-# A score typed in from the real leaderboard says more than one computed at home.
-SOURCES = ("manual", "local")
 
 
 @dataclass(frozen=True)
