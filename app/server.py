@@ -136,7 +136,7 @@ async def take_image(request: Request) -> JSONResponse:
     async for chunk in request.stream():
         picture += chunk
         if len(picture) > attachments.MAX_BYTES:
-            return _refused(f"{attachments.too_large().capitalize()}.", 413)
+            return _refused(f"{attachments.TOO_LARGE}.", 413)
     return await run_in_threadpool(_keep, day, picture)
 
 

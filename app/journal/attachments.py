@@ -11,6 +11,7 @@ from engine.contract import OnehourError
 from engine.run_folder import atomic_file
 
 MAX_BYTES = 5_000_000
+TOO_LARGE = f"A picture holds at most {MAX_BYTES // 1_000_000} MB"
 MEDIA_TYPES = {"png": "image/png", "jpg": "image/jpeg", "gif": "image/gif", "webp": "image/webp"}
 _NAME = re.compile(r"[0-9a-f]{64}\.(png|jpg|gif|webp)")
 
@@ -18,7 +19,7 @@ _NAME = re.compile(r"[0-9a-f]{64}\.(png|jpg|gif|webp)")
 def keep(home: Home, picture: bytes) -> str:
     """Keep a picture and return its name. Raises OnehourError for what is no picture or larger than 5 MB."""
     if len(picture) > MAX_BYTES:
-        raise OnehourError(too_large())
+        raise OnehourError(TOO_LARGE)
     suffix = suffix_of(picture)
     if suffix is None:
         raise OnehourError("this is no PNG, JPEG, GIF or WebP image", fix="Convert it first; its name does not count.")
@@ -49,7 +50,3 @@ def find(home: Home, name: str) -> Path | None:
         return None
     path = home.attachments_dir / name
     return path if path.is_file() else None
-
-
-def too_large() -> str:
-    return f"a picture holds at most {MAX_BYTES // 1_000_000} MB"

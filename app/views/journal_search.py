@@ -35,8 +35,15 @@ def results(journal: Journal, at: Sitting, asked: Asked) -> None:
     for hit in hits:
         day = f"Day {day_number(hit.local_date, at.challenge.starts_on)}" if hit.local_date else ""
         title = plain(hit.title or day)
-        snippet = "".join(
-            f"**{plain(piece)}**" if match else plain(piece) for piece, match in marked(hit.snippet, asked.terms)
-        )
+        snippet = "".join(_said(piece, match) for piece, match in marked(hit.snippet, asked.terms))
         where = f" · {day}" if day and hit.title else ""
         st.markdown(f":gray[{hit.kind}] [{title}]({hit.address}){where}  \n{snippet}")
+
+
+def _said(piece: str, match: bool) -> str:
+    """A piece of a snippet, as typed; the spaces that part it from the next are kept."""
+    words = piece.strip()
+    if not words:
+        return piece
+    before, _, after = piece.partition(words)
+    return before + (f"**{plain(words)}**" if match else plain(words)) + after

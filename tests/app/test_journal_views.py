@@ -1,0 +1,168 @@
+"""Journal and References as Streamlit runs them, without a browser."""
+
+from __future__ import annotations
+
+from datetime import date
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from app.journal import inbox, notes, references, sessions, todos
+from app.journal.store import Journal
+from app.journal.tables import Challenge
+from app.views import desk
+from tests.app.test_views import SHOW, queued, ran, texts
+from tests.conftest import MovableClock
+from tests.e2e.past import finish
+
+DAY_S = 86_400
+TODAY = date(2026, 3, 2)
+
+
+@pytest.fixture(autouse=True)
+def open_journal_of_the_process(journal: Journal, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(desk, "_journal_of", lambda _home: journal)
+
+
+def opened(name: str = "journal", **address: str) -> AppTest:
+    at = AppTest.from_string(f"from app.views import {name} as view\n{SHOW}")
+    at.query_params.update(address)
+    return ran(at)
+
+
+def test_a_day_shows_its_note_live_runs_todos_thoughts_and_who_links_to_it(
+    journal: Journal, challenge: Challenge, clock: MovableClock
+) -> None:
+    inbox.add(journal, "on the train")
+    sessions.start(journal)
+    key = queued(journal, challenge)
+    notes.save(journal, TODAY, f"see @{key} and #crops <script>alert(1)</script>", 0)
+    todos.add(journal, "look at crops", 15)
+    assert "○] queued" in texts(opened(day="2026-03-02"))
+    finish(journal, key, cv=0.842)
+    clock.move(DAY_S)
+    sessions.start(journal)
+    notes.save(journal, date(2026, 3, 3), "as on [[day-1]]", 0)
+    shown = texts(opened(day="2026-03-02"))
+    assert "**Day 1** · Mon 2026-03-02" in shown
+    assert "[#crops](/journal?tag=crops)" in shown
+    assert r"\<script>alert(1)\</script>" in shown
+    assert "**CV 0.842 ± 0.006**" in shown
+    assert "○ look at crops · 15 min" in shown
+    assert "Inbox: on the train :orange[outside the hour]" in shown
+    assert "**Linked from** [Day 2](/journal?day=2026-03-03)" in shown
+
+
+def test_the_neighbours_are_turned_to_and_end_with_today(
+    journal: Journal, challenge: Challenge, clock: MovableClock
+) -> None:
+    clock.move(2 * DAY_S)
+    at = opened()
+    assert "**Day 3**" in texts(at)
+    assert [button.label for button in at.button if "Day" in button.label] == ["‹ Day 2"]
+    ran(at.button(key="leaf_Left").click())
+    assert "**Day 2**" in texts(at)
+    assert at.query_params["day"] == "2026-03-03"
+    ran(at.button(key="leaf_Left").click())
+    assert [button.label for button in at.button if "Day" in button.label] == ["Day 2 ›"]
+
+
+@pytest.mark.parametrize(("asked", "number"), [("2020-01-01", 1), ("2030-01-01", 1), ("soon", 1)])
+def test_a_day_that_is_none_opens_the_nearest(challenge: Challenge, asked: str, number: int) -> None:
+    assert f"**Day {number}**" in texts(opened(day=asked))
+
+
+def test_a_past_days_note_is_late(journal: Journal, challenge: Challenge, clock: MovableClock) -> None:
+    clock.move(DAY_S)
+    at = opened(day="2026-03-02")
+    assert "Nothing was written on this day" in texts(at)
+    ran(at.toggle(key="edit_2026-03-02").set_value(True))
+    notes.save(journal, TODAY, "an afterthought", 0)
+    assert "**Day 1** · Mon 2026-03-02 :orange[late]" in texts(opened(day="2026-03-02"))
+
+
+def test_a_note_outside_the_days_is_made_opened_and_an_unknown_one_refused(
+    journal: Journal, challenge: Challenge
+) -> None:
+    at = opened()
+    at.text_input(key="note_title").input("Grey images")
+    ran(at.button[-1].click())
+    assert at.query_params["note"] == "1"
+    assert "**Grey images** :gray[idea] :orange[outside the hour]" in texts(at)
+    assert "there is no note 9 outside the days. Known: 1 Grey images." in texts(opened(note="9"))
+
+
+def test_an_earlier_revision_is_read_and_restored(journal: Journal, challenge: Challenge) -> None:
+    sessions.start(journal)
+    notes.save(journal, TODAY, "first", 0, "one")
+    notes.save(journal, TODAY, "second", 1, "two")
+    at = opened()
+    assert at.code[0].value == "first"
+    ran(at.button(key="restore_1").click())
+    with journal.reading() as db:
+        note = notes.of_day(db, challenge, TODAY)
+    assert note is not None
+    assert note.body == "first"
+
+
+def test_the_search_in_the_address_is_answered_with_links(journal: Journal, challenge: Challenge) -> None:
+    sessions.start(journal)
+    notes.save(journal, TODAY, "the *grey* needle #crops", 0)
+    todos.add(journal, "another needle")
+    shown = texts(opened(q="needle"))
+    assert "2 found" in shown
+    assert r":gray[note] [Day 1](/journal?day=2026-03-02)" in shown
+    assert r"the \*grey\* **needle** #crops" in shown
+    assert "1 found" in texts(opened(tag="crops"))
+    assert "1 found" in texts(opened(q="needle", kind="todo"))
+    assert "Nothing found" in texts(opened(q="haystack"))
+
+
+def test_a_pasted_address_is_taken_on_corrected_and_credited(journal: Journal, challenge: Challenge) -> None:
+    assert "Taking on a reference is part of the hour. Start the hour first." in texts(opened("references"))
+    sessions.start(journal)
+    key = queued(journal, challenge)
+    notes.save(journal, TODAY, "the loss of &arxiv-1708-02002", 0)
+    at = opened("references")
+    at.text_input(key="reference_url").input("https://arxiv.org/abs/1708.02002")
+    at.text_input(key="reference_taken").input("the loss")
+    ran(next(button for button in at.button if button.label == "Add").click())
+    assert at.text_input(key="title_1").value == "arXiv 1708.02002"
+    assert at.text_input(key="reference_url").value == ""
+    assert "lists no reference" in texts(at)
+    at.text_input(key="title_1").input("Focal loss")
+    ran(next(button for button in at.button if button.label == "Save").click())
+    ran(at.button(key=f"credit_{key}_arxiv-1708-02002").click())
+    assert "lists no reference" not in texts(at)
+    assert f"Used by {key}." in texts(at)
+    with journal.reading() as db:
+        assert references.named(db, challenge, "arxiv-1708-02002").title == "Focal loss"
+
+
+def test_a_javascript_address_is_refused_and_the_form_keeps_it(journal: Journal, challenge: Challenge) -> None:
+    sessions.start(journal)
+    at = opened("references")
+    at.text_input(key="reference_url").input("javascript:alert(1)")
+    ran(next(button for button in at.button if button.label == "Add").click())
+    assert "is no web address" in at.warning[0].value
+    assert at.text_input(key="reference_url").value == "javascript:alert(1)"
+
+
+def test_a_run_is_opened_by_its_address(journal: Journal, challenge: Challenge) -> None:
+    sessions.start(journal)
+    first = queued(journal, challenge)
+    queued(journal, challenge)
+    assert f"**{first}**" in texts(opened("runs", run=first))
+
+
+def test_todos_are_moved_from_today_and_say_from_which_day_they_are(
+    journal: Journal, challenge: Challenge, clock: MovableClock
+) -> None:
+    sessions.start(journal)
+    for title in ("a", "b"):
+        todos.add(journal, title, priority=todos.IMPORTANT)
+    clock.move(DAY_S)
+    sessions.start(journal)
+    at = opened("today")
+    ran(at.button(key="move_2_-1").click())
+    assert [box.label for box in at.checkbox] == [f"{name} · **important** · :gray[from day 1]" for name in "ba"]
