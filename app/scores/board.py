@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Literal
 
-from sqlmodel import Session, col, select
+from sqlmodel import Session, col, func, select
 
 from app.journal import usage
 from app.journal.days import DAY, day_number
 from app.journal.tables import Challenge, LeaderboardScore, Run, Submission
 from app.scores.leaderboard import SOURCES
 from app.scores.run_rows import RunRow, run_rows
+from engine.contract import METRIC_DIRECTIONS
 
 
 @dataclass(frozen=True)
@@ -73,6 +74,17 @@ def board_days(db: Session, challenge: Challenge, first: date, last: date, now: 
         BoardDay(on, day_number(on, challenge.starts_on), used.get(on), tuple(by_day[on]))
         for on in (last - DAY * back for back in range(length))
     ]
+
+
+def best_cv_by_day(db: Session, challenge: Challenge) -> dict[date, float]:
+    """The best CV among the runs of each day that has one, in the metric's direction; one query."""
+    best_of = func.max if METRIC_DIRECTIONS[challenge.metric] == "max" else func.min
+    rows = db.exec(
+        select(col(Run.local_date), best_of(Run.cv))
+        .where(Run.challenge_id == challenge.id, col(Run.cv).is_not(None))
+        .group_by(col(Run.local_date))
+    ).all()
+    return {on: cv for on, cv in rows if cv is not None}
 
 
 def best(scores: Iterable[float | None], direction: Literal["max", "min"]) -> float | None:

@@ -15,7 +15,7 @@ from app.journal.tables import Note
 from app.reports import record
 from app.scores.board import BoardRun
 from app.scores.run_rows import score_text
-from app.views import journal_search
+from app.views import journal_calendar, journal_search
 from app.views.desk import attempt, plain
 from app.views.note_text import note_text
 from app.views.run_words import cv_words, state_words
@@ -23,7 +23,7 @@ from engine.contract import OnehourError
 
 
 def show(journal: Journal, at: Sitting) -> None:
-    # The calendar strip stands here.
+    journal_calendar.show(journal, at, None if "note" in st.query_params else _chosen_day(at))
     page, aside = st.columns([4, 1.25], gap="medium")
     with aside:
         looking_for = journal_search.form()
