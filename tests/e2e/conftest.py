@@ -14,7 +14,7 @@ from urllib.error import URLError
 from urllib.request import urlopen
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, expect, sync_playwright
 
 from app.jobs import supervisor
 from app.journal.home import CHECKOUT, Home
@@ -110,11 +110,29 @@ def start_worker(home: Home) -> Iterator[Callable[[str], None]]:
         supervisor.clear(str(attempt.resolve()))
 
 
+def chromium() -> str | None:
+    """Debian's Chromium, or the one that `playwright install chromium` brings."""
+    for path in ("/usr/bin/chromium", "/usr/bin/chromium-browser"):
+        if Path(path).exists():
+            return path
+    with sync_playwright() as playwright:
+        path = playwright.chromium.executable_path
+    return path if Path(path).exists() else None
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Said once and before the first test, instead of by every browser test after minutes of others."""
+    wanted = any(Path(__file__).parent in item.path.parents for item in session.items)
+    if wanted and not session.config.option.collectonly and chromium() is None:
+        pytest.exit(
+            "The browser tests need Chromium: apt-get install chromium, or .venv/bin/playwright install chromium.", 2
+        )
+
+
 @pytest.fixture(scope="session")
 def browser_type_launch_args() -> dict[str, Any]:
-    chromium = next((path for path in ("/usr/bin/chromium", "/usr/bin/chromium-browser") if Path(path).exists()), None)
     arguments = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-    return {"args": arguments} if chromium is None else {"args": arguments, "executable_path": chromium}
+    return {"args": arguments, "executable_path": chromium()}
 
 
 @pytest.fixture(scope="session")
