@@ -10,7 +10,6 @@ from app.journal.sessions import Sitting
 from app.journal.store import Journal
 from app.journal.tables import Reference
 from app.reports import credits, record
-from app.scores.run_rows import run_rows
 from app.views.desk import attempt, plain
 from engine.contract import OnehourError
 
@@ -22,7 +21,6 @@ def show(journal: Journal, at: Sitting) -> None:
         known = references.every(db, at.challenge)
         used = references.users(db, at.challenge)
         lacking = references.uncredited(db, at.challenge, at.challenge.starts_on, at.local_date)
-        text = credits.page(db, at.challenge)
     may = permit(Action.WORK, at.moment) in (Permit.YES, Permit.OVERTIME)
     _add(journal, at, may)
     for run_key, keys in list(lacking.items())[:MOST_WARNINGS]:
@@ -35,7 +33,9 @@ def show(journal: Journal, at: Sitting) -> None:
         chosen = _table(known, used)
     with right:
         _details(journal, at, chosen, used.get(chosen.id, []), may)
-    with st.expander("Credits"):
+    if st.toggle("Credits", key="credits"):
+        with journal.reading() as db:
+            text = credits.page(db, at.challenge)
         st.markdown(text)
         st.download_button("Save as Markdown", text, file_name="credits.md", mime="text/markdown", on_click="ignore")
 
@@ -101,7 +101,6 @@ def _details(journal: Journal, at: Sitting, row: Reference, used_by: list[str], 
     st.markdown(f"**{plain(row.title)}** · `&{row.key}`  \n[{plain(row.url)}](<{row.url}>)")
     with journal.reading() as db:
         named_in = record.backlinks(db, at.challenge, links.LinkKind.REFERENCE, row.key)
-        runs = [run.run_key for run in run_rows(db, at.challenge)] if may else []
     for run_key in used_by:
         st.markdown(f"Used by [{plain(run_key)}]({links.run_address(run_key)})")
     if named_in:
@@ -111,7 +110,7 @@ def _details(journal: Journal, at: Sitting, row: Reference, used_by: list[str], 
             st.text_input(field.capitalize(), getattr(row, field), key=f"{field}_{row.id}", disabled=not may)
         st.selectbox("Kind", references.KINDS, references.KINDS.index(row.kind), key=f"kind_{row.id}", disabled=not may)
         st.text_area("Taken", row.taken, key=f"taken_{row.id}", height=80, disabled=not may)
-        st.selectbox("Used by another run", ("", *runs), key=f"run_{row.id}", disabled=not may)
+        st.text_input("Used by another run", key=f"run_{row.id}", placeholder="@run", disabled=not may)
         st.form_submit_button("Save", disabled=not may, on_click=attempt, args=(_save, journal, row))
 
 
@@ -120,7 +119,7 @@ def _save(journal: Journal, row: Reference) -> None:
     changed = {name: value for name, value in asked.items() if value != getattr(row, name)}
     if changed:
         references.change(journal, row.key, **changed)
-    run_key = st.session_state[f"run_{row.id}"]
+    run_key = st.session_state[f"run_{row.id}"].strip()
     if run_key:
         references.use(journal, run_key, row.key)
     if not changed and not run_key:

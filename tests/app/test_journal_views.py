@@ -134,6 +134,8 @@ def test_a_pasted_address_is_taken_on_corrected_and_credited(journal: Journal, c
     ran(next(button for button in at.button if button.label == "Save").click())
     ran(at.button(key=f"credit_{key}_arxiv-1708-02002").click())
     assert "lists no reference" not in texts(at)
+    assert f"Used by [{desk.plain(key)}]" in texts(at)
+    ran(at.toggle(key="credits").set_value(True))
     assert f"Used by {key}." in texts(at)
     with journal.reading() as db:
         assert references.named(db, challenge, "arxiv-1708-02002").title == "Focal loss"
