@@ -8,7 +8,6 @@ from functools import cache
 import streamlit as st
 
 from app.jobs import forecast, orders, sample_challenge, specs
-from app.journal.days import clock_text, local
 from app.journal.rules import Action, Permit, permit, refusal
 from app.journal.sessions import Sitting
 from app.journal.store import Journal
@@ -49,11 +48,7 @@ def _expected(journal: Journal, at: Sitting, preset: str, changes: str) -> str:
             found = forecast.forecast(db, journal.home, at, spec)
     except OnehourError as error:
         return f":red[✗ {plain(str(error))}]"
-    zone_name = at.challenge.time_zone
-    another_day = local(found.ends_at, zone_name).date() != local(at.now, zone_name).date()
-    when = clock_text(found.ends_at, zone_name) + (
-        f" on {local(found.ends_at, zone_name):%d %b}" if another_day else ""
-    )
+    when = found.end_text(at.now, at.challenge.time_zone)
     fits = {True: ", before your next hour ✓", False: ", after your next hour has begun", None: ""}[found.fits]
     return f"Queued now it ends about {when}{fits} (a crude guess: {max(1, round(found.seconds / 60))} min of work)."
 
