@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
 PRESETS_DIR = Path(__file__).parent / "presets"
@@ -93,10 +93,15 @@ class Transform(Frozen):
     args: dict[str, Any] = {}
 
 
+def _as_written(value: Any) -> Any:
+    """YAML reads a bare `off` as false."""
+    return "off" if value is False else value
+
+
 class TrackingSpec(Frozen):
     """How the run appears in W&B. The mirror may be absent or fail; `metrics.jsonl` is the truth."""
 
-    wandb: Literal["offline", "online", "off"] = Field(
+    wandb: Annotated[Literal["offline", "online", "off"], BeforeValidator(_as_written)] = Field(
         "offline", description="online needs a key; offline writes wandb/ in the run's folder"
     )
     project: str = Field("onehour", description="W&B project")

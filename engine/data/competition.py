@@ -34,7 +34,6 @@ class Competition:
     unknown_label: str | None
     test_images: tuple[str, ...]  # file names below test_dir, in the order of the sample submission
     submission_header: tuple[str, str]
-    submission_labels_per_row: int
     notes: tuple[str, ...]  # what is odd but no error
 
 
@@ -87,7 +86,6 @@ def load(data: DataSpec) -> Competition:
         unknown_label=data.unknown_label,
         test_images=test_images,
         submission_header=(sample.columns[0], sample.columns[1]),
-        submission_labels_per_row=max(len(row[1].split()) for row in sample.rows),
         notes=tuple(_notes(data, images, labels, known, train_files)),
     )
 

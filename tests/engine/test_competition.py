@@ -48,7 +48,6 @@ def test_a_good_folder_is_read_in_the_order_of_its_files(folder: Path) -> None:
     assert competition.known_labels == ("w_a", "w_b")
     assert competition.test_images == TEST
     assert competition.submission_header == ("Image", "Id")
-    assert competition.submission_labels_per_row == 2
     assert competition.notes == ()
     assert len(set(decode_all(competition).train)) == 4
 

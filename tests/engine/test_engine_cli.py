@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from engine import __main__ as cli
-from engine.contract import OnehourError
+from engine.contract import OnehourError, parse_overrides, read_spec
 
 pytestmark = pytest.mark.unit
 
@@ -93,6 +93,13 @@ def refused(capsys: pytest.CaptureFixture[str], *settings: str) -> str:
 def test_a_rule_about_two_keys_is_told_without_the_whole_spec(capsys: pytest.CaptureFixture[str]) -> None:
     assert refused(capsys, "weights=file") == "--set: weights: file needs weights_path, the file of a state dict."
     assert "weights: packaged" in refused(capsys, "weights_path=a.pt")
+
+
+def test_a_bare_off_in_yaml_is_the_word(tmp_path: Path) -> None:
+    spec = tmp_path / "s.yaml"
+    spec.write_text("data: {dir: d}\ntracking: {wandb: off}\n")
+    assert read_spec(spec).tracking.wandb == "off"
+    assert read_spec(spec, parse_overrides(["tracking.wandb=off"])).tracking.wandb == "off"
 
 
 def test_a_long_wrong_value_is_shortened(capsys: pytest.CaptureFixture[str]) -> None:

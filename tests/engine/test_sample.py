@@ -34,7 +34,6 @@ def test_the_sample_has_a_long_tail_and_whales_that_nobody_named(folder: Path) -
     assert 0.15 <= share <= 0.25
     assert sorted(counts.values(), reverse=True) == list(TRAIN_SIZES)
     assert competition.notes == ()
-    assert competition.submission_labels_per_row == 5
     content = decode_all(competition)
     assert len({*content.train, *content.test}) == len(competition.images) + len(competition.test_images)
     image = cv2.imread(str(competition.train_dir / competition.images[0]))

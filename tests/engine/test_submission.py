@@ -29,7 +29,6 @@ def competition(tmp_path: Path) -> Competition:
         unknown_label="new_whale",
         test_images=("t2.jpg", "t,1.jpg"),
         submission_header=("Image", "Id"),
-        submission_labels_per_row=5,
         notes=(),
     )
 
