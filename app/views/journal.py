@@ -73,7 +73,7 @@ def _head(at: Sitting, shown: record.DayRecord) -> bool:
         st.markdown(f"**Day {shown.number}** · {shown.local_date:%a} {shown.local_date}{late}", width="content")
         _leaf(f"Day {shown.number + 1} ›", after, "Right")
         is_today = shown.local_date == at.local_date
-        return st.toggle("Edit", value=is_today, key=f"edit_{shown.local_date}", width="content")
+        return st.toggle("Edit", value=is_today, key=f"edit_{shown.local_date}")
 
 
 def _leaf(label: str, to: date | None, shortcut: str) -> None:
