@@ -1,17 +1,20 @@
-"""onehour init | end-challenge"""
+"""onehour init | settings | end-challenge"""
 
 from __future__ import annotations
 
-from dataclasses import replace
+import json
+import os
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from tzlocal import get_localzone_name
 
-from app.commands.terminal import asked, date_of, in_terminal, opened_journal
-from app.jobs import sample_challenge
-from app.journal import challenges, days
+from app.commands.terminal import AsJson, asked, date_of, in_terminal, opened_journal
+from app.jobs import sample_challenge, signals
+from app.journal import challenges, checklist, days, notes, rest_days
+from app.journal.store import Journal
 from engine.contract import OnehourError
 
 app = typer.Typer()
@@ -79,6 +82,105 @@ def init(
             f"{challenge.competition}: {challenge.days} days of {challenge.minutes_per_day:g} minutes from {challenge.starts_on}"
             f" ({challenge.mode}, {challenge.time_zone}). Data: {challenge.data_dir}"
         )
+
+
+@app.command()
+def settings(
+    habit_at: Annotated[str | None, typer.Option(metavar="HH:MM", help="when you usually begin; '' for none")] = None,
+    strictness: Annotated[str | None, typer.Option(help="strict, or honour")] = None,
+    reflection_minutes: Annotated[float | None, typer.Option(metavar="R", help="of the hours to come")] = None,
+    time_zone: Annotated[str | None, typer.Option(metavar="ZONE", help="never moves a day that is past")] = None,
+    note_template: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Markdown a new day begins with; an empty file: the built-in one"),
+    ] = None,
+    target: Annotated[
+        str | None, typer.Option(metavar="PERCENT", help="'read=10 plan=15 code=50 analyse=25'; '' for none")
+    ] = None,
+    add_rule: Annotated[str | None, typer.Option(metavar="TEXT", help="a rule of the competition")] = None,
+    drop_rule: Annotated[int | None, typer.Option(metavar="N", help="take rule N off the checklist")] = None,
+    kept: Annotated[int | None, typer.Option(metavar="N", help="rule N is kept")] = None,
+    not_kept: Annotated[int | None, typer.Option(metavar="N", help="rule N is not kept, or not yet")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show the challenge's settings, or change those that are named. Days of rest: onehour session rest."""
+    with opened_journal() as journal:
+        values = {
+            "habit_at": habit_at,
+            "strictness": strictness,
+            "reflection_minutes": reflection_minutes,
+            "time_zone": time_zone,
+            "note_template": None if note_template is None else _text_of(note_template),
+            "target_split": target,
+        }
+        changed: dict[str, Any] = {name: value for name, value in values.items() if value is not None}
+        rules = _rules(journal)
+        if not_kept is not None:
+            rules = checklist.marked(rules, not_kept, False)
+        if kept is not None:
+            rules = checklist.marked(rules, kept, True)
+        if drop_rule is not None:
+            rules = checklist.dropped(rules, drop_rule)
+        if add_rule is not None:
+            rules = checklist.added(rules, add_rule)
+        if rules != _rules(journal):
+            changed["checklist"] = rules
+        if changed:
+            challenges.change(journal, **changed)
+        found = _settings(journal)
+    if as_json:
+        print(json.dumps(found, ensure_ascii=False))
+        return
+    for name, value in found.items():
+        if name == "note_template":
+            value = "built in" if value == notes.TEMPLATE else f"{len(value.splitlines())} lines of your own"
+        elif isinstance(value, list):
+            value = ", ".join(value) if name == "rest_days" else _checklist_lines(value)
+        elif isinstance(value, dict):
+            value = " ".join(f"{key}={share:.0%}" for key, share in value.items())
+        print(f"{name.replace('_', ' '):<20}{value if value not in (None, '') else '–'}")
+    print(f"{'cannot be changed':<20}{', '.join(name.replace('_', ' ') for name in challenges.FIXED)}")
+
+
+def _rules(journal: Journal) -> list[checklist.CompetitionRule]:
+    with journal.reading() as db:
+        return checklist.of(challenges.active(db))
+
+
+def _settings(journal: Journal) -> dict[str, Any]:
+    with journal.reading() as db:
+        challenge = challenges.active(db)
+        rests = rest_days.of(db, challenge)
+    return {
+        "challenge": challenge.slug,
+        "starts_on": str(challenge.starts_on),
+        "days": challenge.days,
+        "minutes_per_day": challenge.minutes_per_day,
+        "mode": challenge.mode,
+        "habit_at": challenge.habit_at,
+        "strictness": challenge.strictness,
+        "reflection_minutes": challenge.reflection_minutes,
+        "time_zone": challenge.time_zone,
+        "target_split": json.loads(challenge.target_split or "{}"),
+        "note_template": notes.template(challenge),
+        "rest_days": [str(on) for on in rests],
+        "checklist": [asdict(rule) for rule in checklist.of(challenge)],
+        "notifications": "on" if os.environ.get(signals.ADDRESSES) else f"off ({signals.ADDRESSES} is not set)",
+        "home": str(journal.home.path),
+    }
+
+
+def _checklist_lines(rules: list[dict[str, Any]]) -> str:
+    return f"\n{'':<20}".join(
+        f"{number} [{'x' if rule['kept'] else ' '}] {rule['text']}" for number, rule in enumerate(rules, start=1)
+    )
+
+
+def _text_of(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise OnehourError(f"the template cannot be read ({error})", where=str(path)) from None
 
 
 @app.command()

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
+from typing import Any
 
 from sqlmodel import Session, select
 
-from app.journal.days import clock_time, zone
+from app.journal import activities, checklist
+from app.journal.days import clock_time, logical_date, zone
 from app.journal.rules import STRICTNESSES
 from app.journal.store import Journal
 from app.journal.tables import Challenge
@@ -17,6 +21,7 @@ from engine.contract import OnehourError, nearest
 
 MODES = ("daily", "weekly")
 MAX_DAYS = 1_000
+MAX_TEMPLATE = 20_000  # characters
 MAX_YEAR = 9_000  # dates are counted on from the first day, and end with the year 9999
 # What the article's author learnt (see docs/architecture.md): asked wherever a person chooses.
 MODE_ADVICE = (
@@ -52,10 +57,7 @@ class Rules:
             )
         if self.mode not in MODES:
             raise OnehourError(f"there is no mode {self.mode!r}", fix=nearest(self.mode, MODES))
-        if self.strictness not in STRICTNESSES:
-            raise OnehourError(
-                f"there is no strictness {self.strictness!r}", fix=nearest(self.strictness, STRICTNESSES)
-            )
+        _strictness(self.strictness)
         if self.habit_at is not None:
             clock_time(self.habit_at)
         if not 1 <= self.days <= MAX_DAYS:
@@ -66,10 +68,7 @@ class Rules:
             raise OnehourError(
                 f"{self.minutes_per_day:g} minutes a day are not possible", fix="Use more than 0, at most 1440."
             )
-        if not 0 <= self.reflection_minutes <= 12 * 60:
-            raise OnehourError(
-                f"{self.reflection_minutes:g} minutes of reflection are not possible", fix="Use 0 to 720."
-            )
+        _reflection_minutes(self.reflection_minutes)
         zone(self.time_zone)
         clock_time(self.day_starts_at)
         if self.starts_on < today:
@@ -130,6 +129,90 @@ def active(db: Session) -> Challenge:
     if challenge is None:
         raise OnehourError("there is no challenge yet", fix="Begin with: onehour init --competition sample")
     return challenge
+
+
+def change(journal: Journal, **values: Any) -> Challenge:
+    """Change settings of the active challenge: all of `values` (keys of CHANGEABLE) or, when one cannot be, none.
+
+    What cannot be empty is checked as at the start; an empty habit time, template or target split clears it.
+    Raises OnehourError naming the setting: with the reason for one that is FIXED, with the nearest for an unknown one.
+    """
+    for name in values:
+        if name in FIXED:
+            raise OnehourError(f"{name.replace('_', ' ')} cannot be changed", fix=FIXED[name])
+        if name not in CHANGEABLE:
+            raise OnehourError(f"there is no setting {name!r}", fix=nearest(name, [*CHANGEABLE, *FIXED]))
+    checked = {name: CHANGEABLE[name](value) for name, value in values.items()}
+    with journal.writing() as db:
+        challenge = active(db)
+        if "time_zone" in checked:
+            _require_no_day_comes_back(challenge, checked["time_zone"], journal.now())
+        for name, value in checked.items():
+            setattr(challenge, name, value)
+        db.add(challenge)
+    return challenge
+
+
+def _require_no_day_comes_back(challenge: Challenge, zone_name: str, now: int) -> None:
+    """Where it is still yesterday, a day that is over would begin again, lost hour and all."""
+    here = logical_date(now, challenge.time_zone, challenge.day_starts_at)
+    there = logical_date(now, zone_name, challenge.day_starts_at)
+    if challenge.starts_on <= there < here:
+        raise OnehourError(
+            f"in {zone_name} it is still {there}, a day that is over",
+            fix=f"Change the zone when {here} has begun there, at {challenge.day_starts_at}; until then the old one holds.",
+        )
+
+
+def _strictness(name: str) -> str:
+    if name not in STRICTNESSES:
+        raise OnehourError(f"there is no strictness {name!r}", fix=nearest(name, STRICTNESSES))
+    return name
+
+
+def _reflection_minutes(minutes: float) -> float:
+    if not 0 <= minutes <= 12 * 60:
+        raise OnehourError(f"{minutes:g} minutes of reflection are not possible", fix="Use 0 to 720.")
+    return minutes
+
+
+def _habit_at(text: str | None) -> str | None:
+    return clock_time(text.strip()).strftime("%H:%M") if text and text.strip() else None
+
+
+def _note_template(text: str | None) -> str | None:
+    if text and len(text) > MAX_TEMPLATE:
+        raise OnehourError(f"a note template of {len(text)} characters is too long", fix=f"At most {MAX_TEMPLATE}.")
+    return text if text and text.strip() else None
+
+
+def _target_split(percent: str | None) -> str | None:
+    if not percent or not percent.strip():
+        return None
+    return json.dumps({each.value: share for each, share in activities.parse_target(percent).items()})
+
+
+# What may be changed at any time, and how a value is checked and stored.
+CHANGEABLE: Mapping[str, Callable[[Any], Any]] = {
+    "habit_at": _habit_at,  # HH:MM
+    "strictness": _strictness,
+    "reflection_minutes": _reflection_minutes,  # of the hours to come: a begun one keeps its own
+    "time_zone": lambda name: zone(name.strip()).key,
+    "note_template": _note_template,
+    "target_split": _target_split,  # percent: "read=10 plan=15 code=50 analyse=25"
+    "checklist": checklist.as_json,  # a list of CompetitionRule
+}
+JUDGED = "Past days were counted by it and would be judged anew. End the challenge and begin another."
+# What may not, and why.
+FIXED: Mapping[str, str] = {
+    "starts_on": "Day numbers, weeks and links such as [[day-12]] are counted from it.",
+    "days": "A challenge that grows when time runs out, or shrinks, is none. End it early, or begin another after it.",
+    "minutes_per_day": JUDGED,
+    "mode": JUDGED,
+    "day_starts_at": "It decides which day an hour belongs to: past hours would move.",
+    "competition": "Runs, notes and scores belong to it. Begin another challenge.",
+    "metric": "Scores of two metrics cannot be compared. Begin another challenge.",
+}
 
 
 def archive(journal: Journal) -> Challenge:

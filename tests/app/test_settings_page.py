@@ -1,0 +1,118 @@
+"""The Settings page as Streamlit runs it, without a browser."""
+
+from __future__ import annotations
+
+import json
+from datetime import date
+from typing import Any
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from app.jobs import signals
+from app.journal import challenges, checklist, notes, rest_days
+from app.journal.checklist import DEFAULTS
+from app.journal.store import Journal
+from app.journal.tables import Challenge
+from app.views import desk
+
+SCRIPT = """
+from app.journal import challenges, sessions
+from app.views import desk, settings
+journal = desk.current_journal()
+with journal.reading() as db:
+    at = sessions.sitting(db, challenges.active(db), journal.now())
+desk.say_refusal()
+settings.show(journal, at)
+"""
+
+
+def stored(journal: Journal) -> Challenge:
+    with journal.reading() as db:
+        return challenges.active(db)
+
+
+@pytest.fixture
+def opened(journal: Journal, challenge: Challenge, monkeypatch: pytest.MonkeyPatch) -> AppTest:
+    monkeypatch.setattr(desk, "_journal_of", lambda _home: journal)
+    return ran(AppTest.from_string(SCRIPT))
+
+
+def ran(acted: Any) -> AppTest:
+    at: AppTest = acted.run(timeout=20)
+    assert not at.exception, at.exception
+    return at
+
+
+def button(at: AppTest, label: str) -> Any:
+    return next(each for each in at.button if each.label == label)
+
+
+def texts(at: AppTest) -> str:
+    return "\n".join(element.value for element in (*at.markdown, *at.caption, *at.warning))
+
+
+def test_the_page_keeps_the_hours_settings(opened: AppTest, journal: Journal) -> None:
+    opened.text_input(key="set_habit_at").input("20:00")
+    opened.number_input(key="set_code").set_value(60)
+    opened.number_input(key="set_read").set_value(40)
+    ran(button(opened, "Keep").click())
+    found = stored(journal)
+    assert found.habit_at == "20:00"
+    assert json.loads(found.target_split or "") == {"read": 0.4, "plan": 0.0, "code": 0.6, "analyse": 0.0}
+
+
+def test_the_page_says_what_is_refused_and_keeps_what_was_typed(opened: AppTest, journal: Journal) -> None:
+    opened.number_input(key="set_code").set_value(60)
+    opened.text_input(key="set_habit_at").input("20:00")
+    ran(button(opened, "Keep").click())
+    assert "the shares add up to 60 %" in opened.warning[0].value
+    assert opened.number_input(key="set_code").value == 60
+    assert stored(journal).habit_at is None
+
+
+def test_the_page_plans_rest_and_takes_it_back(opened: AppTest, journal: Journal, challenge: Challenge) -> None:
+    opened.date_input(key="rest_on").set_value(date(2026, 3, 8))
+    ran(button(opened, "Plan it").click())
+    with journal.reading() as db:
+        assert rest_days.of(db, challenge) == [date(2026, 3, 8)]
+    ran(opened.button(key="rest_2026-03-08").click())
+    assert "None is planned." in texts(opened)
+
+
+def test_the_page_ticks_adds_and_drops_rules(opened: AppTest, journal: Journal) -> None:
+    ran(opened.checkbox[1].check())
+    opened.text_input(key="rule_text").input("two *final* submissions")
+    ran(button(opened, "Add").click())
+    assert "1 of 4 checked" in texts(opened)
+    assert opened.checkbox[3].label == r"two \*final\* submissions"
+    ran(next(each for each in opened.button if each.label == "Drop").click())
+    assert [(rule.text, rule.kept) for rule in checklist.of(stored(journal))] == [
+        (DEFAULTS[1].text, True),
+        (DEFAULTS[2].text, False),
+        ("two *final* submissions", False),
+    ]
+
+
+def test_the_template_can_be_ones_own_and_the_built_in_one_again(opened: AppTest, journal: Journal) -> None:
+    opened.text_area(key="set_note_template").input("## Versuch\n")
+    ran(button(opened, "Keep the template").click())
+    assert notes.template(stored(journal)) == "## Versuch\n"
+    ran(button(opened, "Back to the built-in one").click())
+    assert stored(journal).note_template is None
+    assert opened.text_area(key="set_note_template").value == notes.TEMPLATE
+
+
+def test_the_page_tells_whether_notifications_are_on_and_never_where_they_go(
+    opened: AppTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "off. Set ONEHOUR_NOTIFY" in texts(opened)
+    monkeypatch.setenv(signals.ADDRESSES, "ntfy://my-token mailto://me")
+    ran(opened)
+    assert "on: ONEHOUR_NOTIFY holds 2 addresses" in texts(opened)
+    assert "my-token" not in texts(opened) + "".join(block.value for block in opened.code)
+
+
+def test_the_page_says_why_the_rest_cannot_be_changed(opened: AppTest) -> None:
+    assert "days **60** :gray[A challenge that grows" in texts(opened)
+    assert r"\[\[day-12\]\]" in texts(opened)
