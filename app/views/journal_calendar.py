@@ -10,6 +10,7 @@ from app.components.day_calendar import day_calendar
 from app.journal.sessions import Sitting
 from app.journal.store import Journal
 from app.reports import day_calendar as calendar_report
+from app.views import journal_search
 
 
 def show(journal: Journal, at: Sitting, chosen: date | None) -> None:
@@ -20,4 +21,5 @@ def show(journal: Journal, at: Sitting, chosen: date | None) -> None:
 
 
 def _open(on: date) -> None:
+    journal_search.close()
     st.query_params.from_dict({"day": on.isoformat()})

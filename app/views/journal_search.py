@@ -27,6 +27,11 @@ def form() -> Asked:
     return Asked(words or "", first, last, (tag or "").strip().lstrip("#"), "" if kind == ANY else kind, LIMIT)
 
 
+def close() -> None:
+    """Empty words and filters, so that a page can be seen again. To be called before the form is drawn."""
+    st.session_state.update(q="", kind=ANY, tag="", first=None, last=None)
+
+
 def results(journal: Journal, at: Sitting, asked: Asked) -> None:
     with journal.reading() as db:
         hits = search(db, at.challenge, asked)

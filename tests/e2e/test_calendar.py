@@ -52,4 +52,12 @@ def test_the_days_are_walked_by_arrow_keys_and_opened_by_enter(
     expect(day(page, 1)).to_be_focused()
     page.keyboard.press("Enter")
     expect(page.get_by_text("Day 1 ·")).to_be_visible()
+
+    # A day that is opened out of a search is seen.
+    page.get_by_label("Search").fill("crops")
+    page.keyboard.press("Enter")
+    expect(page.get_by_text(re.compile(r"^\d+ found"))).to_be_visible()
+    day(page, 3).click()
+    expect(page.get_by_text("Day 3 ·")).to_be_visible()
+    expect(page.get_by_label("Search")).to_have_value("")
     assert complaints == []
