@@ -45,6 +45,12 @@ def editor(page: Page) -> Locator:
     return page.get_by_label("Day's note")
 
 
+def turn(page: Page, key: str) -> None:
+    """Press a key once the page stands still: a shortcut is there when its button is."""
+    expect(page.locator("[data-test-script-state]")).to_have_attribute("data-test-script-state", "notRunning")
+    page.keyboard.press(key)
+
+
 def stored(journal: Journal) -> notes.Note:
     with journal.reading() as db:
         challenge = challenges.active(db)
@@ -64,13 +70,14 @@ def test_days_are_turned_by_keyboard_and_stand_in_the_address(
     page.goto(f"{start_server(home).url}/journal")
     expect(editor(page)).to_be_editable()
     expect(page.get_by_role("button", name="‹ Day 3")).to_be_visible()
-    page.keyboard.press("ArrowLeft")
+    turn(page, "ArrowLeft")
     expect(page.get_by_text("Day 3 ·")).to_be_visible()
     expect(page).to_have_url(re.compile(r"/journal\?day=\d{4}-\d\d-\d\d$"))
     page.reload()
     expect(page.get_by_text("Day 3 ·")).to_be_visible()
     expect(page.get_by_role("heading", name="Tried")).to_be_visible()
-    page.keyboard.press("ArrowRight")
+    expect(page.get_by_role("button", name="Day 4 ›")).to_be_visible()
+    turn(page, "ArrowRight")
     expect(editor(page)).to_be_editable()
     # Arrows move the cursor in the editor, not the days.
     editor(page).click()
