@@ -218,6 +218,9 @@ class Experiment(Base, table=True):
 class Run(Base, table=True):
     """One execution of a spec over its folds. The numbers are empty until result.json was taken in."""
 
+    # The best CV of each day is read from it alone: the rows carry whole specs.
+    __table_args__ = (Index("cv_of_a_day", "challenge_id", "local_date", "cv"),)
+
     id: int = Field(default=None, primary_key=True)
     challenge_id: int = Field(foreign_key="challenge.id", index=True)
     experiment_id: int = Field(foreign_key="experiment.id", index=True)

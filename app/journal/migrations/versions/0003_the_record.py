@@ -40,6 +40,7 @@ def upgrade() -> None:
         todo.add_column(sa.Column("priority", sa.Integer(), nullable=False, server_default="0"), insert_after="minutes")
     op.add_column("job", sa.Column("first_started_at", sa.Integer(), nullable=True))
     op.execute("UPDATE job SET first_started_at = started_at")
+    op.create_index("cv_of_a_day", "run", ["challenge_id", "local_date", "cv"])
     with op.batch_alter_table("submission", recreate="always") as submission:
         submission.alter_column("run_id", existing_type=sa.Integer(), nullable=True)
         submission.alter_column("sha256", existing_type=sa.String(), nullable=True)
