@@ -20,22 +20,28 @@ for (const gesture of ["pointerdown", "keydown"]) {
   window.addEventListener(gesture, () => { page.audio ??= new AudioContext(); }, { once: true });
 }
 
-// Said once, whatever the number of open tabs: the first that gets there takes the word.
+// Of all open tabs only one acts: the lock is held until the others have come to the same moment.
+function once(name, act) {
+  if (!navigator.locks) return act(); // not on an address without encryption
+  navigator.locks.request(name, { ifAvailable: true }, (lock) => {
+    if (!lock) return;
+    act();
+    return new Promise((release) => setTimeout(release, 60_000));
+  });
+}
+
 function signal(sentence, moment) {
-  const name = `${moment} ${sentence}`;
-  try {
-    if (localStorage.getItem("onehour signal") === name) return;
-    localStorage.setItem("onehour signal", name);
-  } catch {
-    // A full storage: rather twice than not at all.
-  }
-  if (window.Notification?.permission === "granted") new Notification(sentence, { tag: name });
-  if (page.audio?.state !== "running") return;
-  const [tone, volume, now] = [page.audio.createOscillator(), page.audio.createGain(), page.audio.currentTime];
+  const name = `onehour ${moment} ${sentence}`;
+  if (window.Notification?.permission === "granted") once(`${name} shown`, () => new Notification(sentence, { tag: name }));
+  if (page.audio?.state === "running") once(`${name} heard`, () => sound(page.audio));
+}
+
+function sound(audio) {
+  const [tone, volume, now] = [audio.createOscillator(), audio.createGain(), audio.currentTime];
   tone.frequency.value = 660;
   volume.gain.setValueAtTime(0.15, now);
   volume.gain.exponentialRampToValueAtTime(0.001, now + 0.6);
-  tone.connect(volume).connect(page.audio.destination);
+  tone.connect(volume).connect(audio.destination);
   tone.start(now);
   tone.stop(now + 0.6);
 }

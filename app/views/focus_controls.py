@@ -14,7 +14,7 @@ from app.views.desk import attempt, plain
 
 def activity_switch(journal: Journal, at: Sitting) -> None:
     """One button and one key (1, 2, 3, 4) an activity; a filled circle marks what the minutes are spent on."""
-    with st.container(key="activities", horizontal=True, gap="xxsmall", width="content"):
+    with st.container(key="activities", horizontal=True, gap="xsmall", width="content", vertical_alignment="center"):
         for key, each in enumerate(Activity, start=1):
             pressed = each is at.activity
             st.button(

@@ -35,7 +35,7 @@ def show(journal: Journal, at: Sitting) -> None:
             "W&B": st.column_config.TextColumn(width="small", help="offline runs lie in the run's folder under wandb/"),
             "Page": st.column_config.LinkColumn(width="small", display_text="W&B", help="the run on its W&B server"),
             "LB": st.column_config.TextColumn(
-                width="medium", help="public / private; local: scored here against a truth file"
+                width=150, help="public / private; local: scored here against a truth file"
             ),
         },
     )

@@ -21,11 +21,11 @@ REFRESH_S = 3
 
 
 def session_bar(journal: Journal, at: Sitting) -> None:
-    with st.container(key="session_bar", horizontal=True, vertical_alignment="center", gap="medium"):
-        st.markdown(_day(at), width="content")
-        clock(at)
-        _buttons(journal, at)
-        st.space("stretch")
+    with st.container(key="session_bar", gap="xxsmall"):
+        with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+            st.markdown(_day(at), width="content")
+            clock(at)
+            _buttons(journal, at)
         _queue(journal, at)
     moved_ms = 0 if at.session is None else at.session.clock_moved_ms
     if moved_ms:

@@ -6,12 +6,14 @@ import os
 import re
 import shutil
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import BrowserContext, Locator, Page, expect
 
-from app.journal import challenges, days, notes, sessions
+from app.journal import challenges, corrections, days, notes, sessions
+from app.journal.activities import Activity
 from app.journal.home import CHECKOUT, Home
 from app.journal.hour import State
 from app.journal.rules import AgainstTheRules
@@ -24,6 +26,13 @@ from tests.e2e.past import live_through
 PICTURE = CHECKOUT / "docs" / "today.png"
 SECOND = 1 / 60  # in minutes
 SAVED = re.compile(r"Saved \d\d:\d\d:\d\d")
+
+
+# A browser without a screen never shows notifications; what the page asks to be shown is written down instead.
+LISTENING = """
+window.said = [];
+window.Notification = class { static permission = "granted"; constructor(text) { window.said.push(text); } };
+"""
 
 
 @pytest.fixture
@@ -133,12 +142,14 @@ def test_the_hour_ends_by_itself_then_the_reflection_then_late_words_are_flagged
     page: Page, home: Home, own: Journal, data_dir: Path, start_server: StartServer
 ) -> None:
     take_on(own, data_dir, minutes=6 * SECOND, reflection=6 * SECOND)
+    page.add_init_script(LISTENING)
     page.goto(start_server(home).url)
     start(page)
     expect(page.get_by_role("button", name="Queue a run")).to_be_enabled()
     expect(clock(page)).to_contain_text("the last five minutes")
 
     expect(page.get_by_text("Hour used. Your note stays open until")).to_be_visible()
+    assert page.evaluate("window.said") == ["Your hour is over"]
     expect(page.get_by_role("button", name="Queue a run")).to_be_disabled()
     expect(page.get_by_text("The hour is over. Your note stays open until").first).to_be_visible()
     expect(editor(page)).to_be_editable()
@@ -159,6 +170,104 @@ def test_the_hour_ends_by_itself_then_the_reflection_then_late_words_are_flagged
     note = stored_note(own)
     assert note is not None
     assert (note.body.endswith("afterthought"), note.late) == (True, True)
+
+
+def test_keys_switch_the_activity_and_the_last_ten_minutes_are_said(
+    page: Page, home: Home, own: Journal, data_dir: Path, start_server: StartServer
+) -> None:
+    take_on(own, data_dir, minutes=10 + 8 * SECOND)
+    page.goto(start_server(home).url)
+    start(page)
+    expect(page.get_by_role("button", name="● plan")).to_be_visible()
+    expect(page.get_by_text("Ten minutes left")).to_have_count(0)
+    page.keyboard.press("3")
+    expect(page.get_by_role("button", name="● code")).to_be_visible()
+    expect(page.get_by_role("button", name="○ plan")).to_be_visible()
+    assert standing(own).activity is Activity.CODE
+    # In the note a digit is a digit.
+    type_at_end(page, "4 of 60")
+    expect(page.get_by_text(SAVED)).to_be_visible()
+    assert standing(own).activity is Activity.CODE
+    expect(page.get_by_text("Ten minutes left: queue the night's jobs, write tomorrow's first step.")).to_be_visible()
+    # The terminal switches as well, and the page follows.
+    corrections.switch(own, "analyse")
+    page.evaluate("window.dispatchEvent(new Event('focus'))")
+    expect(page.get_by_role("button", name="● analyse")).to_be_visible()
+
+
+def test_five_minutes_left_and_time_up_are_signalled_once_for_all_tabs(
+    context: BrowserContext, home: Home, own: Journal, data_dir: Path, start_server: StartServer
+) -> None:
+    take_on(own, data_dir, minutes=5 + 6 * SECOND)
+    server = start_server(home)
+    context.add_init_script(LISTENING)
+    one, two = context.new_page(), context.new_page()
+    for tab in (one, two):
+        tab.goto(server.url)
+        expect(tab.get_by_role("button", name="Start")).to_be_visible()
+    start(two)
+    expect(one.get_by_role("button", name="Pause")).to_be_visible()
+    for tab in (one, two):
+        expect(clock(tab)).to_contain_text("the last five minutes")
+    # The lock under which a tab speaks is granted before this later question to the same browser is answered.
+    said = [
+        sentence for tab in (one, two) for sentence in tab.evaluate("navigator.locks.query().then(() => window.said)")
+    ]
+    assert said == ["Five minutes of your hour are left"]
+    assert two.evaluate("window.onehourClock.audio.state") == "running"
+    # A tab opened afterwards stays silent.
+    one.reload()
+    expect(clock(one)).to_contain_text("the last five minutes")
+    assert one.evaluate("window.said") == []
+
+
+def test_words_that_were_not_saved_before_the_day_turned_reach_their_own_day(
+    page: Page, home: Home, own: Journal, data_dir: Path, start_server: StartServer, complaints: list[str]
+) -> None:
+    take_on(own, data_dir)
+    with own.writing() as db:
+        challenge = challenges.active(db)
+        yesterday = challenge.starts_on - timedelta(days=1)
+        challenge.starts_on -= timedelta(days=3)
+        db.add(challenge)
+    server = start_server(home)
+    page.goto(server.url)
+    expect(page.get_by_role("button", name="Start")).to_be_visible()
+    key, kept = (
+        f"onehour note humpback {yesterday}",
+        {"text": "the last thought", "revision": 0, "sent": None, "writer": "x"},
+    )
+    page.evaluate("([key, kept]) => localStorage.setItem(key, JSON.stringify(kept))", [key, kept])
+    page.reload()
+    page.wait_for_function("key => localStorage.getItem(key) === null", arg=key)
+    with own.reading() as db:
+        note = notes.of_day(db, challenge, yesterday)
+    assert note is not None
+    assert (note.body, note.late) == ("the last thought", True)
+    assert complaints == []
+
+
+def test_a_browser_without_room_does_not_keep_words_from_the_journal(
+    page: Page, home: Home, own: Journal, data_dir: Path, start_server: StartServer, complaints: list[str]
+) -> None:
+    take_on(own, data_dir)
+    page.goto(start_server(home).url)
+    start(page)
+    expect(editor(page)).to_be_editable()
+    page.evaluate(
+        """() => { for (let size = 2 ** 22; size >= 1; size /= 2)
+                     for (let n = 0; ; n++) try { localStorage.setItem(`full ${size} ${n}`, "x".repeat(size)); } catch { break; } }"""
+    )
+    page.route("**/api/draft", lambda route: route.abort())
+    type_at_end(page, "no room")
+    expect(page.get_by_text("This browser has no room to keep unsaved words")).to_be_visible()
+    page.unroute("**/api/draft")
+    expect(page.get_by_text(SAVED)).to_be_visible()
+    expect(page.get_by_text("This browser has no room")).to_have_count(0)
+    note = stored_note(own)
+    assert note is not None
+    assert note.body.endswith("no room")
+    assert [complaint for complaint in complaints if "Failed to load resource" not in complaint] == []
 
 
 def test_an_hour_ends_while_nobody_looks_and_is_written_down_at_its_own_deadline(
