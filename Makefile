@@ -18,7 +18,7 @@ check: .venv/installed-test
 	@$(BIN)/ruff format -q --check .
 	@$(BIN)/lint-imports --no-cache > .venv/lint-imports.log || { cat .venv/lint-imports.log; exit 1; }
 	@$(BIN)/mypy
-	@$(BIN)/python -m pytest -q -m unit
+	@$(BIN)/python -m pytest -q -m unit -n 2
 
 gpu-check: .venv/installed-test
 	@$(BIN)/python -m pytest -m gpu

@@ -90,9 +90,15 @@ def blank_journal_db(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def journal(home: Home, clock: MovableClock, blank_journal_db: Path) -> Iterator[Journal]:
+def migrated_home(home: Home, blank_journal_db: Path) -> Home:
+    """A home whose journal need not be migrated by the first command."""
     shutil.copy(blank_journal_db, home.journal_db)
-    opened = open_journal(home, clock)
+    return home
+
+
+@pytest.fixture
+def journal(migrated_home: Home, clock: MovableClock) -> Iterator[Journal]:
+    opened = open_journal(migrated_home, clock)
     yield opened
     opened.close()
 

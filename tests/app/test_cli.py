@@ -8,7 +8,7 @@ from app import cli
 from app.journal.home import Home
 from engine.contract import EXIT_AGAINST_RULES, EXIT_BAD_INPUT, EXIT_OK
 
-pytestmark = pytest.mark.unit
+pytestmark = [pytest.mark.unit, pytest.mark.usefixtures("migrated_home")]
 
 
 @pytest.fixture
