@@ -8,8 +8,8 @@ from pathlib import Path
 
 import streamlit as st
 
-from app.journal import challenges, sessions
-from app.journal.sessions import Sitting
+from app.journal import challenges, sittings
+from app.journal.sittings import Sitting
 from app.journal.store import Journal
 from app.views.desk import current_journal, plain, say_refusal
 from engine.contract import OnehourError
@@ -28,7 +28,7 @@ def main() -> None:
         return
     with journal.reading() as db:
         challenge = challenges.find_active(db)
-        at = None if challenge is None else sessions.sitting(db, challenge, journal.now())
+        at = None if challenge is None else sittings.sitting(db, challenge, journal.now())
     if at is None:
         from app.views import first_start
 

@@ -30,7 +30,6 @@ from app.scores.run_rows import cv_text, score_text
 from engine.contract import EXIT_BUG, EXIT_OK
 from engine.run_folder import RunFolder
 
-PRESET = "sample-quick"
 HYPOTHESIS = "Packaged ImageNet weights know flukes apart after a few epochs"
 # How far above the best constant answer the CV must be: chance alone does not get there.
 MARGIN = 0.2
@@ -55,7 +54,9 @@ def _walk(journal: Journal, out: Console) -> int:
     looked = todos.add(journal, "look at the drawn flukes", 5)
     todos.add(journal, "read the scores of the first run", 10)
     todos.done(journal, looked.id)
-    queued = orders.queue_run(journal, PRESET, specs.resolve(challenge, PRESET), HYPOTHESIS)
+    queued = orders.queue_run(
+        journal, sample_challenge.PRESET, specs.resolve(challenge, sample_challenge.PRESET), HYPOTHESIS
+    )
     body = "## Plan\n\nA first run on the sample.\n\n## Learnt\n\n## Next\n\n- try more epochs\n"
     notes.save(journal, at.local_date, body, 0)
     state = _wait(journal, queued.run_key)

@@ -27,7 +27,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.components.clock import reading
-from app.journal import attachments, challenges, notes, sessions
+from app.journal import attachments, challenges, notes, sessions, sittings
 from app.journal.rules import AgainstTheRules
 from app.views.desk import current_journal
 from engine.contract import Frozen, OnehourError
@@ -170,7 +170,7 @@ def _reading() -> dict[str, Any]:
     journal = current_journal()
     with journal.reading() as db:
         challenge = challenges.find_active(db)
-        return {} if challenge is None else reading(sessions.sitting(db, challenge, journal.now()))
+        return {} if challenge is None else reading(sittings.sitting(db, challenge, journal.now()))
 
 
 def _save(asked: Draft) -> JSONResponse:

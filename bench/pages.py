@@ -46,12 +46,12 @@ import time
 begun = time.perf_counter()
 from importlib import import_module
 import streamlit as st
-from app.journal import challenges, sessions
+from app.journal import challenges, sittings
 from app.views import desk
 from app.views.session_bar import session_bar
 journal = desk.current_journal()
 with journal.reading() as db:
-    at = sessions.sitting(db, challenges.active(db), journal.now())
+    at = sittings.sitting(db, challenges.active(db), journal.now())
 session_bar(journal, at)
 import_module("app.views.PAGE").show(journal, at)
 st.session_state.script_ms = 1000 * (time.perf_counter() - begun)

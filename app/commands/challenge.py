@@ -34,7 +34,7 @@ def init(
     mode: Annotated[
         str | None, typer.Option(help="daily: a missed day is lost; weekly: seven times as much a week")
     ] = None,
-    day_starts_at: Annotated[str, typer.Option(metavar="HH:MM", help="when a day begins")] = "04:00",
+    day_starts_at: Annotated[str, typer.Option(metavar="HH:MM", help="when a day begins")] = challenges.DAY_STARTS_AT,
     habit_at: Annotated[str | None, typer.Option(metavar="HH:MM", help="when you usually begin")] = None,
     strictness: Annotated[
         str, typer.Option(help="strict, or honour: lets overtime through, flagged and outside the count")

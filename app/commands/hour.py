@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from app.commands.terminal import AsJson, date_of, iso, opened_journal
-from app.journal import activities, challenges, corrections, days, rest_days, sessions
+from app.journal import activities, challenges, corrections, days, rest_days, sessions, sittings
 from app.journal.store import Journal
 
 app = typer.Typer(no_args_is_help=True, help="The hour of today.")
@@ -25,9 +25,9 @@ def session_start(as_json: AsJson = False) -> None:
 def session_status(as_json: AsJson = False) -> None:
     """Where today's hour stands."""
 
-    def read(journal: Journal) -> sessions.Sitting:
+    def read(journal: Journal) -> sittings.Sitting:
         with journal.reading() as db:
-            return sessions.sitting(db, challenges.active(db), journal.now())
+            return sittings.sitting(db, challenges.active(db), journal.now())
 
     _transition(read, as_json)
 
@@ -100,13 +100,13 @@ def session_rest(
             print(*rest_days.of(db, challenges.active(db)), sep="\n")
 
 
-def _transition(act: Callable[[Journal], sessions.Sitting], as_json: bool) -> None:
+def _transition(act: Callable[[Journal], sittings.Sitting], as_json: bool) -> None:
     with opened_journal() as journal:
         at = act(journal)
     print(json.dumps(_status(at), ensure_ascii=False) if as_json else _sentence(at))
 
 
-def _status(at: sessions.Sitting) -> dict[str, Any]:
+def _status(at: sittings.Sitting) -> dict[str, Any]:
     return {
         "challenge": at.challenge.slug,
         "day": at.day_number,
@@ -125,16 +125,16 @@ def _status(at: sessions.Sitting) -> dict[str, Any]:
     }
 
 
-def _sentence(at: sessions.Sitting) -> str:
+def _sentence(at: sittings.Sitting) -> str:
     day_text = f"Day {at.day_number} of {at.challenge.days} · {at.challenge.slug}: "
     left, zone_name = at.left_ms / 1000, at.challenge.time_zone
     minutes = f"{int(left // 60)}:{int(left % 60):02d}"
-    if at.state is sessions.State.FOCUS and at.hour.focus_ends_at is not None:
+    if at.state is sittings.State.FOCUS and at.hour.focus_ends_at is not None:
         return f"{day_text}{minutes} left, until {days.clock_text(at.hour.focus_ends_at, zone_name)}"
-    if at.state is sessions.State.PAUSED:
+    if at.state is sittings.State.PAUSED:
         return f"{day_text}paused, {minutes} left"
-    if at.state is sessions.State.REFLECTION and at.hour.reflection_ends_at is not None:
+    if at.state is sittings.State.REFLECTION and at.hour.reflection_ends_at is not None:
         return f"{day_text}hour used. Reflection until {days.clock_text(at.hour.reflection_ends_at, zone_name)}"
-    if at.state is sessions.State.CLOSED:
-        return f"{day_text}hour used. {sessions.next_hour_sentence(at)}"
-    return f"{day_text}not started. {sessions.next_hour_sentence(at)}"
+    if at.state is sittings.State.CLOSED:
+        return f"{day_text}hour used. {sittings.next_hour_sentence(at)}"
+    return f"{day_text}not started. {sittings.next_hour_sentence(at)}"

@@ -11,7 +11,7 @@ import typer
 from sqlmodel import Session
 
 from app.commands.terminal import AsJson, date_of, iso, opened_journal
-from app.journal import challenges, notes, references, revisions, sessions
+from app.journal import challenges, notes, references, revisions, sittings
 from app.journal.store import Journal
 from app.journal.tables import Challenge, Note
 from app.reports import credits
@@ -167,7 +167,7 @@ def ref_credits() -> None:
 
 
 def _day(db: Session, journal: Journal, challenge: Challenge, day: str | None) -> date:
-    return date_of(day) if day else sessions.sitting(db, challenge, journal.now()).local_date
+    return date_of(day) if day else sittings.sitting(db, challenge, journal.now()).local_date
 
 
 def _found(db: Session, journal: Journal, day: str | None, number: int | None) -> Note | None:

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from app.commands.terminal import AsJson, date_of, opened_journal
-from app.journal import challenges, inbox, sessions, todos
+from app.journal import challenges, inbox, sittings, todos
 from app.reports import day as day_report
 
 app = typer.Typer()
@@ -99,7 +99,7 @@ def todo_list(as_json: AsJson = False) -> None:
         challenge = challenges.active(db)
         rows = todos.open_ones(db, challenge)
         linked = todos.links_of(db, rows)
-        today = sessions.sitting(db, challenge, journal.now()).local_date
+        today = sittings.sitting(db, challenge, journal.now()).local_date
     if as_json:
         listed = [{**row.model_dump(mode="json"), "links": linked.get(row.id, [])} for row in rows]
         print(json.dumps(listed, ensure_ascii=False))
@@ -135,5 +135,5 @@ def day(on: Annotated[str | None, typer.Option(metavar="DATE", help="another day
     """The page of a day as Markdown."""
     with opened_journal() as journal, journal.reading() as db:
         challenge = challenges.active(db)
-        chosen = date_of(on) if on else sessions.sitting(db, challenge, journal.now()).local_date
+        chosen = date_of(on) if on else sittings.sitting(db, challenge, journal.now()).local_date
         print(day_report.page(db, challenge, chosen, journal.now()))

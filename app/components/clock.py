@@ -8,7 +8,7 @@ from typing import Any
 import streamlit as st
 
 from app.journal.hour import State
-from app.journal.sessions import Sitting
+from app.journal.sittings import Sitting
 
 HERE = Path(__file__).parent
 HTML = """<div class="clock" role="timer" aria-label="time left">

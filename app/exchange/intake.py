@@ -15,7 +15,7 @@ from typing import TypeVar
 from sqlmodel import Session, col, select
 
 from app.exchange.found import Found, FoundNote, FoundRecord, FoundReference, FoundSubmission, FoundTodo
-from app.journal import challenges, days, notes, references, sessions
+from app.journal import challenges, days, notes, references, sittings
 from app.journal.store import Journal
 from app.journal.tables import Challenge, LeaderboardScore, Note, NoteRevision, Reference, Submission, Todo
 from app.scores.leaderboard import MANUAL
@@ -31,7 +31,7 @@ class Intake:
 
     def __init__(self, db: Session, challenge: Challenge, now: int) -> None:
         self.db, self.challenge, self.now = db, challenge, now
-        self.today = sessions.today(challenge, now)
+        self.today = sittings.today(challenge, now)
         self.said: list[str] = []
         self.there = 0
         # Known once, not asked for each row: others wait while this writes.

@@ -9,7 +9,7 @@ from sqlmodel import Session
 from app.jobs import backlog, estimate, presence
 from app.journal import days
 from app.journal.home import Home
-from app.journal.sessions import Sitting
+from app.journal.sittings import Sitting
 from engine.contract import RunSpec
 from engine.run_folder import RunFolder
 

@@ -10,7 +10,7 @@ from sqlmodel import Session, select
 
 from app.jobs.backlog import QUEUED
 from app.jobs.forecast import Forecast, forecast
-from app.journal import challenges, days, rules, sessions
+from app.journal import challenges, days, rules, sittings
 from app.journal.home import Home
 from app.journal.store import Journal
 from app.journal.tables import Challenge, Experiment, Job, Run
@@ -50,12 +50,12 @@ def queue_run(
         )
     spec = _with_absolute_paths(spec)
     with journal.reading() as db:  # all that reads files comes before the transaction, in which nobody else can write
-        guess = forecast(db, journal.home, sessions.sitting(db, challenges.active(db), journal.now()), spec)
+        guess = forecast(db, journal.home, sittings.sitting(db, challenges.active(db), journal.now()), spec)
     folders = _folder_names(journal.home)
     with journal.writing() as db:
         now = journal.now()
         challenge = challenges.active(db)
-        at = sessions.sitting(db, challenge, now)
+        at = sittings.sitting(db, challenge, now)
         if origin == "person":
             rules.require(rules.Action.WORK, at.moment, "Queueing a run")
         experiment = _experiment(db, folders, challenge, hypothesis, experiment_key, origin, now)

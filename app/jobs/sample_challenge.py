@@ -17,7 +17,6 @@ from engine.contract import OnehourError
 SLUG = "sample"
 PRESET = "sample-quick"
 DAYS = 60
-DAY_STARTS_AT = "04:00"
 
 
 @dataclass(frozen=True)
@@ -43,7 +42,7 @@ def draw(home: Home) -> SampleData:
 
 def draw_and_found(journal: Journal, time_zone: str) -> Challenge:
     """Draw the sample data and take on a challenge of 60 days on it, starting today. Its truth file makes a leaderboard at home."""
-    today = logical_date(journal.now(), time_zone, DAY_STARTS_AT)
+    today = logical_date(journal.now(), time_zone, challenges.DAY_STARTS_AT)
     data = draw(journal.home)
     rules = challenges.Rules(
         competition=SLUG,
@@ -54,7 +53,7 @@ def draw_and_found(journal: Journal, time_zone: str) -> Challenge:
         reflection_minutes=10,
         time_zone=time_zone,
         mode="daily",
-        day_starts_at=DAY_STARTS_AT,
+        day_starts_at=challenges.DAY_STARTS_AT,
         truth_path=data.truth_path,
     )
     return challenges.found(journal, rules, today)

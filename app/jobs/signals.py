@@ -16,10 +16,10 @@ from dataclasses import dataclass
 
 from sqlmodel import col, select
 
-from app.journal import challenges, days, sessions
+from app.journal import challenges, days, sessions, sittings
 from app.journal.days import MINUTE_MS
 from app.journal.hour import State
-from app.journal.sessions import Sitting
+from app.journal.sittings import Sitting
 from app.journal.store import Journal
 from app.journal.tables import SentSignal
 
@@ -59,10 +59,10 @@ def send_due(journal: Journal) -> list[Signal]:
         return []
     with journal.reading() as db:
         challenge = challenges.find_active(db)
-        if challenge is None or not due(sessions.sitting(db, challenge, journal.now()), ()):
+        if challenge is None or not due(sittings.sitting(db, challenge, journal.now()), ()):
             return []
     with journal.writing() as db:
-        at = sessions.sitting(db, challenges.active(db), journal.now())
+        at = sittings.sitting(db, challenges.active(db), journal.now())
         sent = db.exec(
             select(col(SentSignal.kind)).where(
                 SentSignal.challenge_id == at.challenge.id, SentSignal.local_date == at.local_date

@@ -20,10 +20,12 @@ from app.journal.tables import Challenge
 from engine.contract import OnehourError, nearest
 
 MODES = ("daily", "weekly")
+# Late evenings belong to the day before.
+DAY_STARTS_AT = "04:00"
 MAX_DAYS = 1_000
 MAX_TEMPLATE = 20_000  # characters
 MAX_YEAR = 9_000  # dates are counted on from the first day, and end with the year 9999
-# What the article's author learnt (see docs/architecture.md): asked wherever a person chooses.
+# What the author of the article behind this project learnt: told wherever a person chooses.
 MODE_ADVICE = (
     "A missed day is lost in daily mode; after 60 days its inventor would rather take seven flexible hours a week"
 )
@@ -41,7 +43,7 @@ class Rules:
     reflection_minutes: float
     time_zone: str
     mode: str
-    day_starts_at: str = "04:00"
+    day_starts_at: str = DAY_STARTS_AT
     metric: str = "map5"
     image_col: str = "Image"
     label_col: str = "Id"

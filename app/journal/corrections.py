@@ -11,12 +11,12 @@ from datetime import date
 
 from sqlmodel import Session
 
-from app.journal import activities, challenges, sessions
+from app.journal import activities, challenges, sessions, sittings
 from app.journal.activities import Activity, Mark
 from app.journal.days import MINUTE_MS
 from app.journal.hour import EventKind, State
 from app.journal.rules import AgainstTheRules
-from app.journal.sessions import Sitting
+from app.journal.sittings import Sitting
 from app.journal.store import Journal
 from app.journal.tables import Challenge, DailySession
 from engine.contract import OnehourError
@@ -26,7 +26,7 @@ def switch(journal: Journal, name: str) -> Sitting:
     """From now on the minutes are spent on the activity `name`."""
     wanted = activities.activity(name)
     with journal.writing() as db:
-        at = sessions.sitting(db, challenges.active(db), journal.now())
+        at = sittings.sitting(db, challenges.active(db), journal.now())
         if at.session is None or at.state is not State.FOCUS:
             raise AgainstTheRules("An activity is switched while the hour runs")
         if at.activity is wanted:
@@ -40,12 +40,12 @@ def away(journal: Journal, minutes: float, reason: str = "", on: date | None = N
         now = journal.now()
         challenge = challenges.active(db)
         session = session_of(db, challenge, now, on)
-        before = sessions.hour_of(session, sessions.events_of(db, session))
+        before = sittings.hour_of(session, sittings.events_of(db, session))
         used_ms = before.used_at(now)
         if not 0 < minutes * MINUTE_MS <= used_ms:
             raise OnehourError(f"{minutes:g} minutes away do not fit: {used_ms / MINUTE_MS:.1f} minutes were counted")
         detail = {"away_ms": round(minutes * MINUTE_MS), "reason": reason, "old_used_ms": used_ms}
-        at = sessions.sitting(db, challenge, now)
+        at = sittings.sitting(db, challenge, now)
         return sessions.record(journal, db, at, session, EventKind.AWAY, now, json.dumps(detail, ensure_ascii=False))
 
 
@@ -55,8 +55,8 @@ def divide(journal: Journal, minutes: Mapping[Activity, float], on: date | None 
         now = journal.now()
         challenge = challenges.active(db)
         session = session_of(db, challenge, now, on)
-        events = sessions.events_of(db, session)
-        hour = sessions.hour_of(session, events)
+        events = sittings.events_of(db, session)
+        hour = sittings.hour_of(session, events)
         if hour.state(now) in (State.FOCUS, State.PAUSED):
             raise AgainstTheRules("The hour is divided when it is over")
         used_ms = hour.used_at(now)
@@ -69,15 +69,15 @@ def divide(journal: Journal, minutes: Mapping[Activity, float], on: date | None 
         marks = [Mark(EventKind(event.kind), event.at, event.detail) for event in events]
         old = activities.split(marks, min(now, hour.focus_ends_at or now))
         detail = {"new": new, "old": {each.value: ms for each, ms in old.items()}}
-        at = sessions.sitting(db, challenge, now)
+        at = sittings.sitting(db, challenge, now)
         return sessions.record(journal, db, at, session, EventKind.SPLIT, now, json.dumps(detail))
 
 
 def session_of(db: Session, challenge: Challenge, now: int, on: date | None) -> DailySession:
     """The session of the day `on`, or the present one. Raises OnehourError when there is none."""
     if on is None:
-        on = sessions.sitting(db, challenge, now).local_date
-    found = sessions.of_day(db, challenge, on)
+        on = sittings.sitting(db, challenge, now).local_date
+    found = sittings.of_day(db, challenge, on)
     if found is None:
         raise OnehourError(f"there was no hour on {on}")
     return found

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlmodel import Session, col, select
 
-from app.journal import challenges, sessions
+from app.journal import challenges, sittings
 from app.journal.rules import Action, Permit, require
 from app.journal.store import Journal
 from app.journal.tables import Challenge, InboxItem
@@ -20,11 +20,11 @@ def add(journal: Journal, body: str) -> InboxItem:
     with journal.writing() as db:
         now = journal.now()
         challenge = challenges.active(db)
-        at = sessions.sitting(db, challenge, now)
+        at = sittings.sitting(db, challenge, now)
         item = InboxItem(
             challenge_id=challenge.id,
             body=body,
-            local_date=sessions.today(challenge, now),
+            local_date=sittings.today(challenge, now),
             outside_hour=require(Action.INBOX, at.moment, "The inbox") is Permit.FLAGGED,
             origin="person",
             created_at=now,

@@ -11,7 +11,7 @@ from datetime import date
 
 from sqlmodel import Session, col, select
 
-from app.journal import challenges, revisions, sessions
+from app.journal import challenges, revisions, sittings
 from app.journal.rules import NOTE_GRACE_MS, Action, Permit, permit, require
 from app.journal.store import Journal
 from app.journal.tables import Challenge, Note
@@ -85,7 +85,7 @@ def latest_before(db: Session, challenge: Challenge, on: date) -> Note | None:
     ).first()
 
 
-def action_for(on: date | None, at: sessions.Sitting) -> Action:
+def action_for(on: date | None, at: sittings.Sitting) -> Action:
     """Writing the note of `on` is one thing today and another afterwards; a note outside any day is a thought."""
     if on is None:
         return Action.INBOX
@@ -101,7 +101,7 @@ def save(journal: Journal, on: date, body: str, base_revision: int, writer: str 
     with journal.writing() as db:
         now = journal.now()
         challenge = challenges.active(db)
-        at = sessions.sitting(db, challenge, now)
+        at = sittings.sitting(db, challenge, now)
         if on > at.local_date:
             raise OnehourError(f"{on} has not come yet", fix=f"Today is {at.local_date}.")
         flagged = _flagged(db, at, on)
@@ -128,7 +128,7 @@ def create(journal: Journal, title: str, kind: str = "idea", body: str = "", wri
             raise OnehourError(
                 f'there is a note "{title}" already', fix="A title names one note: [[title]] leads to it."
             )
-        at = sessions.sitting(db, challenge, now)
+        at = sittings.sitting(db, challenge, now)
         note = _blank(challenge, now, title=title, kind=kind)
         note.body, note.revision, note.late, note.writer = body, 1, _flagged(db, at, None), writer
         db.add(note)
@@ -141,7 +141,7 @@ def save_outside(journal: Journal, note_id: int, body: str, base_revision: int, 
     with journal.writing() as db:
         now = journal.now()
         challenge = challenges.active(db)
-        at = sessions.sitting(db, challenge, now)
+        at = sittings.sitting(db, challenge, now)
         return _write(db, at, outside(db, challenge, note_id), body, base_revision, _flagged(db, at, None), writer)
 
 
@@ -153,7 +153,7 @@ def restore(journal: Journal, note_id: int, revision: int) -> Saved:
         note = db.get(Note, note_id)
         if note is None or note.challenge_id != challenge.id:
             raise OnehourError(f"there is no note {note_id}")
-        at = sessions.sitting(db, challenge, now)
+        at = sittings.sitting(db, challenge, now)
         body = revisions.one(db, note, revision).body
         flagged = _flagged(db, at, note.local_date)
         return _write(db, at, note, body, note.revision, flagged, f"restored {revision} at {now}")
@@ -162,7 +162,7 @@ def restore(journal: Journal, note_id: int, revision: int) -> Saved:
 def require_writable(journal: Journal, on: date | None) -> None:
     """Raises AgainstTheRules when the note of `on` (None: one outside any day) may not be written now."""
     with journal.reading() as db:
-        _flagged(db, sessions.sitting(db, challenges.active(db), journal.now()), on)
+        _flagged(db, sittings.sitting(db, challenges.active(db), journal.now()), on)
 
 
 def next_step(body: str) -> str:
@@ -176,10 +176,10 @@ def next_step(body: str) -> str:
     return ""
 
 
-def _flagged(db: Session, at: sessions.Sitting, on: date | None) -> bool:
+def _flagged(db: Session, at: sittings.Sitting, on: date | None) -> bool:
     """Whether what is written now is late; raises AgainstTheRules where it may not be written."""
     # Keystrokes typed just before a deadline arrive just after it.
-    typed_at = sessions.sitting(db, at.challenge, at.now - NOTE_GRACE_MS)
+    typed_at = sittings.sitting(db, at.challenge, at.now - NOTE_GRACE_MS)
     same_day = on is None or typed_at.local_date == on
     if same_day and permit(action_for(on, typed_at), typed_at.moment) is Permit.YES:
         return False
@@ -187,7 +187,7 @@ def _flagged(db: Session, at: sessions.Sitting, on: date | None) -> bool:
 
 
 def _write(
-    db: Session, at: sessions.Sitting, note: Note, body: str, base_revision: int, flagged: bool, writer: str
+    db: Session, at: sittings.Sitting, note: Note, body: str, base_revision: int, flagged: bool, writer: str
 ) -> Saved:
     """Put `body` into `note` on top of `base_revision`, in the caller's transaction."""
     if note.body == body and note.revision:
@@ -203,7 +203,7 @@ def _write(
     return Saved(note.revision, note.late, at.now)
 
 
-def _deadlines(at: sessions.Sitting) -> Sequence[int]:
+def _deadlines(at: sittings.Sitting) -> Sequence[int]:
     return [ends for ends in (at.hour.focus_ends_at, at.hour.reflection_ends_at) if ends is not None]
 
 

@@ -10,7 +10,7 @@ from urllib.parse import SplitResult, unquote, urlsplit
 
 from sqlmodel import Session, col, select
 
-from app.journal import challenges, links, sessions
+from app.journal import challenges, links, sittings
 from app.journal.rules import Action, require
 from app.journal.store import Journal
 from app.journal.tables import Challenge, Note, Reference, Run, RunReference
@@ -87,7 +87,7 @@ def add(journal: Journal, url: str, **said: str) -> Reference:
     with journal.writing() as db:
         now = journal.now()
         challenge = challenges.active(db)
-        require(Action.WORK, sessions.moment(db, challenge, now), "Taking on a reference")
+        require(Action.WORK, sittings.moment(db, challenge, now), "Taking on a reference")
         known = {row.key: row.url for row in every(db, challenge)}
         twin = next((key for key, address in known.items() if address == url.strip()), None)
         if twin is not None:
@@ -119,7 +119,7 @@ def change(journal: Journal, key: str, **said: str) -> Reference:
     with journal.writing() as db:
         challenge = challenges.active(db)
         reference = named(db, challenge, key)
-        require(Action.WORK, sessions.moment(db, challenge, journal.now()), "Changing a reference")
+        require(Action.WORK, sittings.moment(db, challenge, journal.now()), "Changing a reference")
         for name, value in said.items():
             setattr(reference, name, value.strip())
         db.add(reference)
@@ -206,7 +206,7 @@ def uncredited(db: Session, challenge: Challenge, first: date, last: date) -> di
 
 def _pair(journal: Journal, db: Session, run_key: str, key: str) -> tuple[Run, Reference]:
     challenge = challenges.active(db)
-    require(Action.WORK, sessions.moment(db, challenge, journal.now()), "Crediting a reference")
+    require(Action.WORK, sittings.moment(db, challenge, journal.now()), "Crediting a reference")
     return run_named(db, challenge, run_key), named(db, challenge, key)
 
 

@@ -6,7 +6,7 @@ from datetime import date
 
 from sqlmodel import Session, col, select
 
-from app.journal import challenges, sessions
+from app.journal import challenges, sittings
 from app.journal.store import Journal
 from app.journal.tables import Challenge, DailySession, RestDay
 from engine.contract import OnehourError
@@ -16,7 +16,7 @@ def plan(journal: Journal, on: date) -> None:
     """Plan a day off. A day that has passed, or whose hour was started, cannot become one."""
     with journal.writing() as db:
         challenge = challenges.active(db)
-        today = sessions.today(challenge, journal.now())
+        today = sittings.today(challenge, journal.now())
         if on < today:
             raise OnehourError(f"{on} has passed", fix="A day of rest is planned ahead; a missed day is lost.")
         if not challenge.starts_on <= on <= challenges.last_day(challenge):
@@ -32,7 +32,7 @@ def cancel(journal: Journal, on: date) -> None:
     with journal.writing() as db:
         challenge = challenges.active(db)
         found = db.get(RestDay, (challenge.id, on))
-        if found is None or on < sessions.today(challenge, journal.now()):
+        if found is None or on < sittings.today(challenge, journal.now()):
             raise OnehourError(f"{on} is no day of rest to come")
         db.delete(found)
 

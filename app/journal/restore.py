@@ -19,7 +19,7 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import DatabaseError
 from sqlmodel import col, select
 
-from app.journal import backups, challenges, sessions
+from app.journal import backups, challenges, sittings
 from app.journal.home import Home
 from app.journal.hour import State
 from app.journal.rules import AgainstTheRules
@@ -123,7 +123,7 @@ def _require_restorable(present: Journal, stage: Home, now: int) -> None:
     with present.reading() as db:
         challenge = challenges.find_active(db)
         if challenge is not None:
-            at = sessions.sitting(db, challenge, now)
+            at = sittings.sitting(db, challenge, now)
             if at.state in (State.FOCUS, State.PAUSED, State.REFLECTION):
                 raise AgainstTheRules(
                     "Today's hour is not over: restore when its day is closed (onehour session close)."

@@ -8,7 +8,7 @@ from datetime import date
 
 from sqlmodel import Session, col, func, select
 
-from app.journal import challenges, references, sessions
+from app.journal import challenges, references, sittings
 from app.journal.days import DAY, day_number
 from app.journal.rules import Action, require
 from app.journal.store import Journal
@@ -38,7 +38,7 @@ def add(
     with journal.writing() as db:
         now = journal.now()
         challenge = challenges.active(db)
-        at = sessions.sitting(db, challenge, now)
+        at = sittings.sitting(db, challenge, now)
         planned_on = on or (at.local_date + DAY if tomorrow else at.local_date)
         _check_day(planned_on, at)
         require(Action.WORK, at.moment, "Planning", for_tomorrow=planned_on > at.local_date)
@@ -60,7 +60,7 @@ def add(
 def done(journal: Journal, todo_id: int) -> Todo:
     """Tick a todo off. Ticking twice changes nothing."""
     with journal.writing() as db:
-        at = sessions.sitting(db, challenges.active(db), journal.now())
+        at = sittings.sitting(db, challenges.active(db), journal.now())
         todo = named(db, at.challenge, todo_id)
         require(Action.WORK, at.moment, "Ticking off a todo")
         if todo.done_at is None:
@@ -80,7 +80,7 @@ def change(
 ) -> Todo:
     """Change what is given; the rest stays. 0 minutes take the estimate away."""
     with journal.writing() as db:
-        at = sessions.sitting(db, challenges.active(db), journal.now())
+        at = sittings.sitting(db, challenges.active(db), journal.now())
         todo = _changeable(db, at, todo_id, "Changing a todo")
         if title is not None:
             todo.title = _title(title)
@@ -101,7 +101,7 @@ def change(
 def remove(journal: Journal, todo_id: int) -> Todo:
     """Take a todo off the list for good, with its links."""
     with journal.writing() as db:
-        at = sessions.sitting(db, challenges.active(db), journal.now())
+        at = sittings.sitting(db, challenges.active(db), journal.now())
         todo = _changeable(db, at, todo_id, "Removing a todo")
         for link in db.exec(select(TodoLink).where(TodoLink.todo_id == todo.id)).all():
             db.delete(link)
@@ -113,7 +113,7 @@ def remove(journal: Journal, todo_id: int) -> Todo:
 def move(journal: Journal, todo_id: int, steps: int) -> None:
     """Move an open todo up (negative) or down among those of its part of the list: due by today, or later."""
     with journal.writing() as db:
-        at = sessions.sitting(db, challenges.active(db), journal.now())
+        at = sittings.sitting(db, challenges.active(db), journal.now())
         moved = _changeable(db, at, todo_id, "Ordering the todos")
         later = moved.planned_on > at.local_date
         part = [todo for todo in open_ones(db, at.challenge) if (todo.planned_on > at.local_date) is later]
@@ -137,7 +137,7 @@ def reordered(ids: Sequence[int], moved: int, steps: int) -> list[int]:
 def link(journal: Journal, todo_id: int, target: str) -> None:
     """Link a todo to `@run` or `&reference`. Linking twice changes nothing."""
     with journal.writing() as db:
-        at = sessions.sitting(db, challenges.active(db), journal.now())
+        at = sittings.sitting(db, challenges.active(db), journal.now())
         todo = _changeable(db, at, todo_id, "Linking a todo")
         if target.startswith("@"):
             wanted = TodoLink(todo_id=todo.id, run_id=references.run_named(db, at.challenge, target).id)
@@ -209,7 +209,7 @@ def done_between(db: Session, challenge: Challenge, first_at: int, end_at: int) 
     )
 
 
-def _changeable(db: Session, at: sessions.Sitting, todo_id: int, doing: str) -> Todo:
+def _changeable(db: Session, at: sittings.Sitting, todo_id: int, doing: str) -> Todo:
     todo = named(db, at.challenge, todo_id)
     require(Action.WORK, at.moment, doing, for_tomorrow=todo.planned_on > at.local_date)
     return todo
@@ -234,7 +234,7 @@ def _check_priority(priority: int) -> None:
         raise OnehourError(f"there is no priority {priority}", fix="0 is usual, 1 is important.")
 
 
-def _check_day(planned_on: date, at: sessions.Sitting) -> None:
+def _check_day(planned_on: date, at: sittings.Sitting) -> None:
     if not at.local_date <= planned_on <= challenges.last_day(at.challenge):
         raise OnehourError(
             f"a todo cannot be planned for {planned_on}",

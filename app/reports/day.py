@@ -6,7 +6,7 @@ from datetime import date
 
 from sqlmodel import Session
 
-from app.journal import days, notes, sessions, todos, usage
+from app.journal import days, notes, sittings, todos, usage
 from app.journal.tables import Challenge
 from app.scores.board import BoardRun, board_runs
 from app.scores.run_rows import cv_text, score_text
@@ -21,7 +21,7 @@ def page(db: Session, challenge: Challenge, on: date, now: int) -> str:
     parts = [f"# Day {number} of {challenge.days} · {challenge.competition} · {on}\n\n{hour}\n"]
     starts = days.day_starts(on, challenge.time_zone, challenge.day_starts_at)
     ends = days.day_ends(on, challenge.time_zone, challenge.day_starts_at)
-    session = sessions.of_day(db, challenge, on)
+    session = sittings.of_day(db, challenge, on)
     if session is not None and session.focus_ends_at is not None:
         ends = max(ends, session.focus_ends_at)  # an hour begun before the day's turn counts for its own day
     done = todos.done_between(db, challenge, starts, ends)

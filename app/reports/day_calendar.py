@@ -9,7 +9,7 @@ from sqlmodel import Session, col, select
 
 from app.journal import rest_days, usage
 from app.journal.days import DAY, MINUTE_MS, day_number
-from app.journal.sessions import Sitting
+from app.journal.sittings import Sitting
 from app.journal.tables import Note
 from app.reports.week import DayMark, mark
 from app.scores.board import best_cv_by_day

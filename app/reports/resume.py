@@ -9,7 +9,7 @@ from datetime import date
 from sqlmodel import Session, col, select
 
 from app.journal import notes
-from app.journal.sessions import Sitting
+from app.journal.sittings import Sitting
 from app.journal.tables import DailySession, Note, Todo
 from app.scores.run_rows import RunRow, run_rows
 

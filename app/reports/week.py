@@ -8,7 +8,7 @@ from typing import Literal
 
 from sqlmodel import Session
 
-from app.journal import challenges, rest_days, sessions, todos, usage
+from app.journal import challenges, rest_days, sittings, todos, usage
 from app.journal.days import DAY, MINUTE_MS, week_starts
 from app.journal.tables import Challenge, Todo
 from app.scores.board import BoardRun, best, board_runs, gain
@@ -45,7 +45,7 @@ def of_day(db: Session, challenge: Challenge, on: date, now: int) -> Week:
     """The challenge week in which `on` lies; the last one may be shorter than seven days."""
     first = week_starts(on, challenge.starts_on)
     last = min(first + timedelta(days=6), challenges.last_day(challenge))
-    today = sessions.sitting(db, challenge, now).local_date  # an hour that runs past the day's turn is not over
+    today = sittings.sitting(db, challenge, now).local_date  # an hour that runs past the day's turn is not over
     used = usage.used_ms(db, challenge, first, last, now)
     rest = {day for day in rest_days.of(db, challenge) if first <= day <= last}
     marks = tuple(

@@ -7,7 +7,7 @@ import streamlit as st
 from app.journal import activities, corrections
 from app.journal.activities import Activity
 from app.journal.days import MINUTE_MS
-from app.journal.sessions import Sitting
+from app.journal.sittings import Sitting
 from app.journal.store import Journal
 from app.views.desk import attempt
 

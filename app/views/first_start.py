@@ -14,8 +14,6 @@ from app.journal.store import Journal
 from app.views.desk import attempt
 from engine.contract import OnehourError
 
-DAY_STARTS_AT = "04:00"
-
 
 def show(journal: Journal) -> None:
     st.markdown("### One hour a day on one competition")
@@ -55,7 +53,9 @@ def _mine(journal: Journal) -> None:
         st.caption(f"{challenges.MODE_ADVICE}.")
         zone_name, starts_on = st.columns(2)
         zone_name.text_input("Time zone", _zone_here(), key="time_zone")
-        starts_on.date_input("Starts on", logical_date(journal.now(), _zone_here(), DAY_STARTS_AT), key="starts_on")
+        starts_on.date_input(
+            "Starts on", logical_date(journal.now(), _zone_here(), challenges.DAY_STARTS_AT), key="starts_on"
+        )
         st.form_submit_button("Take it on", on_click=attempt, args=(_found, journal))
 
 
@@ -80,9 +80,9 @@ def _found(journal: Journal) -> None:
         reflection_minutes=asked.reflection,
         time_zone=zone(asked.time_zone.strip()).key,
         mode=asked.mode,
-        day_starts_at=DAY_STARTS_AT,
+        day_starts_at=challenges.DAY_STARTS_AT,
     )
-    challenges.found(journal, rules, logical_date(journal.now(), rules.time_zone, DAY_STARTS_AT))
+    challenges.found(journal, rules, logical_date(journal.now(), rules.time_zone, challenges.DAY_STARTS_AT))
 
 
 def _zone_here() -> str:

@@ -7,7 +7,7 @@ import streamlit as st
 from app.journal import corrections, sessions
 from app.journal.activities import Activity
 from app.journal.hour import EventKind, State
-from app.journal.sessions import Sitting
+from app.journal.sittings import Sitting
 from app.journal.store import Journal
 from app.views.desk import attempt, plain
 

@@ -9,7 +9,7 @@ import streamlit as st
 from app.components.editor import editor
 from app.journal import challenges, days, links, notes, revisions
 from app.journal.rules import Action, Permit, permit, refusal
-from app.journal.sessions import Sitting
+from app.journal.sittings import Sitting
 from app.journal.store import Journal
 from app.journal.tables import Note
 from app.reports import record

@@ -7,7 +7,7 @@ from datetime import date
 import streamlit as st
 
 from app.components.day_calendar import day_calendar
-from app.journal.sessions import Sitting
+from app.journal.sittings import Sitting
 from app.journal.store import Journal
 from app.reports import day_calendar as calendar_report
 from app.views import journal_search

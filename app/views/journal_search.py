@@ -6,7 +6,7 @@ import streamlit as st
 
 from app.journal.days import day_number
 from app.journal.search import KINDS, Asked, marked, search
-from app.journal.sessions import Sitting
+from app.journal.sittings import Sitting
 from app.journal.store import Journal
 from app.views.desk import plain
 

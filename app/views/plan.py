@@ -8,7 +8,7 @@ from app.journal import todos
 from app.journal.days import MINUTE_MS
 from app.journal.hour import State
 from app.journal.rules import Action, Permit, permit, refusal
-from app.journal.sessions import Sitting
+from app.journal.sittings import Sitting
 from app.journal.store import Journal
 from app.journal.tables import Todo
 from app.views.desk import attempt, plain

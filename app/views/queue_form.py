@@ -9,7 +9,7 @@ import streamlit as st
 
 from app.jobs import forecast, orders, sample_challenge, specs
 from app.journal.rules import Action, Permit, permit, refusal
-from app.journal.sessions import Sitting
+from app.journal.sittings import Sitting
 from app.journal.store import Journal
 from app.journal.tables import Challenge
 from app.views.desk import attempt, plain

@@ -6,7 +6,7 @@ import streamlit as st
 
 from app.journal import links, references
 from app.journal.rules import Action, Permit, permit, refusal
-from app.journal.sessions import Sitting
+from app.journal.sittings import Sitting
 from app.journal.store import Journal
 from app.journal.tables import Reference
 from app.reports import credits, record

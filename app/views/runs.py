@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from app.jobs import backlog
-from app.journal.sessions import Sitting
+from app.journal.sittings import Sitting
 from app.journal.store import Journal
 from app.scores.run_rows import RunRow, run_rows
 from app.views.desk import attempt, plain

@@ -6,7 +6,7 @@ import streamlit as st
 
 from app.journal import challenges
 from app.journal.days import MINUTE_MS
-from app.journal.sessions import Sitting
+from app.journal.sittings import Sitting
 from app.journal.store import Journal
 from app.scores import leaderboard
 from app.scores.board import BoardDay, BoardRun, board_days

@@ -8,10 +8,10 @@ import streamlit as st
 
 from app.components.clock import clock
 from app.jobs import backlog, forecast, presence
-from app.journal import challenges, sessions
+from app.journal import challenges, sessions, sittings
 from app.journal.days import DAY, MINUTE_MS, clock_text, week_starts
 from app.journal.hour import State
-from app.journal.sessions import Sitting
+from app.journal.sittings import Sitting
 from app.journal.store import Journal
 from app.views import focus_controls
 from app.views.desk import attempt
@@ -68,7 +68,7 @@ def _buttons(journal: Journal, at: Sitting) -> None:
             focus_controls.interruptions(journal, at)
             _button("Close the day", journal, sessions.close)
         case State.CLOSED:
-            st.caption(sessions.next_hour_sentence(at), width="content")
+            st.caption(sittings.next_hour_sentence(at), width="content")
     pauses = focus_controls.pauses_line(at)
     if pauses:
         st.caption(pauses, width="content")

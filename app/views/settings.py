@@ -11,7 +11,7 @@ from app.jobs import signals
 from app.journal import challenges, checklist, notes, rest_days
 from app.journal.activities import Activity
 from app.journal.rules import STRICTNESSES
-from app.journal.sessions import Sitting
+from app.journal.sittings import Sitting
 from app.journal.store import Journal
 from app.views.desk import attempt, plain
 

@@ -9,7 +9,7 @@ from app.jobs import sample_challenge
 from app.journal import challenges, days, inbox, notes, todos
 from app.journal.hour import State
 from app.journal.rules import Action, Permit, permit, refusal
-from app.journal.sessions import Sitting
+from app.journal.sittings import Sitting
 from app.journal.store import Journal
 from app.journal.tables import InboxItem
 from app.reports import resume

@@ -7,7 +7,7 @@ from datetime import timedelta
 import streamlit as st
 
 from app.journal.days import MINUTE_MS
-from app.journal.sessions import Sitting
+from app.journal.sittings import Sitting
 from app.journal.store import Journal
 from app.reports import week as week_report
 from app.reports.day import run_line

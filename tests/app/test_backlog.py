@@ -12,7 +12,7 @@ from sqlmodel import select
 
 from app.jobs import backlog, forecast, orders
 from app.jobs.forecast import Forecast
-from app.journal import challenges, sessions, todos
+from app.journal import challenges, sessions, sittings, todos
 from app.journal.rules import AgainstTheRules
 from app.journal.store import Journal
 from app.journal.tables import Challenge, Experiment, Job, Run
@@ -31,7 +31,7 @@ def spec(tmp_path: Path, challenge: Challenge) -> RunSpec:
 
 
 @pytest.fixture
-def hour(journal: Journal, challenge: Challenge) -> sessions.Sitting:
+def hour(journal: Journal, challenge: Challenge) -> sittings.Sitting:
     return sessions.start(journal)
 
 
@@ -40,7 +40,7 @@ def queue(journal: Journal, spec: RunSpec, hypothesis: str = "larger images help
 
 
 def test_a_queued_run_has_an_experiment_a_run_and_a_job(
-    journal: Journal, spec: RunSpec, hour: sessions.Sitting, challenge: Challenge
+    journal: Journal, spec: RunSpec, hour: sittings.Sitting, challenge: Challenge
 ) -> None:
     queued = queue(journal, spec)
     assert (queued.experiment_key, queued.run_key) == ("humpback_001", "humpback_001-r01")
@@ -56,7 +56,7 @@ def test_a_queued_run_has_an_experiment_a_run_and_a_job(
     ]
 
 
-def test_the_same_hypothesis_is_the_same_experiment(journal: Journal, spec: RunSpec, hour: sessions.Sitting) -> None:
+def test_the_same_hypothesis_is_the_same_experiment(journal: Journal, spec: RunSpec, hour: sittings.Sitting) -> None:
     keys = [queue(journal, spec, said).run_key for said in ("a", "b", " A ", "b  ")]
     assert keys == ["humpback_001-r01", "humpback_002-r01", "humpback_001-r02", "humpback_002-r02"]
     named = orders.queue_run(journal, "cpu-transfer", spec, "", experiment_key="humpback_001")
@@ -66,7 +66,7 @@ def test_the_same_hypothesis_is_the_same_experiment(journal: Journal, spec: RunS
 
 
 def test_a_key_whose_folder_stands_there_is_not_used_again(
-    journal: Journal, spec: RunSpec, hour: sessions.Sitting
+    journal: Journal, spec: RunSpec, hour: sittings.Sitting
 ) -> None:
     journal.home.run_dir("humpback_001-r01").mkdir(parents=True)
     assert queue(journal, spec).run_key == "humpback_002-r01"
@@ -74,21 +74,21 @@ def test_a_key_whose_folder_stands_there_is_not_used_again(
 
 @pytest.mark.parametrize("hypothesis", ["", "  \n"])
 def test_a_run_without_hypothesis_is_refused(
-    journal: Journal, spec: RunSpec, hour: sessions.Sitting, hypothesis: str
+    journal: Journal, spec: RunSpec, hour: sittings.Sitting, hypothesis: str
 ) -> None:
     with pytest.raises(OnehourError, match="a run needs a hypothesis"):
         queue(journal, spec, hypothesis)
 
 
 def test_a_run_on_a_folder_that_is_not_there_is_refused(
-    journal: Journal, hour: sessions.Sitting, tmp_path: Path
+    journal: Journal, hour: sittings.Sitting, tmp_path: Path
 ) -> None:
     with pytest.raises(OnehourError, match="nowhere: there is no such data folder"):
         queue(journal, small_spec(tmp_path / "nowhere"))
 
 
 def test_relative_paths_are_taken_from_the_current_folder(
-    journal: Journal, spec: RunSpec, hour: sessions.Sitting, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    journal: Journal, spec: RunSpec, hour: sittings.Sitting, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     queue(journal, small_spec(Path("data")))
@@ -110,7 +110,7 @@ def test_outside_the_hour_queueing_is_refused_and_nothing_is_written(
 
 
 def test_outside_the_hour_the_database_refuses_a_persons_job(
-    journal: Journal, spec: RunSpec, hour: sessions.Sitting, clock: MovableClock
+    journal: Journal, spec: RunSpec, hour: sittings.Sitting, clock: MovableClock
 ) -> None:
     queue(journal, spec)
     clock.move(60 * 60)
@@ -121,7 +121,7 @@ def test_outside_the_hour_the_database_refuses_a_persons_job(
 
 
 def test_what_was_queued_in_the_hour_is_claimed_and_cancelled_at_any_time(
-    journal: Journal, spec: RunSpec, hour: sessions.Sitting, clock: MovableClock
+    journal: Journal, spec: RunSpec, hour: sittings.Sitting, clock: MovableClock
 ) -> None:
     key = queue(journal, spec).run_key
     clock.move(5 * 60 * 60)
@@ -137,7 +137,7 @@ def test_what_was_queued_in_the_hour_is_claimed_and_cancelled_at_any_time(
 
 
 def test_jobs_are_claimed_by_priority_then_by_age_one_a_slot(
-    journal: Journal, spec: RunSpec, hour: sessions.Sitting, clock: MovableClock, challenge: Challenge
+    journal: Journal, spec: RunSpec, hour: sittings.Sitting, clock: MovableClock, challenge: Challenge
 ) -> None:
     keys = []
     for said in ("a", "b", "c"):
@@ -162,14 +162,14 @@ def test_jobs_are_claimed_by_priority_then_by_age_one_a_slot(
         backlog.move(journal, keys[0], 1)
 
 
-def test_an_unknown_run_is_named_with_the_nearest(journal: Journal, spec: RunSpec, hour: sessions.Sitting) -> None:
+def test_an_unknown_run_is_named_with_the_nearest(journal: Journal, spec: RunSpec, hour: sittings.Sitting) -> None:
     queue(journal, spec)
     with pytest.raises(OnehourError, match="Did you mean 'humpback_001-r01'"):
         backlog.cancel(journal, "humpback_001-r1")
 
 
 def test_the_guess_of_the_end_counts_what_waits_before_it(
-    journal: Journal, spec: RunSpec, hour: sessions.Sitting, clock: MovableClock
+    journal: Journal, spec: RunSpec, hour: sittings.Sitting, clock: MovableClock
 ) -> None:
     first, second = queue(journal, spec, "a"), queue(journal, spec, "b")
     assert first.forecast.ends_at == clock.at + round(first.forecast.seconds * 1000)
@@ -188,7 +188,7 @@ def test_the_end_is_said_with_its_date_unless_that_is_today() -> None:
 def test_a_run_of_a_challenge_that_has_ended_is_on_the_queue_and_in_the_guess(
     journal: Journal,
     spec: RunSpec,
-    hour: sessions.Sitting,
+    hour: sittings.Sitting,
     clock: MovableClock,
     rules: challenges.Rules,
     challenge: Challenge,
@@ -201,12 +201,12 @@ def test_a_run_of_a_challenge_that_has_ended_is_on_the_queue_and_in_the_guess(
     with journal.reading() as db:
         assert [row.run_key for row in backlog.list_jobs(db, new.id, open_only=True)] == [old.run_key]
         assert backlog.list_jobs(db, new.id) == []
-        guess = forecast.forecast(db, journal.home, sessions.sitting(db, new, clock.at), spec)
+        guess = forecast.forecast(db, journal.home, sittings.sitting(db, new, clock.at), spec)
     assert guess.ends_at == old.forecast.ends_at + round(guess.seconds * 1000)
 
 
 def test_what_queueing_reads_from_disk_keeps_nobody_from_writing(
-    journal: Journal, spec: RunSpec, hour: sessions.Sitting
+    journal: Journal, spec: RunSpec, hour: sittings.Sitting
 ) -> None:
     labels = Path(spec.data.dir) / "train.csv"
     os.mkfifo(labels)
@@ -220,7 +220,7 @@ def test_what_queueing_reads_from_disk_keeps_nobody_from_writing(
 
 
 def test_a_run_that_goes_on_counts_from_its_first_start_and_ends_by_the_pace_of_this_attempt(
-    journal: Journal, spec: RunSpec, hour: sessions.Sitting, clock: MovableClock, challenge: Challenge
+    journal: Journal, spec: RunSpec, hour: sittings.Sitting, clock: MovableClock, challenge: Challenge
 ) -> None:
     key = queue(journal, spec).run_key
     folder = RunFolder(journal.home.run_dir(key))
@@ -259,7 +259,7 @@ def test_a_run_that_goes_on_counts_from_its_first_start_and_ends_by_the_pace_of_
 
 
 def test_a_waiting_run_is_moved_before_or_after_all_others(
-    journal: Journal, spec: RunSpec, hour: sessions.Sitting, clock: MovableClock
+    journal: Journal, spec: RunSpec, hour: sittings.Sitting, clock: MovableClock
 ) -> None:
     keys = []
     for said in ("a", "b", "c"):

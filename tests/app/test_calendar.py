@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import event
 
 from app.components import day_calendar as component
-from app.journal import challenges, notes, rest_days, sessions
+from app.journal import challenges, notes, rest_days, sessions, sittings
 from app.journal.store import Journal
 from app.journal.tables import Challenge, Experiment, Run
 from app.reports import day_calendar
@@ -26,7 +26,7 @@ FIRST = date(2026, 3, 2)
 
 def days_of(journal: Journal) -> list[CalendarDay]:
     with journal.reading() as db:
-        return day_calendar.of_challenge(db, sessions.sitting(db, challenges.active(db), journal.now()))
+        return day_calendar.of_challenge(db, sittings.sitting(db, challenges.active(db), journal.now()))
 
 
 def a_run(journal: Journal, challenge: Challenge, number: int, on: date, cv: float | None) -> None:
@@ -106,7 +106,7 @@ def test_a_year_takes_the_same_few_queries_as_a_day(
     journal: Journal, challenge: Challenge, clock: MovableClock
 ) -> None:
     with journal.reading() as db:
-        at = sessions.sitting(db, challenges.active(db), journal.now())
+        at = sittings.sitting(db, challenges.active(db), journal.now())
         counted = []
         for length in (1, 365):
             at.challenge.days = length

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlmodel import select
 
-from app.journal import activities, challenges, corrections, rest_days, sessions, todos, usage
+from app.journal import activities, challenges, corrections, rest_days, sessions, sittings, todos, usage
 from app.journal.activities import Activity, Mark, split
 from app.journal.hour import EventKind, State
 from app.journal.rules import AgainstTheRules
@@ -25,9 +25,9 @@ FIRST = date(2026, 3, 2)
 MINUTE = 60_000
 
 
-def now(journal: Journal) -> sessions.Sitting:
+def now(journal: Journal) -> sittings.Sitting:
     with journal.reading() as db:
-        return sessions.sitting(db, challenges.active(db), journal.now())
+        return sittings.sitting(db, challenges.active(db), journal.now())
 
 
 def used(journal: Journal) -> int:

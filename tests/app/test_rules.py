@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from sqlmodel import Session, select
 
-from app.journal import challenges, inbox, notes, references, sessions, todos
+from app.journal import challenges, inbox, notes, references, sessions, sittings, todos
 from app.journal.hour import State
 from app.journal.rules import TABLE, Action, AgainstTheRules, Permit
 from app.journal.store import Journal
@@ -62,7 +62,7 @@ def bring_to(journal: Journal, clock: MovableClock, state: State) -> None:
         clock.move(3_600 + 660)
     clock.move(30)
     with journal.reading() as db:
-        assert sessions.sitting(db, challenges.active(db), journal.now()).state is state
+        assert sittings.sitting(db, challenges.active(db), journal.now()).state is state
 
 
 def outcome(act: Callable[[], object]) -> bool:

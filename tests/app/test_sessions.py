@@ -4,7 +4,7 @@ from datetime import date
 import pytest
 from sqlmodel import select
 
-from app.journal import challenges, days, sessions, usage
+from app.journal import challenges, days, sessions, sittings, usage
 from app.journal.hour import State
 from app.journal.rules import AgainstTheRules
 from app.journal.store import Journal, open_journal
@@ -14,9 +14,9 @@ from tests.conftest import MovableClock, ms
 pytestmark = pytest.mark.unit
 
 
-def now(journal: Journal) -> sessions.Sitting:
+def now(journal: Journal) -> sittings.Sitting:
     with journal.reading() as db:
-        return sessions.sitting(db, challenges.active(db), journal.now())
+        return sittings.sitting(db, challenges.active(db), journal.now())
 
 
 def row(journal: Journal) -> DailySession:

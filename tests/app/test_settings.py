@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from app import cli
-from app.journal import challenges, checklist, sessions
+from app.journal import challenges, checklist, sessions, sittings
 from app.journal.activities import Activity
 from app.journal.checklist import DEFAULTS
 from app.journal.store import Journal
@@ -28,9 +28,9 @@ def stored(journal: Journal) -> Challenge:
         return challenges.active(db)
 
 
-def sitting(journal: Journal) -> sessions.Sitting:
+def sitting(journal: Journal) -> sittings.Sitting:
     with journal.reading() as db:
-        return sessions.sitting(db, challenges.active(db), journal.now())
+        return sittings.sitting(db, challenges.active(db), journal.now())
 
 
 @pytest.mark.parametrize(
@@ -105,7 +105,7 @@ def test_a_new_zone_moves_no_past_day(journal: Journal, challenge: Challenge, cl
     clock.move(2 * DAY_S)
     challenges.change(journal, time_zone="Asia/Tokyo")
     with journal.reading() as db:
-        first = sessions.of_day(db, challenge, date(2026, 3, 2))
+        first = sittings.of_day(db, challenge, date(2026, 3, 2))
     assert first is not None
     assert (first.time_zone, first.day_ends_at) == ("UTC", ms("2026-03-03 04:00"))
     assert sitting(journal).local_date == date(2026, 3, 5)  # it is five in the morning there

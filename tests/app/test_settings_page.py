@@ -21,7 +21,7 @@ from app.journal import challenges, sessions
 from app.views import desk, settings
 journal = desk.current_journal()
 with journal.reading() as db:
-    at = sessions.sitting(db, challenges.active(db), journal.now())
+    at = sittings.sitting(db, challenges.active(db), journal.now())
 desk.say_refusal()
 settings.show(journal, at)
 """

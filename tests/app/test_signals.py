@@ -10,7 +10,7 @@ from threading import Thread
 import pytest
 
 from app.jobs import signals
-from app.journal import challenges, sessions
+from app.journal import challenges, sessions, sittings
 from app.journal.store import Journal
 from tests.conftest import MovableClock, ms
 
@@ -19,7 +19,7 @@ FIRST = date(2026, 3, 2)
 
 def due(journal: Journal) -> list[str]:
     with journal.reading() as db:
-        at = sessions.sitting(db, challenges.active(db), journal.now())
+        at = sittings.sitting(db, challenges.active(db), journal.now())
     return [signal.kind for signal in signals.due(at, ())]
 
 

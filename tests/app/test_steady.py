@@ -5,7 +5,7 @@ from datetime import date
 import pytest
 from sqlmodel import select
 
-from app.journal import challenges, sessions
+from app.journal import challenges, sessions, sittings
 from app.journal.home import Home
 from app.journal.hour import State
 from app.journal.steady import Instant, SteadyClock, this_boot
@@ -72,10 +72,10 @@ def test_setting_the_clock_back_gains_no_minute_and_is_flagged(home: Home, rules
     machine.pass_(50 * MINUTE)
     machine.wall -= 45 * MINUTE
     with journal.reading() as db:
-        assert sessions.sitting(db, challenges.active(db), journal.now()).left_ms == 10 * MINUTE
+        assert sittings.sitting(db, challenges.active(db), journal.now()).left_ms == 10 * MINUTE
     machine.pass_(11 * MINUTE)
     with journal.reading() as db:
-        assert sessions.sitting(db, challenges.active(db), journal.now()).state is State.REFLECTION
+        assert sittings.sitting(db, challenges.active(db), journal.now()).state is State.REFLECTION
     sessions.close(journal)
     with journal.reading() as db:
         assert db.exec(select(DailySession)).one().clock_moved_ms == -45 * MINUTE

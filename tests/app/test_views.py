@@ -13,7 +13,7 @@ from streamlit.testing.v1.element_tree import Button, Widget
 
 from app.components.clock import reading as clock_reading
 from app.jobs import backlog, orders, sample_challenge
-from app.journal import challenges, corrections, inbox, notes, rest_days, sessions, todos
+from app.journal import challenges, corrections, inbox, notes, rest_days, sessions, sittings, todos
 from app.journal.days import DAY
 from app.journal.home import CHECKOUT
 from app.journal.hour import State
@@ -46,7 +46,7 @@ from app.views import desk
 from app.views.session_bar import session_bar
 journal = desk.current_journal()
 with journal.reading() as db:
-    at = sessions.sitting(db, challenges.active(db), journal.now())
+    at = sittings.sitting(db, challenges.active(db), journal.now())
 session_bar(journal, at)
 desk.say_refusal()
 view.show(journal, at)
@@ -69,9 +69,9 @@ def texts(at: AppTest) -> str:
     return "\n".join(element.value for element in (*at.markdown, *at.caption, *at.warning, *at.info))
 
 
-def standing(journal: Journal) -> sessions.Sitting:
+def standing(journal: Journal) -> sittings.Sitting:
     with journal.reading() as db:
-        return sessions.sitting(db, challenges.active(db), journal.now())
+        return sittings.sitting(db, challenges.active(db), journal.now())
 
 
 def queued(journal: Journal, challenge: Challenge, hypothesis: str = "larger is better") -> str:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import BrowserContext, Locator, Page, expect
 
-from app.journal import challenges, corrections, days, notes, sessions
+from app.journal import challenges, corrections, days, notes, sessions, sittings
 from app.journal.activities import Activity
 from app.journal.home import CHECKOUT, Home
 from app.journal.hour import State
@@ -57,9 +57,9 @@ def take_on(journal: Journal, data_dir: Path, minutes: float = 60, reflection: f
     challenges.found(journal, rules, today)
 
 
-def standing(journal: Journal) -> sessions.Sitting:
+def standing(journal: Journal) -> sittings.Sitting:
     with journal.reading() as db:
-        return sessions.sitting(db, challenges.active(db), journal.now())
+        return sittings.sitting(db, challenges.active(db), journal.now())
 
 
 def stored_note(journal: Journal) -> notes.Note | None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import BrowserContext, Locator, Page, expect
 
-from app.journal import attachments, challenges, notes, sessions
+from app.journal import attachments, challenges, notes, sittings
 from app.journal.home import Home
 from app.journal.store import Journal, open_journal
 from tests.e2e.conftest import StartServer
@@ -54,7 +54,7 @@ def turn(page: Page, key: str) -> None:
 def stored(journal: Journal) -> notes.Note:
     with journal.reading() as db:
         challenge = challenges.active(db)
-        at = sessions.sitting(db, challenge, journal.now())
+        at = sittings.sitting(db, challenge, journal.now())
         note = notes.of_day(db, challenge, at.local_date)
     assert note is not None
     return note
