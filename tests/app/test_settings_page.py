@@ -17,7 +17,7 @@ from app.journal.tables import Challenge
 from app.views import desk
 
 SCRIPT = """
-from app.journal import challenges, sessions
+from app.journal import challenges, sittings
 from app.views import desk, settings
 journal = desk.current_journal()
 with journal.reading() as db:

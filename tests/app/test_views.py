@@ -41,7 +41,7 @@ def page(name: str = "today") -> AppTest:
 
 
 SHOW = """
-from app.journal import challenges, sessions
+from app.journal import challenges, sittings
 from app.views import desk
 from app.views.session_bar import session_bar
 journal = desk.current_journal()
