@@ -12,7 +12,7 @@ import typer
 from tzlocal import get_localzone_name
 
 from app.commands.terminal import AsJson, asked, date_of, in_terminal, opened_journal
-from app.jobs import sample_challenge, signals
+from app.jobs import backlog, sample_challenge, signals
 from app.journal import challenges, checklist, days, notes, rest_days
 from app.journal.store import Journal
 from engine.contract import OnehourError
@@ -48,7 +48,7 @@ def init(
         if running is not None:
             raise OnehourError(
                 f"the challenge {running.slug!r} is still running until {challenges.last_day(running)}",
-                fix="One challenge at a time.",
+                fix="One challenge at a time. End it with: onehour end-challenge",
             )
         zone_name = asked(time_zone, "Time zone", get_localzone_name() or "UTC", str)
         today = days.logical_date(journal.now(), days.zone(zone_name).key, day_starts_at)
@@ -74,6 +74,8 @@ def init(
             habit_at=habit_at,
         )
         rules.check(today)
+        if slug != sample_challenge.SLUG:
+            challenges.require_competition(rules.data_dir)
         if slug == sample_challenge.SLUG:
             drawn = sample_challenge.draw(journal.home)
             rules = replace(rules, data_dir=drawn.dir, truth_path=drawn.truth_path)
@@ -184,7 +186,20 @@ def _text_of(path: Path) -> str:
 
 
 @app.command()
-def end_challenge() -> None:
-    """End the challenge for good; its record stays."""
+def end_challenge(
+    yes: Annotated[bool, typer.Option("--yes", help="do not ask")] = False,
+) -> None:
+    """End the challenge for good, to begin another; its record stays in the journal and in an export."""
     with opened_journal() as journal:
-        print(f"{challenges.archive(journal).slug} is archived")
+        with journal.reading() as db:
+            running = challenges.active(db)
+            at_work = [row.run_key for row in backlog.list_jobs(db, open_only=True)]
+        if at_work:
+            raise OnehourError(
+                f"{', '.join(at_work)} still waits or runs", fix="Let it end, or cancel it first: onehour cancel RUN"
+            )
+        if not yes and not in_terminal():
+            raise OnehourError(f"this ends the challenge {running.slug!r} for good", fix="Add --yes.")
+        if not yes:
+            typer.confirm(f"End the challenge {running.slug!r} for good?", abort=True)
+        print(f"{challenges.archive(journal).slug} is archived; its record stays")

@@ -17,7 +17,7 @@ from app.journal.days import clock_time, logical_date, zone
 from app.journal.rules import STRICTNESSES
 from app.journal.store import Journal
 from app.journal.tables import Challenge
-from engine.contract import OnehourError, nearest
+from engine.contract import DataSpec, OnehourError, nearest
 
 MODES = ("daily", "weekly")
 # Late evenings belong to the day before.
@@ -81,6 +81,19 @@ class Rules:
             raise OnehourError("there is no such data folder", where=str(self.data_dir))
 
 
+def require_competition(data_dir: Path) -> None:
+    """Raises OnehourError unless the folder holds what a competition's download has, under its usual names."""
+    usual = DataSpec(dir=str(data_dir))
+    wanted = (usual.labels, usual.sample_submission, f"{usual.train_images}/", f"{usual.test_images}/")
+    missing = [name for name in wanted if not (data_dir / name).exists()]
+    if missing:
+        raise OnehourError(
+            f"there is no {', no '.join(missing)}",
+            where=str(data_dir),
+            fix="Name the folder that holds them all, as Kaggle's download unpacks.",
+        )
+
+
 def slug_of(competition: str) -> str:
     """The competition's name as it stands in run keys: ASCII letters, digits and hyphens. Accepts a Kaggle address."""
     name = competition.rstrip("/").rpartition("/")[2].lower()
@@ -95,7 +108,7 @@ def found(journal: Journal, rules: Rules, today: date) -> Challenge:
         if active_one is not None:
             raise OnehourError(
                 f"the challenge {active_one.slug!r} is still running until {last_day(active_one)}",
-                fix="One challenge at a time: the hour is yours, not the competition's.",
+                fix="One challenge at a time: the hour is yours, not the competition's. End it with: onehour end-challenge",
             )
         challenge = Challenge(
             slug=_free_slug(db, slug_of(rules.competition)),

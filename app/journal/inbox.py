@@ -10,6 +10,9 @@ from app.journal.store import Journal
 from app.journal.tables import Challenge, InboxItem
 from engine.contract import OnehourError
 
+# Enter and leaving the field may both send the same thought.
+TWICE_MS = 2_000
+
 
 def add(journal: Journal, body: str) -> InboxItem:
     body = body.strip()
@@ -21,6 +24,9 @@ def add(journal: Journal, body: str) -> InboxItem:
         now = journal.now()
         challenge = challenges.active(db)
         at = sittings.sitting(db, challenge, now)
+        newest = latest(db, challenge, limit=1)
+        if newest and newest[0].body == body and now - newest[0].created_at < TWICE_MS:
+            return newest[0]
         item = InboxItem(
             challenge_id=challenge.id,
             body=body,

@@ -14,6 +14,8 @@ from app.journal.days import clock_text
 from app.journal.hour import State
 from engine.contract import EXIT_AGAINST_RULES, OnehourError
 
+# The one part of the work that reflection leaves open, for tomorrow.
+PLANNING = "Planning"
 # Keystrokes typed before a deadline may arrive this much after it.
 NOTE_GRACE_MS = 5_000
 
@@ -101,7 +103,8 @@ def refusal(action: Action, moment: Moment, doing: str) -> str:
         return f"{subject}. {_next_hour(moment)}"
     if moment.state is State.REFLECTION and action is Action.WORK:
         until = "" if moment.reflection_ends_at is None else clock_text(moment.reflection_ends_at, moment.time_zone)
-        return f"The hour is over. Your note stays open until {until}; todos can still be planned for tomorrow. {_next_hour(moment)}"
+        tomorrow = "; todos can still be planned for tomorrow (--tomorrow)" if doing == PLANNING else ""
+        return f"The hour is over. Your note stays open until {until}{tomorrow}. {_next_hour(moment)}"
     return f"{subject}, and today's hour is used. {_next_hour(moment)}"
 
 

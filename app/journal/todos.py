@@ -10,7 +10,7 @@ from sqlmodel import Session, col, func, select
 
 from app.journal import challenges, references, sittings
 from app.journal.days import DAY, day_number
-from app.journal.rules import Action, require
+from app.journal.rules import PLANNING, Action, require
 from app.journal.store import Journal
 from app.journal.tables import Challenge, Reference, Run, Todo, TodoLink
 from engine.contract import OnehourError
@@ -41,7 +41,7 @@ def add(
         at = sittings.sitting(db, challenge, now)
         planned_on = on or (at.local_date + DAY if tomorrow else at.local_date)
         _check_day(planned_on, at)
-        require(Action.WORK, at.moment, "Planning", for_tomorrow=planned_on > at.local_date)
+        require(Action.WORK, at.moment, PLANNING, for_tomorrow=planned_on > at.local_date)
         last = db.exec(select(func.max(Todo.position)).where(Todo.challenge_id == challenge.id)).one()
         todo = Todo(
             challenge_id=challenge.id,
@@ -92,7 +92,7 @@ def change(
             todo.priority = priority
         if on is not None:
             _check_day(on, at)
-            require(Action.WORK, at.moment, "Planning", for_tomorrow=on > at.local_date)
+            require(Action.WORK, at.moment, PLANNING, for_tomorrow=on > at.local_date)
             todo.planned_on = on
         db.add(todo)
     return todo

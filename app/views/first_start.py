@@ -61,8 +61,8 @@ def _mine(journal: Journal) -> None:
 
 DATA_HELP = "With train.csv, sample_submission.csv and the folders train and test, as Kaggle's download has them."
 MODE_HELP = (
-    "Weekly: a budget of seven times the minutes, to divide over the week as you like. There is one sitting a day; it can be "
-    "paused and resumed until the day is over, and ended early: what it leaves stays in the week's budget."
+    "Weekly: a budget of seven times the minutes, to divide over the week in as many sittings as you like. What a sitting leaves "
+    "stays in the week's budget."
 )
 MODE_WORDS = {"daily": "daily: one hour each day", "weekly": "weekly: seven hours, when you like"}
 
@@ -82,7 +82,10 @@ def _found(journal: Journal) -> None:
         mode=asked.mode,
         day_starts_at=challenges.DAY_STARTS_AT,
     )
-    challenges.found(journal, rules, logical_date(journal.now(), rules.time_zone, challenges.DAY_STARTS_AT))
+    today = logical_date(journal.now(), rules.time_zone, challenges.DAY_STARTS_AT)
+    rules.check(today)
+    challenges.require_competition(rules.data_dir)
+    challenges.found(journal, rules, today)
 
 
 def _zone_here() -> str:

@@ -7,7 +7,7 @@ import streamlit as st
 from app.journal import todos
 from app.journal.days import MINUTE_MS
 from app.journal.hour import State
-from app.journal.rules import Action, Permit, permit, refusal
+from app.journal.rules import PLANNING, Action, Permit, permit, refusal
 from app.journal.sittings import Sitting
 from app.journal.store import Journal
 from app.journal.tables import Todo
@@ -19,7 +19,7 @@ from engine.contract import OnehourError
 def show(journal: Journal, at: Sitting, planned: list[Todo], done: list[Todo]) -> None:
     granted = permit(Action.WORK, at.moment)
     may_tick = granted in (Permit.YES, Permit.OVERTIME)
-    reason = "" if may_tick else refusal(Action.WORK, at.moment, "Planning")
+    reason = "" if may_tick else refusal(Action.WORK, at.moment, PLANNING)
     if at.winds_down_at is not None and at.now >= at.winds_down_at:
         st.info("Ten minutes left: queue the night's jobs, write tomorrow's first step.", icon="🌙")
     over = at.state in (State.REFLECTION, State.CLOSED)
@@ -52,7 +52,7 @@ def show(journal: Journal, at: Sitting, planned: list[Todo], done: list[Todo]) -
     if not planned and not done:
         st.caption("Nothing planned. One or two things fit into an hour.")
     for_tomorrow = granted is Permit.PLAN
-    with st.form("todo", clear_on_submit=True, border=False):
+    with st.form("todo", border=False):
         title, minutes_asked, add = st.columns([2.4, 1, 1], gap="small")
         words = "Add for tomorrow" if for_tomorrow else "Add a todo"
         off = granted is Permit.NO
@@ -98,6 +98,8 @@ def _tick(journal: Journal, todo_id: int, key: str) -> None:
 def _add(journal: Journal, for_tomorrow: bool) -> None:
     asked = st.session_state
     todos.add(journal, asked.todo_title, _minutes(asked.todo_minutes), tomorrow=for_tomorrow)
+    # Emptied only now: what was refused stays to be mended.
+    asked.todo_title = asked.todo_minutes = ""
 
 
 def _minutes(text: str) -> float | None:

@@ -7,14 +7,14 @@ import pytest
 from app import cli
 from app.journal.home import Home
 from engine.contract import EXIT_AGAINST_RULES, EXIT_BAD_INPUT, EXIT_OK
+from tests.conftest import CHECKOUT, competition_folder
 
 pytestmark = [pytest.mark.unit, pytest.mark.usefixtures("migrated_home")]
 
 
 @pytest.fixture
 def data_dir(tmp_path: Path) -> Path:
-    (tmp_path / "images").mkdir()
-    return tmp_path / "images"
+    return competition_folder(tmp_path / "images")
 
 
 def init(data_dir: Path, *more: str) -> int:
@@ -88,6 +88,7 @@ def test_a_second_start_exits_with_3_and_the_reason(data_dir: Path, capsys: pyte
         (["--mode", "dayly"], "Did you mean 'daily'?"),
         (["--dais", "3"], "--days"),
         (["--data", "nowhere"], "nowhere"),
+        (["--data", str(CHECKOUT)], "there is no train.csv, no sample_submission.csv, no train/, no test/"),
     ],
 )
 def test_impossible_rules_exit_with_2_and_nothing_is_kept(
@@ -161,6 +162,13 @@ def test_the_inbox_takes_a_thought_before_the_hour_and_says_that_it_is_flagged(
 def test_a_challenge_can_be_ended_and_another_begun(data_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
     init(data_dir)
     assert init(data_dir) == EXIT_BAD_INPUT
-    assert cli.main(["end-challenge"]) == EXIT_OK
+    assert cli.main(["end-challenge"]) == EXIT_BAD_INPUT
+    assert "--yes" in capsys.readouterr().err
+    cli.main(["session", "start"])
+    cli.main(["queue", "cpu-transfer", "--hypothesis", "h"])
+    assert cli.main(["end-challenge", "--yes"]) == EXIT_BAD_INPUT
+    assert "humpback_001-r01 still waits or runs" in capsys.readouterr().err
+    cli.main(["cancel", "humpback_001-r01"])
+    assert cli.main(["end-challenge", "--yes"]) == EXIT_OK
     assert init(data_dir) == EXIT_OK
     assert str(date.today().year) in capsys.readouterr().out

@@ -176,3 +176,13 @@ def test_keystrokes_typed_before_a_pause_may_arrive_after_it(
     clock.move(5.1)
     with pytest.raises(AgainstTheRules, match="paused"):
         notes.save(journal, TODAY, "during it", 1)
+
+
+def test_a_thought_that_is_sent_twice_by_one_key_is_kept_once(
+    journal: Journal, challenge: Challenge, clock: MovableClock
+) -> None:
+    first = inbox.add(journal, "triplets")
+    clock.move(0.2)
+    assert inbox.add(journal, "triplets ").id == first.id
+    clock.move(3)
+    assert inbox.add(journal, "triplets").id != first.id

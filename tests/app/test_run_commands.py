@@ -9,13 +9,14 @@ import pytest
 
 from app import cli
 from engine.contract import EXIT_BAD_INPUT, EXIT_OK
+from tests.conftest import competition_folder
 
 pytestmark = pytest.mark.unit
 
 
 @pytest.fixture
 def hour(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (tmp_path / "data").mkdir()
+    competition_folder(tmp_path / "data", rows=2_000)
     init = ["init", "--competition", "humpback", "--data", str(tmp_path / "data"), "--time-zone", "UTC"]
     assert cli.main(init) == EXIT_OK
     assert cli.main(["session", "start"]) == EXIT_OK

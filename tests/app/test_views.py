@@ -22,7 +22,7 @@ from app.journal.tables import Challenge, DailySession, Run
 from app.scores import leaderboard
 from app.views import desk
 from tests.app.trainings import small_spec
-from tests.conftest import MovableClock
+from tests.conftest import MovableClock, competition_folder
 from tests.e2e.past import finish
 
 DASHBOARD = str(CHECKOUT / "app" / "dashboard.py")
@@ -87,7 +87,7 @@ def test_the_first_start_shows_the_two_doors_and_nothing_else() -> None:
 def test_my_competition_founds_the_challenge_and_opens_today(journal: Journal, tmp_path: Path) -> None:
     at = ran(AppTest.from_file(DASHBOARD))
     at.text_input(key="competition").input("https://www.kaggle.com/c/humpback-whale-identification")
-    at.text_input(key="data_dir").input(str(tmp_path))
+    at.text_input(key="data_dir").input(str(competition_folder(tmp_path / "data")))
     at.text_input(key="time_zone").input("Europe/Berlin")
     at.number_input(key="minutes").set_value(45)
     at.radio(key="mode").set_value("weekly")

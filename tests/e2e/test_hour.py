@@ -20,6 +20,7 @@ from app.journal.rules import AgainstTheRules
 from app.journal.store import Journal, open_journal
 from engine.run_folder import RunFolder
 from tests.app.trainings import small_spec, write_epoch
+from tests.conftest import competition_folder
 from tests.e2e.conftest import StartServer
 from tests.e2e.past import live_through
 
@@ -45,8 +46,7 @@ def own(home: Home) -> Iterator[Journal]:
 
 @pytest.fixture
 def data_dir(tmp_path: Path) -> Path:
-    (tmp_path / "data").mkdir()
-    return tmp_path / "data"
+    return competition_folder(tmp_path / "data")
 
 
 def take_on(journal: Journal, data_dir: Path, minutes: float = 60, reflection: float = 10) -> None:
