@@ -16,8 +16,10 @@ if (!window.onehourClock) {
 const page = (window.onehourClock ??= { skew: null, announced: null, ticker: startTicker(), audio: null, before: null });
 
 // Browsers let a page sound only after a gesture of the person.
+const wake = () => { page.audio ??= new AudioContext(); };
+if (navigator.userActivation?.hasBeenActive) wake(); // the hour was started before this script was there
 for (const gesture of ["pointerdown", "keydown"]) {
-  window.addEventListener(gesture, () => { page.audio ??= new AudioContext(); }, { once: true });
+  window.addEventListener(gesture, wake, { once: true });
 }
 
 // Of all open tabs only one acts: the lock is held until the others have come to the same moment.

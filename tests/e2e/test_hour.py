@@ -214,7 +214,7 @@ def test_five_minutes_left_and_time_up_are_signalled_once_for_all_tabs(
         sentence for tab in (one, two) for sentence in tab.evaluate("navigator.locks.query().then(() => window.said)")
     ]
     assert said == ["Five minutes of your hour are left"]
-    assert two.evaluate("window.onehourClock.audio.state") == "running"
+    two.wait_for_function("window.onehourClock.audio?.state === 'running'")
     # A tab opened afterwards stays silent.
     one.reload()
     expect(clock(one)).to_contain_text("the last five minutes")

@@ -130,6 +130,7 @@ def test_links_lead_on_in_the_same_tab_and_nothing_of_a_note_is_executed(
     expect(page.get_by_text("Day 2 ·")).to_be_visible()
     expect(page.get_by_text("Linked from")).to_be_visible()
     page.get_by_role("link", name="Day 4", exact=True).click()
+    expect(page.get_by_text("Day 4 ·")).to_be_visible()
     page.get_by_role("link", name="#crops").click()
     expect(page.get_by_text("1 found")).to_be_visible()
     page.get_by_role("searchbox", name="Search").fill("384")
