@@ -18,8 +18,6 @@ from app.journal.tables import Base, Challenge
 from engine.contract import OnehourError
 from tests.conftest import MovableClock
 
-pytestmark = pytest.mark.unit
-
 Rows = dict[str, list[tuple[Any, ...]]]
 GIF = b"GIF89a" + bytes(40)
 FIXED = {"time_zone": "Asia/Tokyo", "day_starts_at": "04:00", "origin": "person", "spec": '{"a": "画像"}'}

@@ -14,7 +14,7 @@ from app.journal.store import Journal
 from app.journal.tables import Challenge
 from tests.conftest import MovableClock
 
-pytestmark = [pytest.mark.unit, pytest.mark.usefixtures("migrated_home")]
+pytestmark = pytest.mark.usefixtures("migrated_home")
 
 
 @pytest.fixture(autouse=True)

@@ -16,8 +16,6 @@ from app.journal.tables import Challenge, Experiment, Run, Submission
 from engine.contract import OnehourError
 from tests.conftest import MovableClock
 
-pytestmark = pytest.mark.unit
-
 TODAY = date(2026, 3, 2)
 
 

@@ -16,8 +16,6 @@ from app.journal.tables import Challenge, Note
 from app.views import desk
 from tests.conftest import MovableClock
 
-pytestmark = pytest.mark.unit
-
 DAY = "2026-03-02"
 HERE = "http://127.0.0.1"
 
