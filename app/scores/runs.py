@@ -7,7 +7,6 @@ from array import array
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import ValidationError
 from sqlmodel import Session, col, delete, select
 
 from app.journal.home import Home
@@ -71,11 +70,7 @@ def take_in(journal: Journal, run: Run, folder: RunFolder) -> RunResult:
 
 def read_result(run: Run, folder: RunFolder) -> RunResult:
     """The result of a finished run. Raises OnehourError when there is none, it cannot be read or belongs to another run."""
-    try:
-        result = folder.read_result()
-    except (OSError, ValidationError) as error:
-        reason = error.errors()[0]["msg"] if isinstance(error, ValidationError) else error.strerror
-        raise OnehourError(f"the result cannot be read ({reason})", where=str(folder.result_json)) from None
+    result = folder.read_result()
     if result is None:
         raise OnehourError("the run ended without a result", where=str(folder.path))
     if result.run_id != run.key:
