@@ -162,6 +162,7 @@ class Intake:
             challenge_id=self.challenge.id,
             path=found.file_name,
             description=found.description,
+            sent_at=at,
             origin=ORIGIN,
             created_at=at,
         )

@@ -207,6 +207,14 @@ def _target_split(percent: str | None) -> str | None:
     return json.dumps({each.value: share for each, share in activities.parse_target(percent).items()})
 
 
+def _submissions_per_day(number: int | None) -> int | None:
+    if number is not None and not 1 <= number <= 100:
+        raise OnehourError(
+            f"{number} submissions a day are not possible", fix="Use 1 to 100; nothing where it is not known."
+        )
+    return number
+
+
 # What may be changed at any time, and how a value is checked and stored.
 CHANGEABLE: Mapping[str, Callable[[Any], Any]] = {
     "habit_at": _habit_at,  # HH:MM
@@ -216,6 +224,7 @@ CHANGEABLE: Mapping[str, Callable[[Any], Any]] = {
     "note_template": _note_template,
     "target_split": _target_split,  # percent: "read=10 plan=15 code=50 analyse=25"
     "checklist": checklist.as_json,  # a list of CompetitionRule
+    "submissions_per_day": _submissions_per_day,
 }
 JUDGED = "Past days were counted by it and would be judged anew. End the challenge and begin another."
 # What may not, and why.

@@ -22,6 +22,11 @@ MAX_BYTES = 1_000_000
 MAX_TITLE = 200
 DAY_KIND = "day"
 KINDS = ("idea", "data")  # of notes outside any day
+WEEK_KIND = "week"  # the review of a week: a note outside the days that its week opens
+WEEK_TEMPLATE = (
+    "## What brought the score forward?\n\n\n## What took time and brought nothing?\n\n\n"
+    "## What will I do differently?\n\n\n## Plan of next week\n\n"
+)
 COMMAND = "command"  # the writer that a command is
 
 
@@ -76,6 +81,19 @@ def outside(db: Session, challenge: Challenge, note_id: int) -> Note:
     return note
 
 
+def week_title(number: int) -> str:
+    return f"Week {number}"
+
+
+def of_week(db: Session, challenge: Challenge, number: int) -> Note | None:
+    """The review of the challenge week `number`; None when it was not begun."""
+    return db.exec(
+        select(Note).where(
+            Note.challenge_id == challenge.id, Note.kind == WEEK_KIND, Note.title == week_title(number)
+        )
+    ).first()
+
+
 def latest_before(db: Session, challenge: Challenge, on: date) -> Note | None:
     """The note of the last day before `on` that has one."""
     return db.exec(
@@ -117,9 +135,23 @@ def save(journal: Journal, on: date, body: str, base_revision: int, writer: str 
 
 def create(journal: Journal, title: str, kind: str = "idea", body: str = "", writer: str = COMMAND) -> Note:
     """A new note outside any day. Outside the hour it is flagged."""
-    title = _title(title)
     if kind not in KINDS:
         raise OnehourError(f"there is no kind of note {kind!r}", fix=nearest(kind, KINDS))
+    return _create(journal, _title(title), kind, body, writer)
+
+
+def begin_week(journal: Journal, number: int, writer: str = COMMAND) -> Note:
+    """The review of the challenge week `number`, counted from 1; begun with its questions where there is none yet."""
+    with journal.reading() as db:
+        challenge = challenges.active(db)
+        known = of_week(db, challenge, number)
+    weeks = (challenge.days + 6) // 7
+    if not 1 <= number <= weeks:
+        raise OnehourError(f"there is no week {number}", fix=f"The challenge has weeks 1 to {weeks}.")
+    return known or _create(journal, week_title(number), WEEK_KIND, WEEK_TEMPLATE, writer)
+
+
+def _create(journal: Journal, title: str, kind: str, body: str, writer: str) -> Note:
     _check_size(body)
     with journal.writing() as db:
         now = journal.now()

@@ -163,6 +163,14 @@ def named(db: Session, challenge: Challenge, key: str) -> Reference:
     return found
 
 
+def collected_between(db: Session, challenge: Challenge, first_at: int, end_at: int) -> list[Reference]:
+    """References taken on from `first_at` to `end_at` (exclusive, milliseconds UTC), oldest first."""
+    query = select(Reference).where(
+        Reference.challenge_id == challenge.id, Reference.created_at >= first_at, Reference.created_at < end_at
+    )
+    return list(db.exec(query.order_by(col(Reference.created_at), col(Reference.id))).all())
+
+
 def users(db: Session, challenge: Challenge) -> dict[int, list[str]]:
     """The keys of the runs that used each reference, by the reference's id."""
     rows = db.exec(

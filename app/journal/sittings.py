@@ -6,6 +6,7 @@ The pure rules of hour.py wired to daily_session and session_event, reading only
 from __future__ import annotations
 
 import json
+from collections import defaultdict
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -72,9 +73,7 @@ class Sitting:
 
     @property
     def target(self) -> dict[Activity, float]:
-        """The wanted share of each activity, 0…1; empty when no target was set."""
-        wanted = json.loads(self.challenge.target_split or "{}")
-        return {Activity(name): float(share) for name, share in wanted.items()}
+        return target(self.challenge)
 
     @property
     def activity(self) -> Activity:
@@ -85,6 +84,12 @@ class Sitting:
     def split(self) -> dict[Activity, int]:
         """The focus time used so far, by activity."""
         return activities.split(self.marks, min(self.now, self.hour.focus_ends_at or self.now))
+
+
+def target(challenge: Challenge) -> dict[Activity, float]:
+    """The wanted share of each activity, 0…1; empty when no target was set."""
+    wanted = json.loads(challenge.target_split or "{}")
+    return {Activity(name): float(share) for name, share in wanted.items()}
 
 
 def today(challenge: Challenge, now: int) -> date:
@@ -158,6 +163,31 @@ def events_of(db: Session, session: DailySession) -> list[SessionEvent]:
     return list(
         db.exec(select(SessionEvent).where(SessionEvent.session_id == session.id).order_by(col(SessionEvent.id))).all()
     )
+
+
+def split_between(db: Session, challenge: Challenge, first: date, last: date, now: int) -> dict[Activity, int]:
+    """The focus time of the days from `first` to `last` (inclusive), by activity; one query."""
+    rows = db.exec(
+        select(DailySession, SessionEvent)
+        .join(SessionEvent, col(SessionEvent.session_id) == col(DailySession.id))
+        .where(
+            DailySession.challenge_id == challenge.id,
+            DailySession.local_date >= first,
+            DailySession.local_date <= last,
+            SessionEvent.at <= now,
+        )
+        .order_by(col(SessionEvent.id))
+    ).all()
+    marks: dict[int, list[Mark]] = defaultdict(list)
+    until: dict[int, int] = {}
+    for session, event in rows:
+        marks[session.id].append(Mark(EventKind(event.kind), event.at, event.detail))
+        until[session.id] = min(now, session.focus_ends_at or now)
+    whole = dict.fromkeys(Activity, 0)
+    for session_id, of_one in marks.items():
+        for activity, ms in activities.split(of_one, until[session_id]).items():
+            whole[activity] += ms
+    return whole
 
 
 def hour_of(session: DailySession, events: list[SessionEvent]) -> Hour:

@@ -47,6 +47,7 @@ class Challenge(Base, table=True):
     note_template: str | None = None  # Markdown a new day begins with; None: the built-in one
     target_split: str | None = None  # JSON: share of the hour for each activity
     checklist: str | None = None  # JSON: the competition's own rules, as sentences with whether they are kept
+    submissions_per_day: int | None = None  # how many the competition takes a UTC day; None: not known
     created_at: int
     archived_at: int | None = None
 
@@ -218,8 +219,11 @@ class Experiment(Base, table=True):
 class Run(Base, table=True):
     """One execution of a spec over its folds. The numbers are empty until result.json was taken in."""
 
-    # The best CV of each day is read from it alone: the rows carry whole specs.
-    __table_args__ = (Index("cv_of_a_day", "challenge_id", "local_date", "cv"),)
+    # The best CV of each day, and of the runs on the same folds, are read from these alone: the rows carry whole specs.
+    __table_args__ = (
+        Index("cv_of_a_day", "challenge_id", "local_date", "cv"),
+        Index("cv_on_the_same_folds", "challenge_id", "metric", "data_sha256", "folds_sha256", "cv"),
+    )
 
     id: int = Field(default=None, primary_key=True)
     challenge_id: int = Field(foreign_key="challenge.id", index=True)
@@ -308,6 +312,7 @@ class Submission(Base, table=True):
     sha256: str | None = None
     path: str  # relative to the home folder; of an imported one the name it was sent under
     description: str = ""  # what was written beside it when it was sent
+    sent_at: int | None = None  # None: not sent, as far as is known
     origin: str
     created_at: int
 

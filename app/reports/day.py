@@ -10,6 +10,7 @@ from app.journal import days, notes, sittings, todos, usage
 from app.journal.tables import Challenge
 from app.scores.board import BoardRun, board_runs
 from app.scores.run_rows import cv_text, score_text
+from app.scores.verdict import Verdict, verdict_text, verdicts
 
 
 def page(db: Session, challenge: Challenge, on: date, now: int) -> str:
@@ -29,7 +30,8 @@ def page(db: Session, challenge: Challenge, on: date, now: int) -> str:
         parts.append("## Done\n\n" + "".join(f"- {todo.title}\n" for todo in done))
     runs = board_runs(db, challenge, on, on)
     if runs:
-        parts.append("## Runs\n\n" + "".join(f"- {run_line(run)}\n" for run in runs))
+        found = verdicts(db, challenge, [run.row.run_id for run in runs])
+        parts.append("## Runs\n\n" + "".join(f"- {run_line(run, found.get(run.row.run_id))}\n" for run in runs))
     note = notes.of_day(db, challenge, on)
     if note is not None:
         late = "*(written late)*\n\n" if note.late else ""
@@ -37,10 +39,12 @@ def page(db: Session, challenge: Challenge, on: date, now: int) -> str:
     return "\n".join(parts)
 
 
-def run_line(run: BoardRun) -> str:
-    """`humpback_001-r01 "hypothesis": CV 0.842 ± 0.006, LB 0.812 / 0.801 (local), W&B offline`."""
+def run_line(run: BoardRun, verdict: Verdict | None) -> str:
+    """`humpback_002-r01 "hypothesis": CV 0.842 ± 0.006, helped (+0.021 ± 0.006 against humpback_001-r01), LB …, W&B offline`."""
     row = run.row
     said = [row.state if row.cv is None else f"CV {cv_text(row)}"]
+    if verdict is not None:
+        said.append(verdict_text(verdict))
     if run.public is not None or run.private is not None:
         said.append(f"LB {score_text(run.public)} / {score_text(run.private)} ({run.lb_source})")
     if row.wandb_mode:

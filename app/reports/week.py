@@ -1,17 +1,21 @@
-"""The week in numbers: hours used and lost, runs, best scores with their change, what stayed open."""
+"""The week in numbers: hours and their division, runs and verdicts, gain, machine time, what was collected, what comes next."""
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Literal
 
 from sqlmodel import Session
 
-from app.journal import challenges, rest_days, sittings, todos, usage
+from app.journal import challenges, days, notes, references, rest_days, sittings, todos, usage
+from app.journal.activities import Activity
 from app.journal.days import DAY, MINUTE_MS, week_starts
-from app.journal.tables import Challenge, Todo
-from app.scores.board import BoardRun, best, board_runs, gain
+from app.journal.tables import Challenge, Note, Reference, Todo
+from app.scores.board import BoardRun, best, best_before, board_runs, gain
+from app.scores.verdict import Verdict, verdicts
 from engine.contract import METRIC_DIRECTIONS
 
 DayMark = Literal["full", "part", "lost", "free", "rest", "today", "to come"]
@@ -26,6 +30,27 @@ class BestScore:
 
 
 @dataclass(frozen=True)
+class MachineTime:
+    """What the runs of a week took on one backend, in seconds; `gpu_s` is the part on a GPU."""
+
+    backend: str
+    trained_s: float
+    gpu_s: float
+
+
+@dataclass(frozen=True)
+class NextWeek:
+    """`todos` are the open ones that are planned for it, `minutes` their estimates together."""
+
+    first: date
+    last: date
+    planned_ms: int
+    rest_days: tuple[date, ...]
+    todos: tuple[Todo, ...]
+    minutes: float
+
+
+@dataclass(frozen=True)
 class Week:
     number: int
     first: date
@@ -35,10 +60,21 @@ class Week:
     planned_ms: int
     lost_ms: int  # what can no longer be used: of days gone by, in weekly mode of a week gone by
     lost_days: int
+    split: dict[Activity, int]  # milliseconds
+    target: dict[Activity, float]  # shares; empty when none is set
     runs: tuple[BoardRun, ...]
+    verdicts: dict[int, Verdict]  # by the run's id; a run without a baseline has none
     cv: BestScore
     public: BestScore
-    open_todos: tuple[Todo, ...]
+    machines: tuple[MachineTime, ...]
+    collected: tuple[Reference, ...]
+    open_todos: tuple[Todo, ...]  # without those planned for the next week
+    note: Note | None
+    next_week: NextWeek | None  # None after the challenge's last
+
+    def gain_an_hour(self, found: BestScore) -> float | None:
+        """The gain for each hour of the person's time in this week."""
+        return found.gain / (self.used_ms / MINUTE_MS / 60) if found.gain is not None and self.used_ms else None
 
 
 def of_day(db: Session, challenge: Challenge, on: date, now: int) -> Week:
@@ -52,13 +88,15 @@ def of_day(db: Session, challenge: Challenge, on: date, now: int) -> Week:
         (day, mark(challenge, used.get(day), day, today, day in rest), used.get(day, 0))
         for day in (first + DAY * n for n in range((last - first).days + 1))
     )
-    runs = board_runs(db, challenge, challenge.starts_on, last)
-    earlier, here = [r for r in runs if r.row.local_date < first], [r for r in runs if r.row.local_date >= first]
+    runs = board_runs(db, challenge, first, last)
+    before = best_before(db, challenge, first)
     direction = METRIC_DIRECTIONS[challenge.metric]
-    cv, cv_before = best((r.row.cv for r in here), direction), best((r.row.cv for r in earlier), direction)
-    public, public_before = best((r.public for r in here), direction), best((r.public for r in earlier), direction)
+    cv, public = best((run.row.cv for run in runs), direction), best((run.public for run in runs), direction)
+    number = week_number(challenge, on)
+    open_ones, next_week = todos.open_ones(db, challenge), _next_week(db, challenge, last)
+    for_later = {todo.id for todo in next_week.todos} if next_week else set()
     return Week(
-        number=(first - challenge.starts_on).days // 7 + 1,
+        number=number,
         first=first,
         last=last,
         marks=marks,
@@ -66,10 +104,53 @@ def of_day(db: Session, challenge: Challenge, on: date, now: int) -> Week:
         planned_ms=_planned_ms(challenge, first, len(rest)),
         lost_ms=_lost_ms(challenge, marks, last < today),
         lost_days=sum(state == "lost" for _, state, _ in marks),
-        runs=tuple(here),
-        cv=BestScore(cv, gain(cv, cv_before, direction)),
-        public=BestScore(public, gain(public, public_before, direction)),
-        open_todos=tuple(todos.open_ones(db, challenge)),
+        split=sittings.split_between(db, challenge, first, last, now),
+        target=sittings.target(challenge),
+        runs=tuple(runs),
+        verdicts=verdicts(db, challenge, [run.row.run_id for run in runs]),
+        cv=BestScore(cv, gain(cv, before.cv, direction)),
+        public=BestScore(public, gain(public, before.public, direction)),
+        machines=_machines(runs),
+        collected=tuple(references.collected_between(db, challenge, *_moments(challenge, first, last))),
+        open_todos=tuple(todo for todo in open_ones if todo.id not in for_later),
+        note=notes.of_week(db, challenge, number),
+        next_week=next_week,
+    )
+
+
+def week_number(challenge: Challenge, on: date) -> int:
+    """The number of the challenge week in which `on` lies, counted from 1."""
+    return (on - challenge.starts_on).days // 7 + 1
+
+
+def _moments(challenge: Challenge, first: date, last: date) -> tuple[int, int]:
+    """When the logical day `first` begins and `last` ends."""
+    zone, turns_at = challenge.time_zone, challenge.day_starts_at
+    return days.day_starts(first, zone, turns_at), days.day_ends(last, zone, turns_at)
+
+
+def _next_week(db: Session, challenge: Challenge, last: date) -> NextWeek | None:
+    first = last + DAY
+    if first > challenges.last_day(challenge):
+        return None
+    until = min(first + timedelta(days=6), challenges.last_day(challenge))
+    rest = tuple(sorted(day for day in rest_days.of(db, challenge) if first <= day <= until))
+    planned = tuple(todo for todo in todos.open_ones(db, challenge, until=until) if todo.planned_on >= first)
+    minutes = sum(todo.minutes or 0 for todo in planned)
+    return NextWeek(first, until, _planned_ms(challenge, first, len(rest)), rest, planned, minutes)
+
+
+def _machines(runs: Sequence[BoardRun]) -> tuple[MachineTime, ...]:
+    """By backend, the busiest first. A run that ended without a result counts with the time it held its machine."""
+    trained: dict[str, float] = defaultdict(float)
+    on_gpu: dict[str, float] = defaultdict(float)
+    for row in (run.row for run in runs):
+        trained[row.backend] += row.train_s if row.train_s is not None else 60 * (row.minutes or 0)
+        on_gpu[row.backend] += row.gpu_s or 0
+    return tuple(
+        MachineTime(backend, trained[backend], on_gpu[backend])
+        for backend in sorted(trained, key=lambda name: (-trained[name], name))
+        if trained[backend]
     )
 
 

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Literal
 
-from sqlmodel import Session, col, func, select
+from sqlmodel import Session, case, col, func, select
 
 from app.journal import usage
 from app.journal.days import DAY, day_number
 from app.journal.tables import Challenge, LeaderboardScore, Run, Submission
-from app.scores.leaderboard import SOURCES
+from app.scores.leaderboard import MANUAL, SOURCES
 from app.scores.run_rows import RunRow, run_rows
 from engine.contract import METRIC_DIRECTIONS
 
@@ -35,6 +35,14 @@ class BoardDay:
     number: int
     used_ms: int | None  # None: no hour was started
     runs: tuple[BoardRun, ...]
+
+
+@dataclass(frozen=True)
+class BestScores:
+    """The best CV and the best public score of some runs; None where there is none."""
+
+    cv: float | None
+    public: float | None
 
 
 def board_runs(db: Session, challenge: Challenge, first: date, last: date) -> list[BoardRun]:
@@ -85,6 +93,23 @@ def best_cv_by_day(db: Session, challenge: Challenge) -> dict[date, float]:
         .group_by(col(Run.local_date))
     ).all()
     return {on: cv for on, cv in rows if cv is not None}
+
+
+def best_before(db: Session, challenge: Challenge, on: date) -> BestScores:
+    """The best scores among the runs queued on the days before `on`."""
+    best_of = func.max if METRIC_DIRECTIONS[challenge.metric] == "max" else func.min
+    cv = select(best_of(Run.cv)).where(Run.challenge_id == challenge.id, Run.local_date < on)
+    # What counts more stands first, as in SOURCES: the real leaderboard's score, else the one computed at home.
+    said_there = best_of(case((col(LeaderboardScore.source) == MANUAL, col(LeaderboardScore.public))))
+    of_a_run = (
+        select(func.coalesce(said_there, best_of(LeaderboardScore.public)).label("public"))
+        .join(Submission, col(Submission.id) == col(LeaderboardScore.submission_id))
+        .join(Run, col(Run.id) == col(Submission.run_id))
+        .where(Run.challenge_id == challenge.id, Run.local_date < on)
+        .group_by(col(Submission.run_id))
+        .subquery()
+    )
+    return BestScores(db.exec(cv).one(), db.exec(select(best_of(of_a_run.c.public))).one())
 
 
 def best(scores: Iterable[float | None], direction: Literal["max", "min"]) -> float | None:

@@ -84,6 +84,8 @@ def enter_by_hand(journal: Journal, run_key: str, public: float | None, private:
     with journal.writing() as db:
         submission, _ = submission_of(db, run_key)
         score = Scored(run_key, public, private)
+        submission.sent_at = submission.sent_at or journal.now()  # it has a score there, so it was sent
+        db.add(submission)
         _store(db, submission, MANUAL, score, journal.now(), origin="person")
     return score
 

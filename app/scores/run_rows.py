@@ -30,6 +30,9 @@ class RunRow:
     device: str | None
     wandb_mode: str | None
     wandb_url: str | None
+    backend: str
+    train_s: float | None
+    gpu_s: float | None
     remarks: tuple[str, ...]
     cancel_asked: bool
     estimated_s: float | None
@@ -118,6 +121,9 @@ def _row(run: Run, job: Job, hypothesis: str, folds: str) -> RunRow:
         device=run.device,
         wandb_mode=run.wandb_mode,
         wandb_url=run.wandb_url,
+        backend=job.backend,
+        train_s=run.train_s,
+        gpu_s=run.gpu_s,
         remarks=tuple(json.loads(run.remarks or "[]")),
         cancel_asked=job.cancel_asked_at is not None,
         estimated_s=job.estimated_s,

@@ -40,7 +40,7 @@ def show(journal: Journal, at: Sitting) -> None:
     _figures(week)
     st.markdown(f"**Runs** ({len(week.runs)})")
     if week.runs:
-        st.text("\n".join(run_line(run) for run in week.runs))
+        st.text("\n".join(run_line(run, week.verdicts.get(run.row.run_id)) for run in week.runs))
     else:
         st.caption("No run was queued this week.")
     st.markdown(f"**Still open** ({len(week.open_todos)})")

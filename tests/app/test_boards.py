@@ -90,7 +90,7 @@ def test_each_day_shows_its_hours_and_its_runs_with_cv_beside_lb(
     assert (scored.row.cv, scored.public, scored.private, scored.lb_source) == (0.5, 0.45, 0.44, "local")
     assert scored.row.spread == pytest.approx(0.1414, abs=1e-4)
     assert (running.row.state, running.row.cv, running.row.spread, running.public) == ("running", None, None, None)
-    assert day_report.run_line(scored) == 'h_001-r01 "idea 1": CV 0.500 ± 0.141, LB 0.450 / 0.440 (local), W&B offline'
+    assert day_report.run_line(scored, None) == 'h_001-r01 "idea 1": CV 0.500 ± 0.141, LB 0.450 / 0.440 (local), W&B offline'
 
 
 def test_a_score_typed_in_from_the_real_leaderboard_stands_before_the_local_one(

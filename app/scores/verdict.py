@@ -1,0 +1,104 @@
+"""Verdicts: what a run's idea did to the score, from paired differences on the very same folds.
+
+The baseline of a run is the best run queued before it on the same data and the same folds. Folds share most of their training
+rows, so their differences vary together; the interval is the corrected resampled t-test of Nadeau and Bengio (Machine
+Learning 52, 2003): the variance of the mean is s² (1/k + 1/(k-1)) for k folds, test to training rows being 1 : k-1.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from math import sqrt
+from statistics import mean, variance
+from typing import Literal
+
+from sqlalchemy.orm import aliased
+from sqlmodel import Session, col, select
+
+from app.journal.tables import Challenge, FoldScore, Run
+from engine.contract import METRIC_DIRECTIONS
+
+Word = Literal["helped", "hurt", "unclear"]
+# 97.5 % points of Student's t for 1 to 9 degrees of freedom; more folds keep the last, which is on the careful side.
+T_975 = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """`gain` is the mean over the folds, positive when better whatever the metric's direction; `margin` half of its 95 % interval.
+
+    `margin` is None with fewer than two folds: nothing tells then how far chance reaches.
+    """
+
+    word: Word
+    against: str  # the baseline's run key
+    gain: float
+    margin: float | None
+    folds: int
+
+
+def compare(
+    scores: Mapping[int, float], baseline: Mapping[int, float], direction: Literal["max", "min"], against: str
+) -> Verdict | None:
+    """The verdict over the folds that both have (fold number → score); None when there is none."""
+    sign = 1 if direction == "max" else -1
+    differences = [sign * (scores[fold] - baseline[fold]) for fold in sorted(scores.keys() & baseline.keys())]
+    if not differences:
+        return None
+    gain, k = mean(differences), len(differences)
+    if k < 2:
+        return Verdict("unclear", against, gain, None, k)
+    margin = T_975[min(k - 1, len(T_975)) - 1] * sqrt(variance(differences) * (1 / k + 1 / (k - 1)))
+    word: Word = "helped" if gain > margin else "hurt" if gain < -margin else "unclear"
+    return Verdict(word, against, gain, margin, k)
+
+
+def verdicts(db: Session, challenge: Challenge, run_ids: Collection[int]) -> dict[int, Verdict]:
+    """The verdicts of the runs among `run_ids` that have a CV and a baseline; two queries, whatever their number."""
+    direction = METRIC_DIRECTIONS[challenge.metric]
+    earlier = aliased(Run)
+    best_first = col(earlier.cv).desc() if direction == "max" else col(earlier.cv)
+    baseline = (
+        select(earlier.id)
+        .where(
+            earlier.challenge_id == challenge.id,
+            earlier.metric == Run.metric,
+            earlier.data_sha256 == Run.data_sha256,
+            earlier.folds_sha256 == Run.folds_sha256,
+            col(earlier.cv).is_not(None),
+            col(earlier.id) < Run.id,
+        )
+        .order_by(best_first)
+        .limit(1)
+        .correlate(Run)
+        .scalar_subquery()
+    )
+    compared = {
+        run_id: before
+        for run_id, before in db.exec(
+            select(Run.id, baseline).where(col(Run.id).in_(run_ids), col(Run.cv).is_not(None))
+        ).all()
+        if before is not None
+    }
+    wanted = {*compared, *compared.values()}
+    scores: dict[int, dict[int, float]] = defaultdict(dict)
+    keys: dict[int, str] = {}
+    rows = select(FoldScore.run_id, FoldScore.fold, FoldScore.score, Run.key).join(
+        Run, col(Run.id) == col(FoldScore.run_id)
+    )
+    for run_id, fold, score, key in db.exec(rows.where(col(FoldScore.run_id).in_(wanted))).all():
+        scores[run_id][fold], keys[run_id] = score, key
+    found = {
+        run_id: compare(scores[run_id], scores[before], direction, keys[before])
+        for run_id, before in compared.items()
+        if before in keys
+    }
+    return {run_id: verdict for run_id, verdict in found.items() if verdict is not None}
+
+
+def verdict_text(verdict: Verdict) -> str:
+    """`helped (+0.021 ± 0.006 against h_009-r01)`."""
+    margin = "one fold only" if verdict.margin is None else f"± {verdict.margin:.3f}"
+    return f"{verdict.word} ({verdict.gain:+.3f} {margin} against {verdict.against})"
