@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from datetime import date
-from statistics import stdev
+from math import fsum, sqrt
+from typing import Any
 
-from sqlmodel import Session, col, func, select
+from sqlalchemy import RowMapping, Select, or_, select
+from sqlmodel import Session, col, func
 
 from app.journal.tables import Challenge, Experiment, FoldScore, Job, Run
 
@@ -64,29 +66,39 @@ def run_rows(
     first: date | None = None,
     last: date | None = None,
     finished_since: int | None = None,
+    words: str = "",
+    start: int = 0,
+    limit: int | None = None,
 ) -> list[RunRow]:
-    """The runs of a challenge, newest first: of the days from `first` to `last` (inclusive), ended at `finished_since` or later."""
-    scores = (
-        select(func.json_group_array(FoldScore.score))
-        .where(FoldScore.run_id == Run.id)
-        .correlate(Run)
-        .scalar_subquery()
-    )
-    newest_job = select(func.max(Job.id)).where(Job.run_id == Run.id).correlate(Run).scalar_subquery()
-    query = (
-        select(Run, Job, Experiment.hypothesis, scores)
-        .join(Experiment, col(Run.experiment_id) == col(Experiment.id))
-        .join(Job, col(Job.id) == newest_job)
-        .where(Run.challenge_id == challenge.id)
-    )
+    """The runs of a challenge, newest first: of the days from `first` to `last` (inclusive), ended at `finished_since` or later.
+
+    `words` as in `count_runs`; of what is left, `limit` runs from the one at `start` on.
+    """
+    query = _with_words(_rows(challenge), words).order_by(col(Run.id).desc()).offset(start).limit(limit)
     if first is not None:
-        query = query.where(Run.local_date >= first)
+        query = query.where(col(Run.local_date) >= first)
     if last is not None:
-        query = query.where(Run.local_date <= last)
+        query = query.where(col(Run.local_date) <= last)
     if finished_since is not None:
-        query = query.where(col(Job.finished_at) >= finished_since)
-    query = query.order_by(col(Run.created_at).desc(), col(Run.id).desc())
-    return [_row(run, job, hypothesis, folds) for run, job, hypothesis, folds in db.exec(query).all()]
+        # From the few jobs to their runs, and not the other way round.
+        ended = select(col(Job.run_id)).where(col(Job.finished_at) >= finished_since)
+        query = query.where(col(Run.id).in_(ended), col(Job.finished_at) >= finished_since)
+    return [_row(found) for found in db.connection().execute(query).mappings()]
+
+
+def run_row(db: Session, challenge: Challenge, key: str) -> RunRow | None:
+    """The run with this key, or the newest one of the experiment with this key; None when there is neither."""
+    query = _rows(challenge).where(or_(col(Run.key) == key, col(Experiment.key) == key))
+    found = db.connection().execute(query.order_by(col(Run.id).desc()).limit(1)).mappings().first()
+    return None if found is None else _row(found)
+
+
+def count_runs(db: Session, challenge: Challenge, words: str = "") -> int:
+    """How many runs the challenge has; with `words` those that hold each of them in key, hypothesis, preset or state."""
+    if not words.split():
+        return db.connection().execute(select(func.count()).where(col(Run.challenge_id) == challenge.id)).scalar_one()
+    every = _with_words(_joined(select(func.count()), challenge), words)
+    return db.connection().execute(every).scalar_one()
 
 
 def cv_text(run: RunRow) -> str:
@@ -102,32 +114,51 @@ def score_text(score: float | None) -> str:
 
 def spread(fold_scores: tuple[float, ...]) -> float | None:
     """How far the folds lie apart: their sample standard deviation. None for fewer than two."""
-    return stdev(fold_scores) if len(fold_scores) > 1 else None
+    if len(fold_scores) < 2:
+        return None
+    # By hand: the exact fractions of the statistics module take longer than reading the rows.
+    mean = fsum(fold_scores) / len(fold_scores)
+    return sqrt(fsum((score - mean) ** 2 for score in fold_scores) / (len(fold_scores) - 1))
 
 
-def _row(run: Run, job: Job, hypothesis: str, folds: str) -> RunRow:
-    return RunRow(
-        run_id=run.id,
-        run_key=run.key,
-        hypothesis=hypothesis,
-        local_date=run.local_date,
-        spec_source=run.spec_source,
-        state=job.state,
-        message=job.message,
-        metric=run.metric,
-        cv=run.cv,
-        fold_scores=tuple(json.loads(folds)),
-        threshold=run.threshold,
-        device=run.device,
-        wandb_mode=run.wandb_mode,
-        wandb_url=run.wandb_url,
-        backend=job.backend,
-        train_s=run.train_s,
-        gpu_s=run.gpu_s,
-        remarks=tuple(json.loads(run.remarks or "[]")),
-        cancel_asked=job.cancel_asked_at is not None,
-        estimated_s=job.estimated_s,
-        queued_at=job.queued_at,
-        first_started_at=job.first_started_at,
-        finished_at=job.finished_at,
+def _joined(query: Select[Any], challenge: Challenge) -> Select[Any]:
+    """Each run of the challenge once, with its experiment and its newest job."""
+    newest_job = select(func.max(Job.id)).where(col(Job.run_id) == Run.id).correlate(Run).scalar_subquery()
+    return (
+        query.select_from(Run)
+        .join(Experiment, col(Run.experiment_id) == col(Experiment.id))
+        .join(Job, col(Job.id) == newest_job)
+        .where(col(Run.challenge_id) == challenge.id)
     )
+
+
+def _rows(challenge: Challenge) -> Select[Any]:
+    """What a RunRow is made of: columns alone, for a run carries its whole spec and there may be thousands."""
+    scores = (
+        select(func.json_group_array(FoldScore.score))
+        .where(col(FoldScore.run_id) == Run.id)
+        .correlate(Run)
+        .scalar_subquery()
+    )
+    of_run = (Run.local_date, Run.spec_source, Run.metric, Run.cv, Run.threshold, Run.device, Run.train_s, Run.gpu_s)
+    said = (Run.wandb_mode, Run.wandb_url, Run.remarks, Experiment.hypothesis)
+    of_job = (Job.state, Job.message, Job.backend, Job.cancel_asked_at, Job.estimated_s)
+    moments = (Job.queued_at, Job.first_started_at, Job.finished_at)
+    named: tuple[Any, ...] = (col(Run.id).label("run_id"), col(Run.key).label("run_key"), scores.label("fold_scores"))
+    columns: list[Any] = [*named, *of_run, *said, *of_job, *moments]
+    return _joined(select(*columns), challenge)
+
+
+def _with_words(query: Select[Any], words: str) -> Select[Any]:
+    for word in words.split():
+        places = (Run.key, Experiment.hypothesis, Run.spec_source, Job.state)
+        query = query.where(or_(*(col(place).contains(word, autoescape=True) for place in places)))
+    return query
+
+
+def _row(found: RowMapping) -> RunRow:
+    values = dict(found)
+    values["fold_scores"] = tuple(json.loads(values["fold_scores"]))
+    values["remarks"] = tuple(json.loads(values["remarks"] or "[]"))
+    values["cancel_asked"] = values.pop("cancel_asked_at") is not None
+    return RunRow(**values)
