@@ -18,7 +18,9 @@ from playwright.sync_api import Page, expect, sync_playwright
 
 from app.jobs import supervisor
 from app.journal.home import CHECKOUT, Home
+from app.journal.store import Journal, open_journal
 from app.keeper import HOST, server_command
+from tests.conftest import competition_folder
 
 PATIENCE_MS = 20_000
 StartServer = Callable[..., "Server"]
@@ -56,6 +58,19 @@ class Server:
         if self.process is not None:
             self.process.kill()
             self.process.wait()
+
+
+@pytest.fixture
+def own(home: Home) -> Iterator[Journal]:
+    """The journal as the server opens it, read beside it, by the real clock."""
+    journal = open_journal(home)
+    yield journal
+    journal.close()
+
+
+@pytest.fixture
+def data_dir(tmp_path: Path) -> Path:
+    return competition_folder(tmp_path / "data")
 
 
 @pytest.fixture

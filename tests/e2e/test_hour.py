@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 import re
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import BrowserContext, Locator, Page, expect
+from playwright.sync_api import BrowserContext, Page, expect
 
-from app.journal import challenges, corrections, days, notes, sessions, sittings
+from app.journal import challenges, corrections, notes, sessions
 from app.journal.activities import Activity
 from app.journal.home import CHECKOUT, Home
 from app.journal.hour import State
@@ -20,13 +20,12 @@ from app.journal.rules import AgainstTheRules
 from app.journal.store import Journal, open_journal
 from engine.run_folder import RunFolder
 from tests.app.trainings import small_spec, write_epoch
-from tests.conftest import competition_folder
 from tests.e2e.conftest import StartServer
 from tests.e2e.past import live_through
+from tests.e2e.today import SAVED, clock, editor, standing, start, stored_note, take_on, type_at_end
 
 PICTURE = CHECKOUT / "docs" / "today.png"
 SECOND = 1 / 60  # in minutes
-SAVED = re.compile(r"Saved \d\d:\d\d:\d\d")
 
 
 # A browser without a screen never shows notifications; what the page asks to be shown is written down instead.
@@ -34,58 +33,6 @@ LISTENING = """
 window.said = [];
 window.Notification = class { static permission = "granted"; constructor(text) { window.said.push(text); } };
 """
-
-
-@pytest.fixture
-def own(home: Home) -> Iterator[Journal]:
-    """The journal as the server opens it, read beside it, by the real clock."""
-    journal = open_journal(home)
-    yield journal
-    journal.close()
-
-
-@pytest.fixture
-def data_dir(tmp_path: Path) -> Path:
-    return competition_folder(tmp_path / "data")
-
-
-def take_on(journal: Journal, data_dir: Path, minutes: float = 60, reflection: float = 10) -> None:
-    # The day turns half a day from now, so that no test straddles it.
-    turns_at = days.local(journal.now() + 12 * 3_600_000, "UTC").strftime("%H:00")
-    today = days.logical_date(journal.now(), "UTC", turns_at)
-    rules = challenges.Rules("humpback", data_dir, today, 60, minutes, reflection, "UTC", "daily", turns_at)
-    challenges.found(journal, rules, today)
-
-
-def standing(journal: Journal) -> sittings.Sitting:
-    with journal.reading() as db:
-        return sittings.sitting(db, challenges.active(db), journal.now())
-
-
-def stored_note(journal: Journal) -> notes.Note | None:
-    at = standing(journal)
-    with journal.reading() as db:
-        return notes.of_day(db, at.challenge, at.local_date)
-
-
-def editor(page: Page) -> Locator:
-    return page.get_by_label("Day's note")
-
-
-def clock(page: Page) -> Locator:
-    return page.get_by_role("timer")
-
-
-def start(page: Page) -> None:
-    expect(page.get_by_role("button", name="Start")).to_be_enabled()
-    page.keyboard.press("Control+Shift+S")
-    expect(page.get_by_role("button", name="Pause")).to_be_visible()
-
-
-def type_at_end(page: Page, text: str) -> None:
-    editor(page).click()
-    page.keyboard.press("Control+End")
-    page.keyboard.type(text)
 
 
 def test_from_the_two_doors_to_a_note_in_the_journal(
