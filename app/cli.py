@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from app.commands import challenge, hour, keeping, notebook, record, runs, search
+from app.commands import challenge, hour, keeping, notebook, record, runs, search, week
 from app.journal.home import find_home
 from engine.contract import EXIT_BAD_INPUT, EXIT_INTERRUPTED, EXIT_OK, OnehourError
 
@@ -20,6 +20,7 @@ app = typer.Typer(
     help="One hour a day on one competition: the hour, the record, the runs and the score.",
 )
 app.add_typer(hour.app, name="session")
+app.add_typer(week.app, name="week")
 for group in (challenge.app, record.app, runs.app, keeping.app, notebook.app, search.app):
     app.add_typer(group)
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import date, timedelta
 
+from sqlalchemy import or_
 from sqlmodel import Session, col, select
 
 from app.journal import links, notes, references, todos
 from app.journal.days import day_number
 from app.journal.tables import Challenge, Experiment, InboxItem, Note, Run, Todo
-from app.scores.board import BoardRun, board_runs
+from app.scores.board import BoardRun, board_runs, board_runs_named
 
 
 @dataclass(frozen=True)
@@ -52,33 +53,26 @@ def day_record(db: Session, challenge: Challenge, on: date) -> DayRecord:
 def named_runs(db: Session, challenge: Challenge, note: Note | None, besides: date | None = None) -> list[BoardRun]:
     """The runs that a note names by @key, as they stand now; without those of the day `besides`."""
     keys = links.targets(note.body, links.LinkKind.RUN) if note is not None else []
-    if not keys:
-        return []
-    on = dict(
-        db.exec(
-            select(Run.key, col(Run.local_date)).where(Run.challenge_id == challenge.id, col(Run.key).in_(keys))
-        ).all()
-    )
-    found: list[BoardRun] = []
-    for day in sorted(set(on.values()) - {besides}):
-        found += [run for run in board_runs(db, challenge, day, day) if run.row.run_key in on]
-    return found
+    return [run for run in board_runs_named(db, challenge, keys) if run.row.local_date != besides] if keys else []
 
 
 def backlinks(
     db: Session, challenge: Challenge, kind: links.LinkKind, target: str, besides: Note | None = None
 ) -> list[Backlink]:
     """The notes that link to `target`, days in order and then the others; the note `besides` is left out."""
+    signs = (col(Note.body).contains(sign, autoescape=True) for sign in _signs(kind, target))
     rows = db.exec(
         select(Note)
-        .where(Note.challenge_id == challenge.id, col(Note.body).contains(_sign(kind, target), autoescape=True))
+        .where(Note.challenge_id == challenge.id, or_(*signs))
         .order_by(col(Note.local_date).is_(None), col(Note.local_date), col(Note.title))
     ).all()
     wanted = target.casefold()
+    besides_id = None if besides is None else besides.id
     return [
         Backlink(*_where(row, challenge))
         for row in rows
-        if (besides is None or row.id != besides.id)
+        if row.id != besides_id
+        and wanted in row.body.casefold()
         and wanted in (found.casefold() for found in links.targets(row.body, kind))
     ]
 
@@ -99,7 +93,7 @@ def known(db: Session, challenge: Challenge, body: str) -> links.Known:
             *(db.exec(select(Run.key).where(col(Run.key).in_(runs))).all() if runs else ()),
             *(db.exec(select(Experiment.key).where(col(Experiment.key).in_(runs))).all() if runs else ()),
         },
-        {row.key for row in references.every(db, challenge)} if keys else set(),
+        references.known(db, challenge, keys),
     )
 
 
@@ -110,14 +104,14 @@ def neighbours(challenge: Challenge, on: date, today: date) -> tuple[date | None
     return before, on + timedelta(days=1) if on < last else None
 
 
-def _sign(kind: links.LinkKind, target: str) -> str:
-    """What must stand in a note that links to `target`; narrows the rows before the parser decides."""
+def _signs(kind: links.LinkKind, target: str) -> list[str]:
+    """One of them must stand in a note that links to `target`; narrows the rows before the parser decides, which reads slowly."""
     return {
-        links.LinkKind.DAY: "[[day-",
-        links.LinkKind.NOTE: "[[",
-        links.LinkKind.TAG: f"#{target}",
-        links.LinkKind.RUN: f"@{target}",
-        links.LinkKind.REFERENCE: f"&{target}",
+        links.LinkKind.DAY: [f"[[day-{target.zfill(digits)}]]" for digits in range(len(target), 5)],
+        links.LinkKind.NOTE: ["[["],
+        links.LinkKind.TAG: [f"#{target}"],
+        links.LinkKind.RUN: [f"@{target}"],
+        links.LinkKind.REFERENCE: [f"&{target}"],
     }[kind]
 
 

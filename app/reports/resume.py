@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import date
 
 from sqlmodel import Session, col, select
@@ -12,16 +12,23 @@ from app.journal import notes
 from app.journal.sittings import Sitting
 from app.journal.tables import DailySession, Note, Todo
 from app.scores.run_rows import RunRow, run_rows
+from app.scores.submissions import Slots, slots
+from app.scores.verdict import Verdict, verdicts
 
 
 @dataclass(frozen=True)
 class Resume:
-    """`next_step` was written on `wrote_on`; `finished` ended since the last hour, queued before today; `first_todo` leads the list."""
+    """`next_step` was written on `wrote_on`; `finished` ended since the last hour, queued before today; `first_todo` leads the list.
+
+    `verdicts` are those of the finished runs, by their ids; `slots` is None where the daily number is not known.
+    """
 
     wrote_on: date | None
     next_step: str
     finished: tuple[RunRow, ...]
     first_todo: str
+    verdicts: Mapping[int, Verdict] = field(default_factory=dict)
+    slots: Slots | None = None
 
     @property
     def is_empty(self) -> bool:
@@ -47,12 +54,9 @@ def read(db: Session, at: Sitting, open_todos: Sequence[Todo]) -> Resume:
         .order_by(col(DailySession.local_date).desc())
     ).first()
     last_hour_ended_at = 0 if last is None else last.focus_ends_at or last.paused_at or last.started_at
-    return resume(
-        notes.latest_before(db, at.challenge, at.local_date),
-        [
-            run
-            for run in run_rows(db, at.challenge, finished_since=last_hour_ended_at)
-            if run.local_date < at.local_date
-        ],
-        open_todos,
-    )
+    finished = [
+        run for run in run_rows(db, at.challenge, finished_since=last_hour_ended_at) if run.local_date < at.local_date
+    ]
+    card = resume(notes.latest_before(db, at.challenge, at.local_date), finished, open_todos)
+    found = verdicts(db, at.challenge, [run.run_id for run in finished]) if finished else {}
+    return replace(card, verdicts=found, slots=slots(db, at.challenge, at.now))

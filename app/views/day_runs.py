@@ -8,8 +8,9 @@ from app.jobs import backlog
 from app.journal.sittings import Sitting
 from app.journal.store import Journal
 from app.scores.run_rows import RunRow, run_rows
+from app.scores.verdict import verdicts
 from app.views.desk import attempt, plain
-from app.views.run_words import OVERTIME, cv_words, state_words, wandb_words
+from app.views.run_words import OVERTIME, cv_words, state_words, verdict_words, wandb_words
 from engine.run_folder import RunFolder
 
 REFRESH_S = 3
@@ -34,6 +35,8 @@ def _watch(journal: Journal, at: Sitting) -> None:
 
 
 def _lines(journal: Journal, at: Sitting, rows: list[RunRow]) -> None:
+    with journal.reading() as db:
+        found = verdicts(db, at.challenge, [row.run_id for row in rows])
     for row in rows:
         name, what, state, result, act = st.columns([1.3, 3, 2, 2, 0.9], vertical_alignment="center")
         name.markdown(f"`{row.run_key}`")
@@ -53,7 +56,11 @@ def _lines(journal: Journal, at: Sitting, rows: list[RunRow]) -> None:
             result.markdown(
                 " · ".join(
                     part
-                    for part in (f"**{cv_words(row)}**" if row.cv is not None else plain(row.message), wandb_words(row))
+                    for part in (
+                        f"**{cv_words(row)}**" if row.cv is not None else plain(row.message),
+                        verdict_words(found.get(row.run_id)),
+                        wandb_words(row),
+                    )
                     if part
                 )
             )

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from app.journal.days import MINUTE_MS
 from app.scores.run_rows import RunRow, cv_text
+from app.scores.submissions import Slots
+from app.scores.verdict import Verdict, verdict_text
 
 # A shape and a word each, so that nobody needs the colour.
 STATE_WORDS = {
@@ -15,6 +18,8 @@ STATE_WORDS = {
     "cancelled": ":gray[–] cancelled",
 }
 
+VERDICT_SHAPES = {"helped": ":green[▲]", "hurt": ":red[▼]", "unclear": ":gray[◆]"}
+
 # What honour mode let through after the hour: seen, and outside the count.
 OVERTIME = ":orange[overtime]"
 
@@ -25,6 +30,19 @@ def state_words(run: RunRow) -> str:
 
 def cv_words(run: RunRow) -> str:
     return f"CV {cv_text(run)}" if run.cv is not None else ""
+
+
+def verdict_words(verdict: Verdict | None) -> str:
+    """Shape, word and difference; empty where there was nothing to compare with."""
+    if verdict is None:
+        return ""
+    return f"{VERDICT_SHAPES[verdict.word]} {verdict_text(verdict)}"
+
+
+def slots_words(slots: Slots) -> str:
+    """`3 of 5 submissions left today (UTC, for another 5 h 12 min)`, as far as the journal knows of those sent."""
+    minutes = slots.resets_in_ms // MINUTE_MS
+    return f"{slots.left} of {slots.a_day} submissions left today (UTC, for another {minutes // 60:.0f} h {minutes % 60:.0f} min)"
 
 
 def wandb_words(run: RunRow) -> str:

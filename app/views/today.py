@@ -16,7 +16,7 @@ from app.reports import resume
 from app.views import activity_split, day_runs, plan, queue_form
 from app.views.desk import attempt, plain
 from app.views.note_text import note_text
-from app.views.run_words import cv_words, state_words
+from app.views.run_words import cv_words, slots_words, state_words, verdict_words
 
 
 def show(journal: Journal, at: Sitting) -> None:
@@ -81,8 +81,12 @@ def _resume(at: Sitting, card: resume.Resume) -> None:
         if said:
             st.markdown(" · ".join(said))
         for run in card.finished[-3:]:
-            parts = (f"`{run.run_key}`", plain(run.hypothesis), state_words(run), f"**{cv_words(run)}**" * bool(run.cv))
+            verdict = verdict_words(card.verdicts.get(run.run_id))
+            result = f"**{cv_words(run)}**" if run.cv is not None else state_words(run)
+            parts = (f"`{run.run_key}`", plain(run.hypothesis), result, verdict)
             st.markdown(" · ".join(part for part in parts if part))
+        if card.slots is not None:
+            st.markdown(slots_words(card.slots))
 
 
 def _inbox(journal: Journal, at: Sitting, thoughts: list[InboxItem]) -> None:

@@ -1,17 +1,27 @@
-"""Week: was it worth it, what next? Hours used and lost, runs, best CV and LB with their change, what stayed open."""
+"""Week: was it worth it, what next? Hours and their division, gain, runs with verdicts, three questions, the plan, the file."""
 
 from __future__ import annotations
 
-from datetime import timedelta
+from collections.abc import Callable
+from datetime import date, timedelta
 
 import streamlit as st
 
-from app.journal.days import MINUTE_MS
+from app.components.editor import editor
+from app.journal import challenges, notes, todos
+from app.journal.activities import shares
+from app.journal.days import DAY, MINUTE_MS
+from app.journal.rules import PLANNING, Action, Permit, permit, refusal
 from app.journal.sittings import Sitting
 from app.journal.store import Journal
+from app.journal.tables import Todo
 from app.reports import week as week_report
-from app.reports.day import run_line
-from app.reports.week import BestScore, DayMark, Week
+from app.reports import week_page
+from app.reports.week import BestScore, DayMark, NextWeek, Week
+from app.scores.run_rows import score_text
+from app.views.desk import attempt, plain
+from app.views.note_text import note_text
+from app.views.run_words import cv_words, state_words, verdict_words
 
 # A shape and a word beside the number, so that no colour is needed.
 SHAPES: dict[DayMark, str] = {
@@ -23,6 +33,7 @@ SHAPES: dict[DayMark, str] = {
     "today": "○",
     "to come": "·",
 }
+SHOWN_RUNS = 30
 
 
 def show(journal: Journal, at: Sitting) -> None:
@@ -31,36 +42,68 @@ def show(journal: Journal, at: Sitting) -> None:
         st.caption(f"The challenge starts on {challenge.starts_on}.")
         return
     count = (min(at.day_number, challenge.days) - 1) // 7 + 1
-    chosen = st.selectbox(
-        "Week", range(count, 0, -1), key="week", label_visibility="collapsed", format_func="Week {}".format
-    )
-    with journal.reading() as db:
-        week = week_report.of_day(db, challenge, challenge.starts_on + timedelta(days=7 * (chosen - 1)), at.now)
-    st.markdown(_days(week, at))
-    _figures(week)
-    st.markdown(f"**Runs** ({len(week.runs)})")
-    if week.runs:
-        st.text("\n".join(run_line(run, week.verdicts.get(run.row.run_id)) for run in week.runs))
-    else:
-        st.caption("No run was queued this week.")
-    st.markdown(f"**Still open** ({len(week.open_todos)})")
-    if week.open_todos:
-        st.text(
-            "\n".join(
-                f"▢ {todo.title}" + (f" ({todo.minutes:g} min)" if todo.minutes else "") for todo in week.open_todos
-            )
+    with st.container(horizontal=True, vertical_alignment="center", gap="small", key="week_head"):
+        chosen = st.selectbox(
+            "Week",
+            range(count, 0, -1),
+            key="week",
+            label_visibility="collapsed",
+            format_func="Week {}".format,
+            width=140,
         )
-    else:
-        st.caption("Nothing is left over. Plan the next step on Today.")
+        first = challenge.starts_on + timedelta(days=7 * (chosen - 1))
+        for kind, mime in (("Markdown", "text/markdown"), ("HTML", "text/html")):
+            st.download_button(
+                f"{kind} file",
+                _file(journal, first, kind),
+                file_name=f"{challenge.slug}-week-{chosen}.{'md' if kind == 'Markdown' else 'html'}",
+                mime=mime,
+                on_click="ignore",
+            )
+    with journal.reading() as db:
+        week = week_report.of_day(db, challenge, first, at.now)
+    _days(week)
+    _figures(week)
+    numbers, review = st.columns([1, 1.4], gap="medium")
+    with numbers:
+        _split(week)
+        _lines("Machines", week_page.machine_lines(week), "No training this week.")
+        _lines("References collected", [f"{row.title} `&{row.key}`" for row in week.collected], "None this week.")
+    with review:
+        st.markdown("**The three questions**")
+        if week.note is None:
+            st.button("Answer them", on_click=attempt, args=(notes.begin_week, journal, week.number))
+        else:
+            st.fragment(_review)(journal, at, week.number)
+    _runs(week)
+    left, ahead = st.columns(2, gap="medium")
+    with left:
+        _lines(
+            f"Still open ({len(week.open_todos)})", [_todo(todo) for todo in week.open_todos], "Nothing is left over."
+        )
+    with ahead:
+        if week.next_week is not None and week.next_week.last >= at.local_date:
+            _next(journal, at, week.next_week)
 
 
-def _days(week: Week, at: Sitting) -> str:
-    """A strip of the week's days: shape, word, minutes."""
-    head = " | ".join(day.strftime("%a %d") for day, _, _ in week.marks)
-    shapes = " | ".join(f"{SHAPES[state]} {state}" for _, state, _ in week.marks)
-    minutes = " | ".join(f"{used / MINUTE_MS:.0f} min" if used else "–" for _, _, used in week.marks)
-    line = "|".join([":-:"] * len(week.marks))
-    return f"| {head} |\n|{line}|\n| {shapes} |\n| {minutes} |\n"
+def _file(journal: Journal, first: date, kind: str) -> Callable[[], str]:
+    """Made when it is asked for: the figures take a second."""
+
+    def made() -> str:
+        with journal.reading() as db:
+            challenge = challenges.active(db)
+            week = week_report.of_day(db, challenge, first, journal.now())
+            return week_page.page(challenge, week) if kind == "Markdown" else week_page.html(db, challenge, week)
+
+    return made
+
+
+def _days(week: Week) -> None:
+    """A strip of the week's days: shape, word, minutes. It wraps where there is no room for seven."""
+    with st.container(horizontal=True, gap="medium", key="week_days"):
+        for day, state, used in week.marks:
+            minutes = f"{used / MINUTE_MS:.0f} min" if used else "–"
+            st.markdown(f"**{day:%a %d}**  \n{SHAPES[state]} {state}  \n{minutes}", width="content")
 
 
 def _figures(week: Week) -> None:
@@ -69,13 +112,112 @@ def _figures(week: Week) -> None:
     days = f"{week.lost_days} day{'s' * (week.lost_days > 1)} without an hour" if week.lost_days else None
     lost.metric("Hours lost", _hours(week.lost_ms), days, delta_color="off", delta_arrow="off")
     for place, name, found in ((cv, "Best CV", week.cv), (public, "Best LB (public)", week.public)):
-        place.metric(name, "–" if found.score is None else f"{found.score:.3f}", _change(found))
+        place.metric(name, score_text(found.score), _change(week, found))
 
 
 def _hours(ms: int) -> str:
     return f"{ms / MINUTE_MS / 60:.1f}"
 
 
-def _change(found: BestScore) -> str | None:
+def _change(week: Week, found: BestScore) -> str | None:
     """The gain over all earlier weeks; positive is better whatever the metric's direction."""
-    return None if found.gain is None else f"{found.gain:+.3f}"
+    if found.gain is None:
+        return None
+    return " · ".join(part for part in (f"{found.gain:+.3f}", week_page.an_hour(week, found)) if part)
+
+
+def _split(week: Week) -> None:
+    st.markdown("**How the hours were spent**")
+    if not sum(week.split.values()):
+        st.caption("No hour was used this week.")
+        return
+    share = shares(week.split)
+    lines = []
+    for each, ms in week.split.items():
+        aim = f" (target {week.target.get(each, 0):.0%})" if week.target else ""
+        lines.append(f"| {each.value} | {ms / MINUTE_MS:.0f} min | {share[each]:.0%}{aim} |")
+    st.markdown("| | | |\n|---|--:|--:|\n" + "\n".join(lines))
+
+
+def _lines(title: str, lines: list[str], empty: str) -> None:
+    st.markdown(f"**{title}**")
+    if lines:
+        st.markdown("\n".join(f"- {line}" for line in lines))
+    else:
+        st.caption(empty)
+
+
+def _review(journal: Journal, at: Sitting, number: int) -> None:
+    """A fragment of its own: a save draws only this again."""
+    with journal.reading() as db:
+        note = notes.of_week(db, at.challenge, number)
+    if note is None:  # the journal was set back meanwhile
+        st.rerun()
+    flagged = permit(Action.INBOX, at.moment) is Permit.FLAGGED
+    editor(
+        f"week_{number}",
+        challenge=at.challenge.slug,
+        note=note.id,
+        body=note.body,
+        revision=note.revision,
+        open=True,
+        says="What you write now is flagged: outside the hour" if flagged else "",
+    )
+    with st.expander("Preview"), journal.reading() as db:
+        note_text(db, at.challenge, note.body)
+
+
+def _runs(week: Week) -> None:
+    st.markdown(f"**Runs** ({len(week.runs)})")
+    if not week.runs:
+        st.caption("No run was queued this week.")
+        return
+    newest = week.runs[-SHOWN_RUNS:]
+    lines = []
+    for run in newest:
+        row = run.row
+        scores = (cv_words(row), f"LB {score_text(run.public)}" if run.public is not None else "")
+        verdict = verdict_words(week.verdicts.get(row.run_id))
+        said = (
+            f"`{row.run_key}` {plain(row.hypothesis)}",
+            *(scores if row.cv is not None else (state_words(row),)),
+            verdict,
+        )
+        lines.append("- " + " · ".join(part for part in said if part))
+    st.markdown("\n".join(lines))
+    if len(newest) < len(week.runs):
+        st.caption(f"The newest {len(newest)} of {len(week.runs)}; the file and the Runs page have them all.")
+
+
+def _todo(todo: Todo) -> str:
+    return plain(todo.title) + (f" ({todo.minutes:g} min)" if todo.minutes else "")
+
+
+def _next(journal: Journal, at: Sitting, ahead: NextWeek) -> None:
+    rest = f", rest on {', '.join(f'{day:%a %d}' for day in ahead.rest_days)}" if ahead.rest_days else ""
+    room = f"{_hours(ahead.planned_ms)} h{rest}, {ahead.minutes:g} min planned"
+    lines = [f"{todo.planned_on:%a %d}: {_todo(todo)}" for todo in ahead.todos]
+    _lines(f"Next week: {room}", lines, "Nothing is planned for it yet.")
+    granted = permit(Action.WORK, at.moment)
+    off = granted is Permit.NO
+    with st.form("next_week", border=False):
+        title, day, add = st.columns([2.4, 1.2, 0.9], gap="small")
+        title.text_input(
+            "Todo for next week",
+            key="next_title",
+            placeholder="Todo for next week",
+            label_visibility="collapsed",
+            disabled=off,
+        )
+        first = max(ahead.first, at.local_date)
+        choices = [first + DAY * n for n in range((ahead.last - first).days + 1)]
+        day.selectbox(
+            "Day", choices, key="next_day", format_func="{:%a %d}".format, label_visibility="collapsed", disabled=off
+        )
+        reason = refusal(Action.WORK, at.moment, PLANNING) if off else None
+        add.form_submit_button("Add", on_click=attempt, args=(_add, journal), disabled=off, help=reason)
+
+
+def _add(journal: Journal) -> None:
+    todos.add(journal, st.session_state.next_title, on=st.session_state.next_day)
+    st.session_state.next_title = ""

@@ -429,7 +429,9 @@ def test_changes_that_make_no_spec_are_said_before_and_after_the_click(
 def test_the_resume_card_shows_the_next_step_what_finished_since_and_the_first_todo(
     journal: Journal, challenge: Challenge, clock: MovableClock
 ) -> None:
+    challenges.change(journal, submissions_per_day=5)
     at_start = sessions.start(journal)
+    finish(journal, queued(journal, challenge, "smaller"), cv=0.821)
     notes.save(journal, at_start.local_date, "## Tried\nx\n## Next\n- check the *grey* crops\n", 0)
     todos.add(journal, "worst crops first")
     key = queued(journal, challenge)
@@ -438,7 +440,9 @@ def test_the_resume_card_shows_the_next_step_what_finished_since_and_the_first_t
     clock.move(DAY_S - 5 * HOUR_S)
     shown = texts(page())
     assert r"Yesterday you wrote: **check the \*grey\* crops** · First on the list: worst crops first" in shown
-    assert f"`{key}` · larger is better · :green[✓] succeeded · **CV 0.842 ± 0.006**" in shown
+    helped = ":green[▲] helped (+0.021 ± 0.000 against humpback_001-r01)"
+    assert f"`{key}` · larger is better · **CV 0.842 ± 0.006** · {helped}" in shown
+    assert "5 of 5 submissions left today (UTC, for another 4 h 0 min)" in shown
 
 
 @pytest.mark.parametrize(
@@ -528,4 +532,28 @@ def test_the_week_shows_hours_used_and_lost(journal: Journal, challenge: Challen
     assert shown["Hours used"] == ("0.5 of 6.0", "")
     assert shown["Hours lost"] == ("1.5", "1 day without an hour")
     assert shown["Best CV"][0] == "0.842"
-    assert "| ◧ part | ☾ rest | ✕ lost | ○ today |" in texts(at)
+    for day in (
+        "**Mon 02**  \n◧ part  \n30 min",
+        "**Tue 03**  \n☾ rest  \n–",
+        "**Wed 04**  \n✕ lost",
+        "**Thu 05**  \n○ today",
+    ):
+        assert day in texts(at)
+    assert "| plan | 30 min | 100% |" in texts(at)
+
+
+def test_the_weeks_questions_are_answered_on_its_page_and_its_runs_carry_verdicts(
+    journal: Journal, challenge: Challenge, clock: MovableClock
+) -> None:
+    sessions.start(journal)
+    for idea, cv in (("smaller", 0.821), ("larger", 0.842)):
+        finish(journal, queued(journal, challenge, idea), cv=cv)
+    at = page("week")
+    assert ":green[▲] helped (+0.021 ± 0.000 against humpback_001-r01)" in texts(at)
+    at = ran(named(at, "Answer them").click())
+    assert "Answer them" not in [button.label for button in at.button]
+    with journal.reading() as db:
+        assert notes.of_week(db, challenge, 1) is not None
+    at.text_input(key="next_title").input("blend both")
+    at = ran(named(at, "Add").click())
+    assert "Mon 09: blend both" in texts(at)
