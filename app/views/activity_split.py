@@ -19,22 +19,24 @@ def show(journal: Journal, at: Sitting) -> None:
     if not used:
         return
     with st.form("split", border=True):
-        st.markdown(f"**How the {used:.0f} minutes were spent** :gray[correct it where the count is wrong]")
-        places = st.columns([1, 1, 1, 1, 0.9], vertical_alignment="bottom")
+        st.markdown(f"**How the {used:.0f} minutes were spent** :gray[put it right where the count is wrong]")
+        places = st.columns([1, 1, 1, 1, 0.6], gap="medium", vertical_alignment="bottom")
         keys = {each: f"split_{each.value}_{len(at.marks)}" for each in Activity}
         for place, each in zip(places, Activity, strict=False):
             aim = f" · target {target[each]:.0%}" if each in target else ""
-            place.number_input(
+            place.slider(
                 f"{each.value} {shares[each]:.0%}{aim}",
-                0.0,
-                1440.0,
-                round(counted[each] / MINUTE_MS, 1),
-                step=1.0,
-                format="%g",
+                0,
+                max(1, round(used)),
+                round(counted[each] / MINUTE_MS),
+                format="%d min",
                 key=keys[each],
             )
-        places[-1].form_submit_button("Keep", on_click=attempt, args=(_divide, journal, keys))
+        places[-1].form_submit_button("Keep", on_click=attempt, args=(_divide, journal, keys, used))
 
 
-def _divide(journal: Journal, keys: dict[Activity, str]) -> None:
-    corrections.divide(journal, {each: st.session_state[key] for each, key in keys.items()})
+def _divide(journal: Journal, keys: dict[Activity, str], used: float) -> None:
+    """Four sliders rarely add up to the minute: what they say is kept as shares of the time that was used."""
+    said = {each: st.session_state[key] for each, key in keys.items()}
+    together = sum(said.values())
+    corrections.divide(journal, {each: used * minutes / together if together else 0 for each, minutes in said.items()})

@@ -279,21 +279,23 @@ def test_after_the_hour_its_division_is_held_against_the_target_and_put_right(
     assert "minutes were spent" not in texts(page())
     sessions.end(journal)
     at = page()
-    inputs = [box for box in at.number_input if str(box.key).startswith("split_")]
+    inputs = [box for box in at.slider if str(box.key).startswith("split_")]
     assert [(box.label, box.value) for box in inputs] == [
         ("read 0% · target 10%", 0),
         ("plan 100% · target 10%", 30),
         ("code 0% · target 50%", 0),
         ("analyse 0% · target 30%", 0),
     ]
-    inputs[1].set_value(5)
+    inputs[1].set_value(0)
     ran(named(at, "Keep").click())
-    assert "the activities add up to 5 minutes. 30 minutes were used." in at.warning[0].value
-    inputs = [box for box in at.number_input if str(box.key).startswith("split_")]
-    inputs[2].set_value(25)
+    assert "the activities add up to 0 minutes. 30 minutes were used." in at.warning[0].value
+    inputs = [box for box in at.slider if str(box.key).startswith("split_")]
+    inputs[1].set_value(4)
+    inputs[2].set_value(20)
     ran(named(at, "Keep").click())
+    # Together 24 of 30 minutes: what the sliders say is their proportion.
     assert {each.value: ms / 60_000 for each, ms in standing(journal).split.items() if ms} == {"plan": 5, "code": 25}
-    assert "code 83% · target 50%" in [box.label for box in at.number_input]
+    assert "code 83% · target 50%" in [box.label for box in at.slider]
 
 
 def test_the_last_ten_minutes_ask_for_the_nights_jobs_and_tomorrows_first_step(
