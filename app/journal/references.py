@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import date
 from urllib.parse import SplitResult, unquote, urlsplit
@@ -152,6 +153,14 @@ def every(db: Session, challenge: Challenge) -> list[Reference]:
     )
 
 
+def known(db: Session, challenge: Challenge, keys: Collection[str]) -> set[str]:
+    """Those of the keys that lead to a reference."""
+    if not keys:
+        return set()
+    query = select(Reference.key).where(Reference.challenge_id == challenge.id, col(Reference.key).in_(keys))
+    return set(db.exec(query).all())
+
+
 def named(db: Session, challenge: Challenge, key: str) -> Reference:
     """The reference behind &key. Raises OnehourError with the nearest key."""
     key = key.removeprefix("&")
@@ -185,8 +194,20 @@ def users(db: Session, challenge: Challenge) -> dict[int, list[str]]:
     return used
 
 
-def uncredited(db: Session, challenge: Challenge, first: date, last: date) -> dict[str, list[str]]:
-    """Runs of the days from `first` to `last` (inclusive) that list no reference although their day's note names some: run → keys."""
+def uncredited(
+    db: Session, challenge: Challenge, first: date, last: date, most: int | None = None
+) -> dict[str, list[str]]:
+    """Runs of the days from `first` to `last` (inclusive) that list no reference although their day's note names some: run → keys.
+
+    The newest days come first; no more than `most` runs are looked for.
+    """
+    within = (Note.challenge_id == challenge.id, col(Note.local_date) >= first, col(Note.local_date) <= last)
+    bodies = dict(db.exec(select(col(Note.local_date), Note.body).where(*within, col(Note.body).contains("&"))).all())
+    if not bodies:
+        return {}
+    every_key = set(db.exec(select(Reference.key).where(Reference.challenge_id == challenge.id)).all())
+    named_on: dict[date, list[str]] = {}
+    found: dict[str, list[str]] = {}
     without = db.exec(
         select(Run.key, col(Run.local_date))
         .outerjoin(RunReference, col(RunReference.run_id) == col(Run.id))
@@ -196,20 +217,17 @@ def uncredited(db: Session, challenge: Challenge, first: date, last: date) -> di
             Run.local_date <= last,
             RunReference.run_id == None,  # noqa: E711
         )
-        .order_by(col(Run.key))
-    ).all()
-    if not without:
-        return {}
-    bodies = db.exec(
-        select(col(Note.local_date), Note.body).where(
-            Note.challenge_id == challenge.id,
-            col(Note.local_date).in_({on for _, on in without}),
-            col(Note.body).contains("&"),
-        )
-    ).all()
-    known = {row.key for row in every(db, challenge)} if bodies else set()
-    names = {on: [key for key in links.targets(body, links.LinkKind.REFERENCE) if key in known] for on, body in bodies}
-    return {run_key: names[on] for run_key, on in without if names.get(on)}
+        .order_by(col(Run.local_date).desc(), col(Run.key))
+    )
+    for run_key, on in without.yield_per(100):
+        if on not in named_on:  # read only as far back as is needed: the parser is slow
+            named = links.targets(bodies.get(on, ""), links.LinkKind.REFERENCE)
+            named_on[on] = [key for key in named if key in every_key]
+        if named_on[on]:
+            found[run_key] = named_on[on]
+        if len(found) == most:
+            break
+    return found
 
 
 def _pair(journal: Journal, db: Session, run_key: str, key: str) -> tuple[Run, Reference]:

@@ -282,11 +282,12 @@ class Job(Base, table=True):
             unique=True,
             sqlite_where=text("state IN ('starting', 'running', 'stopping')"),
         ),
+        Index("jobs_by_state", "state", "finished_at"),
     )
 
     id: int = Field(default=None, primary_key=True)
     run_id: int = Field(foreign_key="run.id", index=True)
-    state: str = Field(index=True)
+    state: str
     backend: str
     priority: int = 0
     slot: str | None = None
@@ -299,7 +300,7 @@ class Job(Base, table=True):
     origin: str
     queued_at: int
     started_at: int | None = None  # of the newest attempt
-    finished_at: int | None = None
+    finished_at: int | None = Field(default=None, index=True)
     first_started_at: int | None = None  # of the first attempt
 
 

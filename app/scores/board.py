@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import date
 from typing import Literal
 
+from sqlalchemy import ColumnElement
 from sqlmodel import Session, case, col, func, select
 
 from app.journal import usage
@@ -47,12 +48,24 @@ class BestScores:
 
 def board_runs(db: Session, challenge: Challenge, first: date, last: date) -> list[BoardRun]:
     """The runs of the days from `first` to `last` (inclusive), in the order in which they were queued."""
+    rows = run_rows(db, challenge, first=first, last=last)
+    return _on_board(db, rows, Run.challenge_id == challenge.id, Run.local_date >= first, Run.local_date <= last)
+
+
+def board_runs_named(db: Session, challenge: Challenge, keys: Collection[str]) -> list[BoardRun]:
+    """The runs with these keys, in the order in which they were queued."""
+    rows = run_rows(db, challenge, keys=keys)
+    return _on_board(db, rows, Run.challenge_id == challenge.id, col(Run.key).in_(keys))
+
+
+def _on_board(db: Session, rows: list[RunRow], *which: ColumnElement[bool] | bool) -> list[BoardRun]:
+    """`rows` with their leaderboard scores, the oldest first; `which` says the same runs in SQL."""
     submitted = db.exec(
         select(Run.id, Submission.path, LeaderboardScore)
         .select_from(Submission)
         .join(Run, col(Run.id) == col(Submission.run_id))
         .outerjoin(LeaderboardScore, col(LeaderboardScore.submission_id) == col(Submission.id))
-        .where(Run.challenge_id == challenge.id, Run.local_date >= first, Run.local_date <= last)
+        .where(*which)
     ).all()
     paths: dict[int, str] = {}
     scores: dict[int, LeaderboardScore] = {}
@@ -61,10 +74,7 @@ def board_runs(db: Session, challenge: Challenge, first: date, last: date) -> li
         known = scores.get(run_id)
         if found is not None and (known is None or SOURCES.index(found.source) < SOURCES.index(known.source)):
             scores[run_id] = found
-    return [
-        _board_run(row, paths.get(row.run_id), scores.get(row.run_id))
-        for row in reversed(run_rows(db, challenge, first=first, last=last))
-    ]
+    return [_board_run(row, paths.get(row.run_id), scores.get(row.run_id)) for row in reversed(rows)]
 
 
 def _board_run(row: RunRow, path: str | None, lb: LeaderboardScore | None) -> BoardRun:

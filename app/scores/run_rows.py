@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import date
 from math import fsum, sqrt
@@ -66,19 +67,22 @@ def run_rows(
     first: date | None = None,
     last: date | None = None,
     finished_since: int | None = None,
+    keys: Collection[str] | None = None,
     words: str = "",
     start: int = 0,
     limit: int | None = None,
 ) -> list[RunRow]:
     """The runs of a challenge, newest first: of the days from `first` to `last` (inclusive), ended at `finished_since` or later.
 
-    `words` as in `count_runs`; of what is left, `limit` runs from the one at `start` on.
+    With `keys` those alone that have one of them. `words` as in `count_runs`; of what is left, `limit` runs from the one at `start` on.
     """
     query = _with_words(_rows(challenge), words).order_by(col(Run.id).desc()).offset(start).limit(limit)
     if first is not None:
         query = query.where(col(Run.local_date) >= first)
     if last is not None:
         query = query.where(col(Run.local_date) <= last)
+    if keys is not None:
+        query = query.where(col(Run.key).in_(keys))
     if finished_since is not None:
         # From the few jobs to their runs, and not the other way round.
         ended = select(col(Job.run_id)).where(col(Job.finished_at) >= finished_since)
