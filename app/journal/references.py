@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import date
 from urllib.parse import SplitResult, unquote, urlsplit
 
-from sqlmodel import Session, col, select
+from sqlalchemy import ColumnElement
+from sqlmodel import Session, col, func, or_, select
 
 from app.journal import challenges, links, sittings
 from app.journal.rules import Action, require
@@ -153,6 +154,23 @@ def every(db: Session, challenge: Challenge) -> list[Reference]:
     )
 
 
+def found(db: Session, challenge: Challenge, words: str, start: int, limit: int) -> list[Reference]:
+    """`limit` references from the one at `start` on, newest first, of those that `count` counts."""
+    query = select(Reference).where(*_holding(challenge, words)).order_by(col(Reference.id).desc())
+    return list(db.exec(query.offset(start).limit(limit)).all())
+
+
+def count(db: Session, challenge: Challenge, words: str = "") -> int:
+    """How many references hold each of the words in key, title, author, kind or licence."""
+    return db.exec(select(func.count()).select_from(Reference).where(*_holding(challenge, words))).one()
+
+
+def _holding(challenge: Challenge, words: str) -> list[ColumnElement[bool]]:
+    places = (Reference.key, Reference.title, Reference.author, Reference.kind, Reference.licence)
+    holding = [or_(*(col(place).contains(word, autoescape=True) for place in places)) for word in words.split()]
+    return [col(Reference.challenge_id) == challenge.id, *holding]
+
+
 def known(db: Session, challenge: Challenge, keys: Collection[str]) -> set[str]:
     """Those of the keys that lead to a reference."""
     if not keys:
@@ -180,14 +198,17 @@ def collected_between(db: Session, challenge: Challenge, first_at: int, end_at: 
     return list(db.exec(query.order_by(col(Reference.created_at), col(Reference.id))).all())
 
 
-def users(db: Session, challenge: Challenge) -> dict[int, list[str]]:
-    """The keys of the runs that used each reference, by the reference's id."""
-    rows = db.exec(
+def users(db: Session, challenge: Challenge, of: Sequence[Reference] | None = None) -> dict[int, list[str]]:
+    """The keys of the runs that used each reference (None: of all), by the reference's id."""
+    query = (
         select(RunReference.reference_id, Run.key)
         .join(Run, col(Run.id) == col(RunReference.run_id))
         .where(Run.challenge_id == challenge.id)
         .order_by(col(Run.key))
-    ).all()
+    )
+    if of is not None:
+        query = query.where(col(RunReference.reference_id).in_([row.id for row in of]))
+    rows = db.exec(query).all()
     used: dict[int, list[str]] = defaultdict(list)
     for reference_id, run_key in rows:
         used[reference_id].append(run_key)

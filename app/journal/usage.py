@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import date
 
-from sqlmodel import Session, select
+from sqlmodel import Session, col, select
 
 from app.journal import challenges, days
 from app.journal.days import MINUTE_MS
@@ -14,18 +14,24 @@ from app.journal.tables import Challenge, DailySession
 def used_ms(db: Session, challenge: Challenge, first: date, last: date, now: int) -> dict[date, int]:
     """Focus time used on each day from `first` to `last` (inclusive) that has a session; one query, for calendars and weeks."""
     rows = db.exec(
-        select(DailySession).where(
+        select(
+            col(DailySession.local_date), DailySession.used_ms, DailySession.running_since, DailySession.focus_ends_at
+        ).where(
             DailySession.challenge_id == challenge.id, DailySession.local_date >= first, DailySession.local_date <= last
         )
     ).all()
-    return {row.local_date: used_of(row, now) for row in rows}
+    return {on: _used(before, running_since, ends_at, now) for on, before, running_since, ends_at in rows}
 
 
 def used_of(row: DailySession, now: int) -> int:
     """Focus time of a session up to `now`, from its row alone."""
-    if row.running_since is None or row.focus_ends_at is None:
-        return row.used_ms
-    return row.used_ms + max(0, min(now, row.focus_ends_at) - row.running_since)
+    return _used(row.used_ms, row.running_since, row.focus_ends_at, now)
+
+
+def _used(before: int, running_since: int | None, ends_at: int | None, now: int) -> int:
+    if running_since is None or ends_at is None:
+        return before
+    return before + max(0, min(now, ends_at) - running_since)
 
 
 def allowance_ms(db: Session, challenge: Challenge, on: date, now: int) -> int:

@@ -14,6 +14,7 @@ from app.views.run_words import OVERTIME, cv_words, state_words, verdict_words, 
 from engine.run_folder import RunFolder
 
 REFRESH_S = 3
+MOST_SHOWN = 10
 
 
 def show(journal: Journal, at: Sitting) -> None:
@@ -35,9 +36,11 @@ def _watch(journal: Journal, at: Sitting) -> None:
 
 
 def _lines(journal: Journal, at: Sitting, rows: list[RunRow]) -> None:
+    rows = sorted(rows, key=lambda row: not row.is_open)  # what can still be cancelled comes first
+    shown, more = rows[:MOST_SHOWN], len(rows) - MOST_SHOWN
     with journal.reading() as db:
-        found = verdicts(db, at.challenge, [row.run_id for row in rows])
-    for row in rows:
+        found = verdicts(db, at.challenge, [row.run_id for row in shown])
+    for row in shown:
         name, what, state, result, act = st.columns([1.3, 3, 2, 2, 0.9], vertical_alignment="center")
         name.markdown(f"`{row.run_key}`")
         what.markdown(plain(row.hypothesis) + (f" {OVERTIME}" if at.is_overtime(row.queued_at) else ""))
@@ -64,3 +67,5 @@ def _lines(journal: Journal, at: Sitting, rows: list[RunRow]) -> None:
                     if part
                 )
             )
+    if more > 0:
+        st.caption(f"{more} more of today's stand on [Runs](/runs).")

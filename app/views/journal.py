@@ -117,8 +117,7 @@ def _runs(shown: record.DayRecord) -> None:
     """The runs of the day and those its note names: state and scores as they are now."""
     if shown.runs:
         st.markdown("**Runs**")
-    for run in shown.runs:
-        st.markdown(" · ".join(part for part in _card(run, shown.local_date) if part))
+    _cards(shown.runs, shown.local_date)
     if shown.uncredited:
         st.warning(
             "The day's note names "
@@ -126,6 +125,12 @@ def _runs(shown: record.DayRecord) -> None:
             + f", but {', '.join(plain(run_key) for run_key in shown.uncredited)} lists no reference. "
             "If one was used, say so on the [References](/references) page."
         )
+
+
+def _cards(runs: list[BoardRun], on: date) -> None:
+    """One element for all: a day may have dozens."""
+    if runs:
+        st.markdown("  \n".join(" · ".join(part for part in _card(run, on) if part) for run in runs))
 
 
 def _card(run: BoardRun, on: date) -> tuple[str, ...]:
@@ -191,10 +196,13 @@ def _outside(journal: Journal, at: Sitting) -> None:
     with journal.reading() as db:
         rows = notes.outside_days(db, at.challenge)
     st.markdown("**Notes outside the days**")
+    lines = []
     for row in rows:
         late = " :orange[outside the hour]" if row.late else ""
-        st.markdown(f"[{plain(row.title or '')}]({links.note_address(row.id)}) :gray[{row.kind}]{late}")
-    if not rows:
+        lines.append(f"[{plain(row.title or '')}]({links.note_address(row.id)}) :gray[{row.kind}]{late}")
+    if lines:
+        st.markdown("  \n".join(lines))
+    else:
         st.caption("Ideas and notes on the data live here.")
     with st.popover("New note"), st.form("new_note", clear_on_submit=True, border=False):
         st.text_input("Title", key="note_title")
@@ -222,8 +230,7 @@ def _outside_page(journal: Journal, at: Sitting, asked: str) -> None:
     st.markdown(f"**{plain(note.title or '')}** :gray[{note.kind}]{flag}")
     editing = st.toggle("Edit", value=not note.body.strip(), key=f"edit_note_{note.id}")
     st.fragment(_outside_note)(journal, at, note.id, editing)
-    for run in runs:
-        st.markdown(" · ".join(part for part in _card(run, at.local_date) if part))
+    _cards(runs, at.local_date)
     _backlinks(linked_from)
     _revisions(journal, at, note)
 

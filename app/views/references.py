@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import streamlit as st
+from sqlmodel import Session
 
 from app.journal import links, references
 from app.journal.rules import Action, Permit, permit, refusal
@@ -10,6 +11,7 @@ from app.journal.sittings import Sitting
 from app.journal.store import Journal
 from app.journal.tables import Reference
 from app.reports import credits, record
+from app.views import long_list
 from app.views.desk import attempt, plain
 from engine.contract import OnehourError
 
@@ -18,19 +20,23 @@ MOST_WARNINGS = 5
 
 def show(journal: Journal, at: Sitting) -> None:
     with journal.reading() as db:
-        known = references.every(db, at.challenge)
-        used = references.users(db, at.challenge)
-        lacking = references.uncredited(db, at.challenge, at.challenge.starts_on, at.local_date)
+        lacking = references.uncredited(db, at.challenge, at.challenge.starts_on, at.local_date, most=MOST_WARNINGS)
     may = permit(Action.WORK, at.moment) in (Permit.YES, Permit.OVERTIME)
     _add(journal, at, may)
-    for run_key, keys in list(lacking.items())[:MOST_WARNINGS]:
+    for run_key, keys in lacking.items():
         _lacking(journal, run_key, keys, may)
+    with journal.reading() as db:
+        part = long_list.stretch("references", lambda words: references.count(db, at.challenge, words))
+        known = references.found(db, at.challenge, part.words, part.start, long_list.ROWS)
+        asked = _in_address(db, at)
+        used = references.users(db, at.challenge, [*known, *asked])
     if not known:
-        st.caption("No reference yet. Paste the address of a kernel, discussion, paper, repository or post.")
+        if not part.words:
+            st.caption("No reference yet. Paste the address of a kernel, discussion, paper, repository or post.")
         return
     left, right = st.columns([1.5, 1], gap="medium")
     with left:
-        chosen = _table(known, used)
+        chosen = _table(known, used, part.key) or next(iter(asked), known[0])
     with right:
         _details(journal, at, chosen, used.get(chosen.id, []), may)
     if st.toggle("Credits", key="credits"):
@@ -71,8 +77,16 @@ def _take_on(journal: Journal) -> None:
     st.query_params["reference"] = reference.key
 
 
-def _table(known: list[Reference], used: dict[int, list[str]]) -> Reference:
-    """The list; returns the selected reference, or the one in the address, or the newest."""
+def _in_address(db: Session, at: Sitting) -> list[Reference]:
+    """The reference that the page's address names, as far as there is one."""
+    try:
+        return [references.named(db, at.challenge, st.query_params["reference"])]
+    except (KeyError, OnehourError):
+        return []
+
+
+def _table(known: list[Reference], used: dict[int, list[str]], key: str) -> Reference | None:
+    """The list; returns the selected reference."""
     table = st.dataframe(
         [
             {
@@ -85,16 +99,13 @@ def _table(known: list[Reference], used: dict[int, list[str]]) -> Reference:
             }
             for row in known
         ],
-        key="references",
+        key=f"references_{key}",
         hide_index=True,
         on_select="rerun",
         selection_mode="single-row",
     )
     rows = table.selection.rows
-    if rows and rows[0] < len(known):
-        return known[rows[0]]
-    asked = st.query_params.get("reference")
-    return next((row for row in known if row.key == asked), known[0])
+    return known[rows[0]] if rows and rows[0] < len(known) else None
 
 
 def _details(journal: Journal, at: Sitting, row: Reference, used_by: list[str], may: bool) -> None:

@@ -7,7 +7,8 @@ import streamlit as st
 from app.jobs import backlog
 from app.journal.sittings import Sitting
 from app.journal.store import Journal
-from app.scores.run_rows import RunRow, run_rows
+from app.scores.run_rows import RunRow, count_runs, run_row, run_rows
+from app.views import long_list
 from app.views.desk import attempt, plain
 from app.views.run_words import cv_words, state_words, wandb_words
 from engine.run_folder import RunFolder
@@ -17,13 +18,16 @@ FOLLOW_S = 2
 
 def show(journal: Journal, at: Sitting) -> None:
     with journal.reading() as db:
-        rows = run_rows(db, at.challenge)
+        part = long_list.stretch("runs", lambda words: count_runs(db, at.challenge, words))
+        rows = run_rows(db, at.challenge, words=part.words, start=part.start, limit=long_list.ROWS)
+        asked = run_row(db, at.challenge, st.query_params.get("run", ""))
     if not rows:
-        st.caption("No run yet. Start the hour on Today, then queue one below the note.")
+        if not part.words:
+            st.caption("No run yet. Start the hour on Today, then queue one below the note.")
         return
     table = st.dataframe(
         [_cells(row) for row in rows],
-        key="runs",
+        key=f"runs_{part.key}",
         hide_index=True,
         on_select="rerun",
         selection_mode="single-row",
@@ -39,13 +43,8 @@ def show(journal: Journal, at: Sitting) -> None:
         },
     )
     chosen = table.selection.rows
-    _details(journal, rows[chosen[0]] if chosen and chosen[0] < len(rows) else _in_address(rows))
-
-
-def _in_address(rows: list[RunRow]) -> RunRow:
-    """The run in the page's address, by its own key or its experiment's; else the newest."""
-    asked = st.query_params.get("run", "")
-    return next((row for row in rows if asked and f"{row.run_key}-r".startswith(f"{asked}-r")), rows[0])
+    # The selected run, or the one in the page's address (by its own key or its experiment's), or the newest.
+    _details(journal, rows[chosen[0]] if chosen and chosen[0] < len(rows) else asked or rows[0])
 
 
 def _cells(row: RunRow) -> dict[str, object]:
