@@ -82,6 +82,9 @@ class Journal:
                 raise
             except OperationalError as error:
                 db.rollback()
+                if str(getattr(error.orig, "sqlite_errorname", "")).startswith("SQLITE_READONLY"):
+                    # What was opened while the file was read-only stays read-only; the next write opens anew.
+                    self.engine.dispose()
                 raise OnehourError(
                     f"the journal cannot be written ({error.orig})",
                     where=str(self.home.journal_db),

@@ -219,3 +219,14 @@ def test_a_home_may_have_any_name(tmp_path: Path, name: str) -> None:
 def test_opening_and_migrating_says_nothing(home: Home, recwarn: pytest.WarningsRecorder) -> None:
     open_journal(home).close()
     assert [str(warning.message) for warning in recwarn] == []
+
+
+def test_a_connection_that_was_opened_read_only_is_let_go_when_a_write_fails(
+    journal: Journal, challenge: Challenge
+) -> None:
+    with journal.engine.connect() as connection:
+        connection.exec_driver_sql("PRAGMA query_only=ON")
+    with pytest.raises(OnehourError, match="readonly"), journal.writing() as db:
+        db.add(Todo(challenge_id=challenge.id, title="t", created_at=1, position=1))
+    with journal.writing() as db:
+        assert db.connection().exec_driver_sql("PRAGMA query_only").scalar_one() == 0
