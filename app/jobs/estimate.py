@@ -93,6 +93,7 @@ def next_hour_at(db: Session, challenge: Challenge, now: int) -> int | None:
         select(DailySession)
         .where(DailySession.challenge_id == challenge.id)
         .order_by(col(DailySession.started_at).desc())
+        .limit(1)
     ).first()
     if newest is None:
         return None

@@ -100,6 +100,7 @@ def latest_before(db: Session, challenge: Challenge, on: date) -> Note | None:
         select(Note)
         .where(Note.challenge_id == challenge.id, col(Note.local_date) < on)
         .order_by(col(Note.local_date).desc())
+        .limit(1)
     ).first()
 
 

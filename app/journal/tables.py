@@ -177,7 +177,7 @@ class RunReference(Base, table=True):
     __tablename__: ClassVar[str] = "run_reference"
 
     run_id: int = Field(foreign_key="run.id", primary_key=True)
-    reference_id: int = Field(foreign_key="reference.id", primary_key=True)
+    reference_id: int = Field(foreign_key="reference.id", primary_key=True, index=True)
 
 
 class TodoLink(Base, table=True):

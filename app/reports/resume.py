@@ -52,6 +52,7 @@ def read(db: Session, at: Sitting, open_todos: Sequence[Todo]) -> Resume:
         select(DailySession)
         .where(DailySession.challenge_id == at.challenge.id, DailySession.local_date < at.local_date)
         .order_by(col(DailySession.local_date).desc())
+        .limit(1)
     ).first()
     last_hour_ended_at = 0 if last is None else last.focus_ends_at or last.paused_at or last.started_at
     finished = [

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import date
 from math import fsum, sqrt
@@ -116,7 +116,7 @@ def score_text(score: float | None) -> str:
     return "–" if score is None else f"{score:.3f}"
 
 
-def spread(fold_scores: tuple[float, ...]) -> float | None:
+def spread(fold_scores: Sequence[float]) -> float | None:
     """How far the folds lie apart: their sample standard deviation. None for fewer than two."""
     if len(fold_scores) < 2:
         return None

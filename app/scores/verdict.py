@@ -10,14 +10,14 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from math import sqrt
-from statistics import mean, variance
+from math import fsum, sqrt
 from typing import Literal
 
 from sqlalchemy.orm import aliased
 from sqlmodel import Session, col, select
 
 from app.journal.tables import Challenge, FoldScore, Run
+from app.scores.run_rows import spread
 from engine.contract import METRIC_DIRECTIONS
 
 Word = Literal["helped", "hurt", "unclear"]
@@ -47,10 +47,11 @@ def compare(
     differences = [sign * (scores[fold] - baseline[fold]) for fold in sorted(scores.keys() & baseline.keys())]
     if not differences:
         return None
-    gain, k = mean(differences), len(differences)
+    k = len(differences)
+    gain = fsum(differences) / k
     if k < 2:
         return Verdict("unclear", against, gain, None, k)
-    margin = T_975[min(k - 1, len(T_975)) - 1] * sqrt(variance(differences) * (1 / k + 1 / (k - 1)))
+    margin = T_975[min(k - 1, len(T_975)) - 1] * (spread(differences) or 0.0) * sqrt(1 / k + 1 / (k - 1))
     word: Word = "helped" if gain > margin else "hurt" if gain < -margin else "unclear"
     return Verdict(word, against, gain, margin, k)
 

@@ -1,4 +1,4 @@
-"""The jobs that ended last, of one state or of all, are found without reading every one."""
+"""The jobs that ended last, of one state or of all, and the runs that used a reference are found without reading every one."""
 
 from alembic import op
 
@@ -10,3 +10,4 @@ def upgrade() -> None:
     op.drop_index("ix_job_state", "job")
     op.create_index("jobs_by_state", "job", ["state", "finished_at"])
     op.create_index("ix_job_finished_at", "job", ["finished_at"])
+    op.create_index("ix_run_reference_reference_id", "run_reference", ["reference_id"])
