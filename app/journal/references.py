@@ -203,10 +203,11 @@ def users(db: Session, challenge: Challenge, of: Sequence[Reference] | None = No
     query = (
         select(RunReference.reference_id, Run.key)
         .join(Run, col(Run.id) == col(RunReference.run_id))
-        .where(Run.challenge_id == challenge.id)
         .order_by(col(Run.key))
     )
-    if of is not None:
+    if of is None:
+        query = query.where(Run.challenge_id == challenge.id)
+    else:  # a reference's runs are of its challenge; said again, it would lead SQLite to read all of them
         query = query.where(col(RunReference.reference_id).in_([row.id for row in of]))
     rows = db.exec(query).all()
     used: dict[int, list[str]] = defaultdict(list)
