@@ -49,6 +49,6 @@ def test_where_to_is_said_once(capsys: pytest.CaptureFixture[str], options: list
 
 @pytest.mark.usefixtures("hour")
 def test_an_end_on_another_day_is_said_with_its_date(capsys: pytest.CaptureFixture[str]) -> None:
-    longest = ["--set", "folds=5", "--set", "image_size=[512,512]"]
+    longest = ["--set", "folds=5", "--set", "image_size=[1024,1024]"]  # a day and a half, whatever the clock shows
     told = said(capsys, "queue", "cpu-transfer", "--hypothesis", "a", *longest)
     assert re.search(r"ends about \d\d:\d\d on \d\d \w{3}", told)
