@@ -47,32 +47,45 @@ def current(marks: Sequence[Mark]) -> Activity:
     return switched[-1] if switched else FIRST
 
 
-def split(marks: Sequence[Mark], until: int) -> dict[Activity, int]:
-    """Focus time up to `until` by activity; a correction (the last one) replaces what was counted before it.
+def split(marks: Sequence[Mark], until: int, allowance_ms: int) -> dict[Activity, int]:
+    """Focus time up to `until` by activity, at most `allowance_ms` together.
 
-    `until` is the present moment or the focus deadline, whichever comes first.
+    A correction (the last one) replaces what was counted before it; time away is taken from the activity it fell into, and what is
+    more than that from the largest of the others.
     """
     counted = dict.fromkeys(Activity, 0)
     doing, since = FIRST, None
     for mark in marks:
-        at = min(mark.at, until)
         if since is not None:
-            counted[doing] += max(0, at - since)
-            since = at
+            since = _spend(counted, doing, since, min(mark.at, until), allowance_ms)
         match mark.kind:
             case EventKind.START | EventKind.RESUME:
-                since = at
+                since = min(mark.at, until)
             case EventKind.PAUSE | EventKind.END | EventKind.CLOSE:
                 since = None
             case EventKind.ACTIVITY:
                 doing = Activity(mark.detail)
             case EventKind.AWAY:
-                counted[doing] = max(0, counted[doing] - int(json.loads(mark.detail)["away_ms"]))
+                _take(counted, doing, int(json.loads(mark.detail)["away_ms"]))
             case EventKind.SPLIT:
                 counted = {Activity(name): int(ms) for name, ms in json.loads(mark.detail)["new"].items()}
     if since is not None:
-        counted[doing] += max(0, until - since)
+        _spend(counted, doing, since, until, allowance_ms)
     return counted
+
+
+def _spend(counted: dict[Activity, int], doing: Activity, since: int, at: int, allowance_ms: int) -> int | None:
+    """Count the stretch from `since` to `at`; returns where the next one begins, None when the hour was over before."""
+    room = allowance_ms - sum(counted.values())
+    counted[doing] += max(0, min(at - since, room))
+    return at if at - since < room else None
+
+
+def _take(counted: dict[Activity, int], first: Activity, away_ms: int) -> None:
+    for each in (first, *sorted(Activity, key=lambda other: -counted[other])):
+        taken = min(counted[each], away_ms)
+        counted[each] -= taken
+        away_ms -= taken
 
 
 def shares(of: Split) -> dict[Activity, float]:

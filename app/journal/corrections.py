@@ -67,7 +67,7 @@ def divide(journal: Journal, minutes: Mapping[Activity, float], on: date | None 
                 fix=f"{used_ms / MINUTE_MS:.0f} minutes were used.",
             )
         marks = [Mark(EventKind(event.kind), event.at, event.detail) for event in events]
-        old = activities.split(marks, min(now, hour.focus_ends_at or now))
+        old = activities.split(marks, now, session.allowance_ms)
         detail = {"new": new, "old": {each.value: ms for each, ms in old.items()}}
         at = sittings.sitting(db, challenge, now)
         return sessions.record(journal, db, at, session, EventKind.SPLIT, now, json.dumps(detail))

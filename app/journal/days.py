@@ -45,11 +45,12 @@ def day_ends(on: date, zone_name: str, day_starts_at: str) -> int:
 def logical_date(at: int, zone_name: str, day_starts_at: str) -> date:
     """The logical day that the moment `at` belongs to: day_starts(d) <= at < day_ends(d)."""
     # Decided by the bounds, not by comparing wall clocks: a start inside a daylight-saving gap then still gives one day each.
+    # Where a zone left a whole day out, that day is empty and the search goes on past it.
     on = local(at, zone_name).date()
-    if at < day_starts(on, zone_name, day_starts_at):
-        return on - DAY
-    if at >= day_ends(on, zone_name, day_starts_at):
-        return on + DAY
+    while at < day_starts(on, zone_name, day_starts_at):
+        on -= DAY
+    while at >= day_ends(on, zone_name, day_starts_at):
+        on += DAY
     return on
 
 

@@ -83,7 +83,7 @@ class Sitting:
     @property
     def split(self) -> dict[Activity, int]:
         """The focus time used so far, by activity."""
-        return activities.split(self.marks, min(self.now, self.hour.focus_ends_at or self.now))
+        return activities.split(self.marks, self.now, self.allowance_ms)
 
 
 def target(challenge: Challenge) -> dict[Activity, float]:
@@ -104,6 +104,7 @@ def sitting(db: Session, challenge: Challenge, now: int) -> Sitting:
         select(DailySession)
         .where(DailySession.challenge_id == challenge.id, DailySession.started_at <= now)
         .order_by(col(DailySession.started_at).desc())
+        .limit(1)
     ).first()
     if latest is not None:
         events = [event for event in events_of(db, latest) if event.at <= now]
@@ -179,13 +180,13 @@ def split_between(db: Session, challenge: Challenge, first: date, last: date, no
         .order_by(col(SessionEvent.id))
     ).all()
     marks: dict[int, list[Mark]] = defaultdict(list)
-    until: dict[int, int] = {}
+    allowance: dict[int, int] = {}
     for session, event in rows:
         marks[session.id].append(Mark(EventKind(event.kind), event.at, event.detail))
-        until[session.id] = min(now, session.focus_ends_at or now)
+        allowance[session.id] = session.allowance_ms
     whole = dict.fromkeys(Activity, 0)
     for session_id, of_one in marks.items():
-        for activity, ms in activities.split(of_one, until[session_id]).items():
+        for activity, ms in activities.split(of_one, now, allowance[session_id]).items():
             whole[activity] += ms
     return whole
 

@@ -53,16 +53,23 @@ class SteadyClock:
     until: int = 0
 
     def __call__(self) -> int:
+        """Never earlier than the anchor of this boot: a small correction must not put its event into the future."""
         wall = self.wall()
-        return wall - self.moved_ms(wall)
+        now = wall - self.moved_ms(wall)
+        return max(now, self.anchor.at) if self.anchor is not None and self._same_boot(self.anchor) else now
 
     def moved_ms(self, wall: int | None = None) -> int:
         """How far the system clock was moved since the anchor (positive: forward); 0 within the tolerance."""
-        if self.anchor is None or not self.boot_id or self.anchor.boot_id != self.boot_id:
+        if self.anchor is None or not self._same_boot(self.anchor):
             return 0
+        wall = self.wall() if wall is None else wall
         expected = self.anchor.at + self.steady() - self.anchor.steady_ms
-        moved = (self.wall() if wall is None else wall) - expected
-        return moved if abs(moved) > TOLERANCE_MS and expected < self.until else 0
+        # A clock that was set back must not live through the day once more when the day is over.
+        holds = min(expected, wall) < self.until
+        return wall - expected if abs(wall - expected) > TOLERANCE_MS and holds else 0
+
+    def _same_boot(self, anchor: Instant) -> bool:
+        return bool(self.boot_id) and anchor.boot_id == self.boot_id
 
     def hold(self, anchor: Instant | None, until: int) -> None:
         self.anchor, self.until = anchor, until

@@ -35,7 +35,7 @@ SEARCH_SQL = Path(__file__).parent / "search.sql"
 BUSY_TIMEOUT_MS = 5_000
 
 NEWEST_EVENT = """
-SELECT e.at, e.steady_ms, e.boot_id, s.day_ends_at
+SELECT e.at, e.steady_ms, e.boot_id, max(s.day_ends_at, coalesce(s.reflection_ends_at, 0))
 FROM session_event e JOIN daily_session s ON s.id = e.session_id ORDER BY e.id DESC LIMIT 1
 """
 

@@ -39,7 +39,7 @@ def test_minutes_go_to_the_activity_that_is_switched_on_and_pauses_to_none() -> 
     marks = [
         Mark(K.START, 0, ""), Mark(K.ACTIVITY, 10, "code"), Mark(K.PAUSE, 30, ""), Mark(K.RESUME, 90, ""), Mark(K.ACTIVITY, 95, "read"),
     ]  # fmt: skip
-    assert split(marks, 100) == {A.PLAN: 10, A.CODE: 25, A.READ: 5, A.ANALYSE: 0}
+    assert split(marks, 100, 3_600_000) == {A.PLAN: 10, A.CODE: 25, A.READ: 5, A.ANALYSE: 0}
 
 
 @given(st.lists(st.tuples(st.sampled_from(list(A)), st.integers(0, 3_600_000)), max_size=20))
@@ -48,7 +48,20 @@ def test_whatever_is_switched_the_parts_are_the_whole(switches: list[tuple[Activ
         Mark(K.START, 0, ""),
         *(Mark(K.ACTIVITY, at, name.value) for name, at in sorted(switches, key=lambda s: s[1])),
     ]
-    assert sum(split(marks, 3_600_000).values()) == 3_600_000
+    assert sum(split(marks, 3_600_000, 3_600_000).values()) == 3_600_000
+
+
+def test_time_away_longer_than_the_present_activity_is_taken_from_the_others_too() -> None:
+    marks = [Mark(K.START, 0, ""), Mark(K.ACTIVITY, 50, "code"), Mark(K.AWAY, 60, json.dumps({"away_ms": 40}))]
+    assert split(marks, 70, 3_600_000) == {A.PLAN: 20, A.CODE: 10, A.READ: 0, A.ANALYSE: 0}
+
+
+def test_minutes_after_the_hour_go_to_no_activity_also_when_it_is_corrected_and_taken_up_again() -> None:
+    """A week's budget that was used up has room again when time away is taken off it."""
+    marks = [Mark(K.START, 0, ""), Mark(K.AWAY, 150, json.dumps({"away_ms": 30})), Mark(K.RESUME, 200, "")]
+    assert split(marks, 180, 100)[A.PLAN] == 70
+    assert split(marks, 220, 100)[A.PLAN] == 90
+    assert split(marks, 900, 100)[A.PLAN] == 100
 
 
 def test_the_activity_is_switched_while_the_hour_runs(

@@ -89,3 +89,22 @@ def test_a_second_computer_on_the_same_folder_is_refused_by_name(home: Home, mon
     monkeypatch.setenv("ONEHOUR_HOST", "laptop")
     with pytest.raises(OnehourError, match=r"belongs to the computer 'desk', this one is 'laptop'"):
         open_journal(home)
+
+
+def test_a_clock_that_was_set_back_does_not_live_through_the_day_once_more() -> None:
+    machine = Machine()
+    clock = machine.clock()
+    clock.hold(Instant(NOON, machine.up, "boot"), until=NOON + 60 * MINUTE)
+    machine.wall -= 120 * MINUTE
+    machine.pass_(90 * MINUTE)
+    assert clock() == NOON + 90 * MINUTE, "the day is over, and on the wall it is not"
+    machine.pass_(90 * MINUTE)
+    assert clock() == machine.wall, "from here on nothing is lived twice"
+
+
+def test_a_small_correction_puts_no_event_into_the_future() -> None:
+    machine = Machine()
+    clock = machine.clock()
+    clock.hold(Instant(NOON, machine.up, "boot"), until=NOON + 1_000 * MINUTE)
+    machine.wall -= 20_000
+    assert (clock(), clock.moved_ms()) == (NOON, 0)
