@@ -6,6 +6,10 @@ const SYNC_MS = 15_000;
 
 // Streamlit opens each link of Markdown in a new tab; those to our own pages open where they stand.
 if (!window.onehourClock) {
+  new MutationObserver(writeOn).observe(document.body, { childList: true });
+  document.addEventListener("focusin", (event) => {
+    if (!event.target.closest("[data-testid=stDialog]")) page.focused = event.composedPath()[0];
+  });
   document.addEventListener("click", (event) => {
     const link = event.target.closest?.("a[target=_blank]");
     if (link && link.origin === location.origin) link.target = "_self";
@@ -13,13 +17,27 @@ if (!window.onehourClock) {
 }
 
 // One state a page, kept over reruns of the script: each rerun mounts the component anew.
-const page = (window.onehourClock ??= { skew: null, announced: null, ticker: startTicker(), audio: null, before: null });
+const page = (window.onehourClock ??= { skew: null, announced: null, ticker: startTicker(), audio: null, before: null, silent: false, focused: null, interrupted: null });
 
 // Browsers let a page sound only after a gesture of the person.
 const wake = () => { page.audio ??= new AudioContext(); };
 if (navigator.userActivation?.hasBeenActive) wake(); // the hour was started before this script was there
 for (const gesture of ["pointerdown", "keydown"]) {
   window.addEventListener(gesture, wake, { once: true });
+}
+
+// Without a server Streamlit lays a box over the page and takes the focus away from whoever is writing. It is closed at once and
+// the focus given back; the clock says that no server answers.
+function writeOn() {
+  const title = [...document.querySelectorAll("[data-testid=stDialog] h2")].find(({ textContent }) => textContent === "Connection error");
+  if (title) {
+    page.interrupted ??= page.focused;
+    page.silent = true;
+    title.parentElement.querySelector("button[aria-label=Close]")?.click();
+    document.getElementById("root").inert = false;
+  }
+  page.interrupted?.focus();
+  if (!title) page.interrupted = null;
 }
 
 // Of all open tabs only one acts: the lock is held until the others have come to the same moment.
@@ -64,6 +82,7 @@ export default function ({ data, parentElement, setTriggerValue }) {
   page.skew ??= data.now - Date.now();
   let asking = false;
   let outOfDate = false;
+  page.silent = false; // what mounts this comes from the server
 
   const left = () => (data.ends_at === null ? data.left : Math.max(0, data.ends_at - (Date.now() + page.skew)));
   const write = (selector, text) => {
@@ -76,7 +95,8 @@ export default function ({ data, parentElement, setTriggerValue }) {
     const warn = data.state === "focus" && rest <= WARN_MS;
     box.className = `clock ${data.state}${warn ? " warn" : ""}`;
     write(".left", digits(rest));
-    write(".words", warn ? "left: the last five minutes" : data.words);
+    const words = warn ? "left: the last five minutes" : data.words;
+    write(".words", page.silent ? `${words} · the server does not answer` : words);
     const title = { focus: `${digits(rest)} · Onehour`, paused: `Paused ${digits(rest)} · Onehour`, reflection: `Reflection ${digits(rest)} · Onehour` };
     const wanted = title[data.state] ?? "Onehour";
     if (document.title !== wanted) document.title = wanted;
@@ -101,13 +121,14 @@ export default function ({ data, parentElement, setTriggerValue }) {
     try {
       const asked = Date.now();
       const response = await fetch("api/clock", { cache: "no-store" });
+      page.silent = false;
       if (!response.ok) return;
       const reading = await response.json();
       page.skew = reading.now - (asked + Date.now()) / 2;
       outOfDate = reading.token !== data.token;
       if (outOfDate) setTriggerValue("changed", reading.token);
     } catch {
-      // No server just now: the deadline is known, so the clock goes on.
+      page.silent = true; // the deadline is known, so the clock goes on
     } finally {
       asking = false;
     }

@@ -25,7 +25,10 @@ def session_bar(journal: Journal, at: Sitting) -> None:
         with st.container(horizontal=True, vertical_alignment="center", gap="small"):
             st.markdown(_day(at), width="content")
             clock(at)
-            _buttons(journal, at)
+            with st.container(
+                key="hour_controls", horizontal=True, vertical_alignment="center", gap="small", width="content"
+            ):
+                _buttons(journal, at)
         _queue(journal, at)
     moved_ms = 0 if at.session is None else at.session.clock_moved_ms
     if moved_ms:

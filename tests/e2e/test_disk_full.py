@@ -1,8 +1,9 @@
-"""No room for the journal while a person types: the words stay in the browser, the page says so, and saves them once there is room."""
+"""No room for the journal, or no server, while a person types: the words stay in the browser, the page says so, and saves them later."""
 
 from __future__ import annotations
 
 import resource
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,8 +12,8 @@ from playwright.sync_api import Page, expect
 
 from app.journal.home import Home
 from app.journal.store import Journal
-from tests.e2e.conftest import Server, StartServer
-from tests.e2e.today import SAVED, editor, start, stored_note, take_on, type_at_end
+from tests.e2e.conftest import PATIENCE_MS, Server, StartServer
+from tests.e2e.today import SAVED, clock, editor, start, stored_note, take_on, type_at_end
 
 SAID = "Your text is kept in this browser"
 
@@ -63,3 +64,33 @@ def test_words_typed_on_a_full_disk_stay_in_the_browser_and_are_saved_once_there
     assert after.body == f"{before.body}there is none, still none."
     assert page.evaluate("Object.keys(localStorage).filter((key) => key.startsWith('onehour note'))") == []
     assert [complaint for complaint in complaints if "507" not in complaint] == []
+
+
+def test_a_server_that_goes_takes_no_keystroke_from_whoever_is_writing(
+    page: Page, home: Home, own: Journal, data_dir: Path, start_server: StartServer
+) -> None:
+    take_on(own, data_dir)
+    server = start_server(home)
+    page.goto(server.url)
+    start(page)
+    expect(editor(page)).to_be_editable()
+    editor(page).press("Control+End")
+    before = editor(page).input_value()
+    server.kill()
+    # Typed on until the page has noticed: Streamlit's box would take the focus at that moment.
+    words = ""
+    clock_says = clock(page).get_by_text("the server does not answer")
+    ends_at = time.monotonic() + PATIENCE_MS / 1000
+    while not clock_says.count() or len(words) < 100:
+        assert time.monotonic() < ends_at, "the page does not notice"
+        page.keyboard.type("on ", delay=20)
+        words += "on "
+    page.keyboard.type("and on")
+    expect(editor(page)).to_have_value(f"{before}{words}and on")
+    expect(page.get_by_role("dialog")).to_have_count(0)
+    server.start()
+    expect(page.get_by_text(SAVED)).to_be_visible()
+    expect(clock_says).to_have_count(0)
+    after = stored_note(own)
+    assert after is not None
+    assert after.body == f"{before}{words}and on"
