@@ -1,4 +1,4 @@
-"""One whole day without a browser, in a temporary folder: `make demo`.
+"""One whole day without a browser, in a temporary folder that stays to be looked at: `make demo`.
 
 Draws the sample competition, takes on a challenge, starts the hour, plans, queues a two-fold run, lets the worker train it in its own
 process, and prints CV, the local leaderboard score, the submission's path and the day's page. Fails when the CV is not well above chance.
@@ -43,6 +43,8 @@ def main() -> int:
         return _walk(journal, out)
     finally:
         journal.close()
+        out.print()
+        out.print(f"It all stays in {home.path}. Look around in it: ONEHOUR_HOME={home.path} make run", soft_wrap=True)
 
 
 def _walk(journal: Journal, out: Console) -> int:

@@ -40,6 +40,13 @@ def init(
         str, typer.Option(help="strict, or honour: lets overtime through, flagged and outside the count")
     ] = "strict",
     truth: Annotated[Path | None, typer.Option(metavar="CSV", help="labels of the test part, where known")] = None,
+    rest_day: Annotated[
+        list[str] | None, typer.Option(metavar="DATE", help="a planned day of rest; once for each")
+    ] = None,
+    rule: Annotated[
+        list[str] | None,
+        typer.Option(metavar="TEXT", help="a rule of the competition, beside the three it begins with; once for each"),
+    ] = None,
 ) -> None:
     """Take on a challenge. In a terminal it asks for what is not given; elsewhere the defaults hold."""
     with opened_journal() as journal:
@@ -72,6 +79,8 @@ def init(
             truth_path=truth,
             strictness=strictness,
             habit_at=habit_at,
+            rest_days=rest_days.dates(" ".join(_several(rest_day, REST_DAYS, ","))),
+            checklist=[*checklist.DEFAULTS, *checklist.lines("\n".join(_several(rule, OWN_RULES, ";")))],
         )
         rules.check(today)
         if slug != sample_challenge.SLUG:
@@ -84,6 +93,21 @@ def init(
             f"{challenge.competition}: {challenge.days} days of {challenge.minutes_per_day:g} minutes from {challenge.starts_on}"
             f" ({challenge.mode}, {challenge.time_zone}). Data: {challenge.data_dir}"
         )
+
+
+REST_DAYS = "Planned days of rest, YYYY-MM-DD with commas between"
+OWN_RULES = "Rules of the competition with semicolons between, beside " + "; ".join(
+    f"“{rule.text}”" for rule in checklist.DEFAULTS
+)
+NONE = "none"
+
+
+def _several(given: list[str] | None, question: str, separator: str) -> list[str]:
+    """What was given as often as wanted, else the answer in a terminal, divided; empty for none."""
+    if given is not None:
+        return given
+    answer = asked(None, question, NONE, str)
+    return [] if answer == NONE else answer.split(separator)
 
 
 @app.command()
@@ -100,6 +124,9 @@ def settings(
         str | None, typer.Option(metavar="PERCENT", help="'read=10 plan=15 code=50 analyse=25'; '' for none")
     ] = None,
     add_rule: Annotated[str | None, typer.Option(metavar="TEXT", help="a rule of the competition")] = None,
+    data: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="another folder of its data, for the runs to come")
+    ] = None,
     drop_rule: Annotated[int | None, typer.Option(metavar="N", help="take rule N off the checklist")] = None,
     kept: Annotated[int | None, typer.Option(metavar="N", help="rule N is kept")] = None,
     not_kept: Annotated[int | None, typer.Option(metavar="N", help="rule N is not kept, or not yet")] = None,
@@ -114,6 +141,7 @@ def settings(
             "time_zone": time_zone,
             "note_template": None if note_template is None else _text_of(note_template),
             "target_split": target,
+            "data_dir": data,
         }
         changed: dict[str, Any] = {name: value for name, value in values.items() if value is not None}
         rules = _rules(journal)
@@ -168,6 +196,7 @@ def _settings(journal: Journal) -> dict[str, Any]:
         "rest_days": [str(on) for on in rests],
         "checklist": [asdict(rule) for rule in checklist.of(challenge)],
         "notifications": "on" if os.environ.get(signals.ADDRESSES) else f"off ({signals.ADDRESSES} is not set)",
+        "data_dir": challenge.data_dir,
         "home": str(journal.home.path),
     }
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
@@ -13,10 +13,11 @@ from typing import Any
 from sqlmodel import Session, select
 
 from app.journal import activities, checklist
+from app.journal.checklist import CompetitionRule
 from app.journal.days import clock_time, logical_date, zone
 from app.journal.rules import STRICTNESSES
 from app.journal.store import Journal
-from app.journal.tables import Challenge
+from app.journal.tables import Challenge, RestDay
 from engine.contract import DataSpec, OnehourError, nearest
 
 MODES = ("daily", "weekly")
@@ -51,6 +52,8 @@ class Rules:
     truth_path: Path | None = None
     strictness: str = "strict"
     habit_at: str | None = None
+    rest_days: Sequence[date] = ()
+    checklist: Sequence[CompetitionRule] = checklist.DEFAULTS  # the competition's own rules
 
     def check(self, today: date) -> None:
         if not slug_of(self.competition):
@@ -75,6 +78,13 @@ class Rules:
         clock_time(self.day_starts_at)
         if self.starts_on < today:
             raise OnehourError(f"{self.starts_on} is in the past", fix=f"Start today ({today}) or later.")
+        last = self.starts_on + timedelta(days=self.days - 1)
+        for on in self.rest_days:
+            if not self.starts_on <= on <= last:
+                raise OnehourError(
+                    f"the day of rest {on} is no day of the challenge", fix=f"It runs from {self.starts_on} to {last}."
+                )
+        checklist.as_json(self.checklist)
         if self.truth_path is not None and not self.truth_path.is_file():
             raise OnehourError("there is no such truth file", where=str(self.truth_path))
         if not self.data_dir.is_dir():
@@ -130,7 +140,11 @@ def found(journal: Journal, rules: Rules, today: date) -> Challenge:
             habit_at=rules.habit_at,
             created_at=journal.now(),
         )
+        if list(rules.checklist) != list(checklist.DEFAULTS):
+            challenge.checklist = checklist.as_json(rules.checklist)
         db.add(challenge)
+        db.flush()
+        db.add_all(RestDay(challenge_id=challenge.id, local_date=on) for on in sorted(set(rules.rest_days)))
     return challenge
 
 
@@ -201,6 +215,14 @@ def _note_template(text: str | None) -> str | None:
     return text if text and text.strip() else None
 
 
+def _data_dir(path: str | Path) -> str:
+    folder = Path(str(path).strip()).expanduser()
+    if not str(path).strip() or not folder.is_dir():
+        raise OnehourError("there is no such data folder", where=str(path))
+    require_competition(folder)
+    return str(folder.resolve())
+
+
 def _target_split(percent: str | None) -> str | None:
     if not percent or not percent.strip():
         return None
@@ -224,6 +246,7 @@ CHANGEABLE: Mapping[str, Callable[[Any], Any]] = {
     "note_template": _note_template,
     "target_split": _target_split,  # percent: "read=10 plan=15 code=50 analyse=25"
     "checklist": checklist.as_json,  # a list of CompetitionRule
+    "data_dir": _data_dir,  # of the runs to come: a queued one has its own in its spec
     "submissions_per_day": _submissions_per_day,
 }
 JUDGED = "Past days were counted by it and would be judged anew. End the challenge and begin another."

@@ -50,6 +50,11 @@ def as_json(rules: Sequence[CompetitionRule]) -> str:
     return json.dumps([asdict(rule) for rule in rules], ensure_ascii=False)
 
 
+def lines(text: str) -> list[CompetitionRule]:
+    """A rule on each line that is not empty."""
+    return [CompetitionRule(line.strip()) for line in text.splitlines() if line.strip()]
+
+
 def added(rules: Sequence[CompetitionRule], text: str) -> list[CompetitionRule]:
     return [*rules, CompetitionRule(text.strip())]
 

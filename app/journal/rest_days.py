@@ -37,6 +37,17 @@ def cancel(journal: Journal, on: date) -> None:
         db.delete(found)
 
 
+def dates(text: str) -> list[date]:
+    """`"2026-12-24, 2026-12-25"` → dates. Raises OnehourError naming the word that is none."""
+    found = []
+    for word in text.replace(",", " ").split():
+        try:
+            found.append(date.fromisoformat(word))
+        except ValueError:
+            raise OnehourError(f"{word!r} is no date", fix="Write it as YYYY-MM-DD.") from None
+    return found
+
+
 def of(db: Session, challenge: Challenge) -> list[date]:
     query = (
         select(col(RestDay.local_date)).where(RestDay.challenge_id == challenge.id).order_by(col(RestDay.local_date))

@@ -12,7 +12,7 @@ from sqlalchemy import ColumnElement
 from sqlmodel import Session, case, col, func, select
 
 from app.journal import usage
-from app.journal.days import DAY, day_number
+from app.journal.days import DAY, day_number, logical_date
 from app.journal.tables import Challenge, LeaderboardScore, Run, Submission
 from app.scores.leaderboard import MANUAL, SOURCES
 from app.scores.run_rows import RunRow, run_rows
@@ -31,11 +31,22 @@ class BoardRun:
 
 
 @dataclass(frozen=True)
+class SentElsewhere:
+    """An imported submission, which no run of ours made: the name and words it was sent under, with its scores."""
+
+    name: str
+    description: str
+    public: float | None
+    private: float | None
+
+
+@dataclass(frozen=True)
 class BoardDay:
     local_date: date
     number: int
     used_ms: int | None  # None: no hour was started
     runs: tuple[BoardRun, ...]
+    sent_elsewhere: tuple[SentElsewhere, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -82,16 +93,33 @@ def _board_run(row: RunRow, path: str | None, lb: LeaderboardScore | None) -> Bo
 
 
 def board_days(db: Session, challenge: Challenge, first: date, last: date, now: int) -> list[BoardDay]:
-    """Every day from `first` to `last` (inclusive), newest first, with its hour and its runs."""
+    """Every day from `first` to `last` (inclusive), newest first, with its hour, its runs and what was imported."""
     used = usage.used_ms(db, challenge, first, last, now)
     by_day: dict[date, list[BoardRun]] = defaultdict(list)
     for run in board_runs(db, challenge, first, last):
         by_day[run.row.local_date].append(run)
     length = (last - first).days + 1
+    elsewhere = _sent_elsewhere(db, challenge)
     return [
-        BoardDay(on, day_number(on, challenge.starts_on), used.get(on), tuple(by_day[on]))
+        BoardDay(on, day_number(on, challenge.starts_on), used.get(on), tuple(by_day[on]), tuple(elsewhere[on]))
         for on in (last - DAY * back for back in range(length))
     ]
+
+
+def _sent_elsewhere(db: Session, challenge: Challenge) -> dict[date, list[SentElsewhere]]:
+    """The imported submissions by the logical day on which they were sent, in that order."""
+    rows = db.exec(
+        select(Submission, LeaderboardScore)
+        .outerjoin(LeaderboardScore, col(LeaderboardScore.submission_id) == col(Submission.id))
+        .where(Submission.challenge_id == challenge.id, col(Submission.run_id).is_(None))
+        .order_by(col(Submission.created_at), col(Submission.id))
+    ).all()
+    by_day: dict[date, list[SentElsewhere]] = defaultdict(list)
+    for sent, score in rows:
+        on = logical_date(sent.created_at, challenge.time_zone, challenge.day_starts_at)
+        scores = (None, None) if score is None else (score.public, score.private)
+        by_day[on].append(SentElsewhere(sent.path, sent.description, *scores))
+    return by_day
 
 
 def best_cv_by_day(db: Session, challenge: Challenge) -> dict[date, float]:

@@ -6,13 +6,16 @@ import json
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import date
-from math import fsum, sqrt
+from math import floor, fsum, log10, sqrt
 from typing import Any
 
 from sqlalchemy import RowMapping, Select, or_, select
 from sqlmodel import Session, col, func
 
 from app.journal.tables import Challenge, Experiment, FoldScore, Job, Run
+
+# Folds that lie less apart have the same score: what is left is rounding.
+EQUAL = 1e-9
 
 
 @dataclass(frozen=True)
@@ -106,10 +109,13 @@ def count_runs(db: Session, challenge: Challenge, words: str = "") -> int:
 
 
 def cv_text(run: RunRow) -> str:
-    """`0.842 ± 0.006`; empty until there is a CV."""
+    """`0.842 ± 0.006`; empty until there is a CV. A spread too small for three digits gets as many as it needs."""
     if run.cv is None:
         return ""
-    return score_text(run.cv) + (f" ± {score_text(run.spread)}" if run.spread is not None else "")
+    spread = run.spread
+    if spread is None or spread < EQUAL:
+        return score_text(run.cv)
+    return f"{score_text(run.cv)} ± {spread:.{max(3, -floor(log10(spread)))}f}"
 
 
 def score_text(score: float | None) -> str:

@@ -8,7 +8,7 @@ import streamlit as st
 from tzlocal import get_localzone_name
 
 from app.jobs import sample_challenge
-from app.journal import challenges
+from app.journal import challenges, checklist, rest_days
 from app.journal.days import logical_date, zone
 from app.journal.store import Journal
 from app.views.desk import attempt
@@ -56,10 +56,19 @@ def _mine(journal: Journal) -> None:
         starts_on.date_input(
             "Starts on", logical_date(journal.now(), _zone_here(), challenges.DAY_STARTS_AT), key="starts_on"
         )
+        st.text_input("Planned days of rest", placeholder="2026-12-24, 2026-12-25", key="rest_days", help=REST_HELP)
+        st.text_area(
+            "Rules of the competition, one a line",
+            "\n".join(rule.text for rule in checklist.DEFAULTS),
+            height=120,
+            key="checklist",
+            help="A checklist to hold yourself to: it stands in Settings, where it can be ticked and changed.",
+        )
         st.form_submit_button("Take it on", on_click=attempt, args=(_found, journal))
 
 
 DATA_HELP = "With train.csv, sample_submission.csv and the folders train and test, as Kaggle's download has them."
+REST_HELP = "Dates with commas between. Their hour is lost too, but does not look like a failure. More can be planned at any time."
 MODE_HELP = (
     "Weekly: a budget of seven times the minutes, to divide over the week in as many sittings as you like. What a sitting leaves "
     "stays in the week's budget."
@@ -81,6 +90,8 @@ def _found(journal: Journal) -> None:
         time_zone=zone(asked.time_zone.strip()).key,
         mode=asked.mode,
         day_starts_at=challenges.DAY_STARTS_AT,
+        rest_days=rest_days.dates(asked.rest_days),
+        checklist=checklist.lines(asked.checklist),
     )
     today = logical_date(journal.now(), rules.time_zone, challenges.DAY_STARTS_AT)
     rules.check(today)

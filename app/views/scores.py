@@ -1,4 +1,4 @@
-"""Scores: do CV and LB agree, day by day? One row a run, its day's hours beside it, newest first."""
+"""Scores: do CV and LB agree, day by day? One row a run or imported submission, its day's hours beside it, newest first."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from app.journal.days import MINUTE_MS
 from app.journal.sittings import Sitting
 from app.journal.store import Journal
 from app.scores import leaderboard
-from app.scores.board import BoardDay, BoardRun, board_days
+from app.scores.board import BoardDay, BoardRun, SentElsewhere, board_days
 from app.scores.run_rows import cv_text, score_text
 from app.views.desk import attempt
 
@@ -28,8 +28,11 @@ def show(journal: Journal, at: Sitting) -> None:
         hide_index=True,
         width="stretch",
         placeholder="",
+        # On a phone the first three are seen without scrolling sideways.
+        column_order=["Day", "CV", "LB", "Minutes", "Run", "What", "State", "W&B", "Page", "Date"],
         column_config={
-            "Day": st.column_config.NumberColumn(width="small"),
+            "Day": st.column_config.NumberColumn(width=45),
+            "CV": st.column_config.TextColumn(width=115),
             "Minutes": st.column_config.NumberColumn(format="%.0f", width="small"),
             "What": st.column_config.TextColumn(width="large"),
             "W&B": st.column_config.TextColumn(width="small", help="offline runs lie in the run's folder under wandb/"),
@@ -55,24 +58,40 @@ def _rows(day: BoardDay) -> list[dict[str, object]]:
     head: dict[str, object] = {
         "Day": day.number,
         "Date": day.local_date,
-        "Minutes": None if day.used_ms is None else day.used_ms / MINUTE_MS,
     }
-    if not day.runs:
-        return [head | {"What": "no run" if day.used_ms is not None else "–"}]
-    return [head | _run_cells(run) for run in reversed(day.runs)]
+    cells = [_run_cells(run) for run in reversed(day.runs)] + [
+        _sent_cells(sent) for sent in reversed(day.sent_elsewhere)
+    ]
+    rows = [head | one for one in cells or [{"What": "no run" if day.used_ms is not None else "–"}]]
+    # The minutes are the day's, not a run's: they stand once.
+    rows[0]["Minutes"] = None if day.used_ms is None else day.used_ms / MINUTE_MS
+    return rows
 
 
 def _run_cells(run: BoardRun) -> dict[str, object]:
-    row, has_lb = run.row, run.public is not None or run.private is not None
+    row = run.row
     return {
         "Run": row.run_key,
         "What": row.hypothesis,
         "State": row.state,
         "CV": cv_text(row),
-        "LB": f"{score_text(run.public)} / {score_text(run.private)} {run.lb_source}" if has_lb else "",
+        "LB": _lb_text(run.public, run.private, run.lb_source or ""),
         "W&B": row.wandb_mode or "",
         **({"Page": row.wandb_url} if row.wandb_url else {}),
     }
+
+
+def _sent_cells(sent: SentElsewhere) -> dict[str, object]:
+    return {
+        "Run": sent.name,
+        "What": sent.description,
+        "State": "imported",
+        "LB": _lb_text(sent.public, sent.private, leaderboard.MANUAL),
+    }
+
+
+def _lb_text(public: float | None, private: float | None, source: str) -> str:
+    return "" if public is None and private is None else f"{score_text(public)} / {score_text(private)} {source}"
 
 
 def _enter_by_hand(journal: Journal, runs: list[BoardRun]) -> None:

@@ -26,6 +26,7 @@ def show(journal: Journal, at: Sitting) -> None:
     with left:
         _hour(journal, at)
         _template(journal, at)
+        _data(journal, at)
         _settled(journal, at)
     with right:
         _rest_days(journal, at)
@@ -104,6 +105,22 @@ def _keep_template(journal: Journal) -> None:
 def _built_in(journal: Journal) -> None:
     challenges.change(journal, note_template=None)
     st.session_state.set_note_template = notes.TEMPLATE
+
+
+def _data(journal: Journal, at: Sitting) -> None:
+    with st.form("data", border=False), st.container(horizontal=True, vertical_alignment="bottom"):
+        st.text_input(
+            "Folder of the competition's data",
+            at.challenge.data_dir,
+            key="set_data_dir",
+            help="For the runs to come. A run that is queued keeps the folder it was queued with.",
+        )
+        st.form_submit_button("Keep the folder", on_click=attempt, args=(_keep_data, journal))
+
+
+def _keep_data(journal: Journal) -> None:
+    challenges.change(journal, data_dir=st.session_state.set_data_dir)
+    st.toast("Kept")
 
 
 def _rest_days(journal: Journal, at: Sitting) -> None:

@@ -3,8 +3,10 @@ from datetime import date
 from pathlib import Path
 
 import pytest
+import typer
 
 from app import cli
+from app.commands import terminal
 from app.journal.home import Home
 from engine.contract import EXIT_AGAINST_RULES, EXIT_BAD_INPUT, EXIT_OK
 from tests.conftest import CHECKOUT, competition_folder
@@ -88,6 +90,9 @@ def test_a_second_start_exits_with_3_and_the_reason(data_dir: Path, capsys: pyte
         (["--mode", "dayly"], "Did you mean 'daily'?"),
         (["--dais", "3"], "--days"),
         (["--data", "nowhere"], "nowhere"),
+        (["--rest-day", "sunday"], "'sunday' is no date"),
+        (["--rest-day", "2020-01-01"], "2020-01-01 is no day of the challenge"),
+        (["--rule", "x" * 301], "rule 4 of the checklist has 301 characters"),
         (["--data", str(CHECKOUT)], "there is no train.csv, no sample_submission.csv, no train/, no test/"),
     ],
 )
@@ -98,6 +103,43 @@ def test_impossible_rules_exit_with_2_and_nothing_is_kept(
     assert reason in capsys.readouterr().err
     assert cli.main(["session", "status"]) == EXIT_BAD_INPUT
     assert "no challenge yet" in capsys.readouterr().err
+
+
+def test_init_takes_days_of_rest_and_rules_of_the_competition(
+    data_dir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rest = ["--rest-day", "2099-01-03", "--rest-day", "2099-01-02", "--rest-day", "2099-01-03"]
+    rules = ["--rule", "one GPU; nine hours", "--rule", "no external data"]
+    assert init(data_dir, "--starts-on", "2099-01-01", *rest, *rules) == EXIT_OK
+    found = status(capsys, "settings")
+    assert found["rest_days"] == ["2099-01-02", "2099-01-03"]
+    assert [rule["text"] for rule in found["checklist"]][3:] == ["one GPU; nine hours", "no external data"]  # type: ignore[index, attr-defined]
+
+
+def test_init_in_a_terminal_asks_for_each_with_a_default(
+    data_dir: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Answers: first day, days, minutes, reflection as they are, then weekly, a day of rest and two rules."""
+    monkeypatch.setattr(terminal, "in_terminal", lambda: True)
+    answers = iter(["2099-01-01", 60, 60.0, 10.0, "weekly", "2099-01-04", "one GPU; no external data"])
+    questions: list[str] = []
+
+    def answer(question: str, **_: object) -> object:
+        questions.append(question)
+        return next(answers)
+
+    monkeypatch.setattr(typer, "prompt", answer)
+    assert init(data_dir) == EXIT_OK
+    assert any("daily or weekly?" in each and "seven flexible hours" in each for each in questions)
+    found = status(capsys, "settings")
+    assert (found["mode"], found["rest_days"]) == ("weekly", ["2099-01-04"])
+    assert [rule["text"] for rule in found["checklist"]][3:] == ["one GPU", "no external data"]  # type: ignore[index, attr-defined]
+
+
+@pytest.mark.parametrize(("typed", "meant"), [(["sesion"], "session"), (["session", "strat"], "start")])
+def test_an_unknown_command_names_the_nearest(capsys: pytest.CaptureFixture[str], typed: list[str], meant: str) -> None:
+    assert cli.main(typed) == EXIT_BAD_INPUT
+    assert f"Did you mean '{meant}'" in capsys.readouterr().err
 
 
 def test_init_without_a_terminal_names_what_it_cannot_guess(capsys: pytest.CaptureFixture[str]) -> None:

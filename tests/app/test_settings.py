@@ -16,7 +16,7 @@ from app.journal.checklist import DEFAULTS
 from app.journal.store import Journal
 from app.journal.tables import Challenge
 from engine.contract import EXIT_BAD_INPUT, EXIT_OK, OnehourError
-from tests.conftest import MovableClock, ms
+from tests.conftest import MovableClock, competition_folder, ms
 
 pytestmark = pytest.mark.unit
 
@@ -162,3 +162,16 @@ def test_the_command_changes_what_is_named_and_shows_all(
     assert "cannot be changed   starts on, days" in said
     assert cli.main(["settings", "--time-zone", "Europe/Berln"]) == EXIT_BAD_INPUT
     assert cli.main(["settings", "--note-template", str(tmp_path / "none.md")]) == EXIT_BAD_INPUT
+
+
+def test_the_data_folder_is_changed_and_checked_as_at_the_start(
+    journal: Journal, challenge: Challenge, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    moved = competition_folder(tmp_path / "moved")
+    assert cli.main(["settings", "--data", str(moved)]) == EXIT_OK
+    assert stored(journal).data_dir == str(moved)
+    (moved / "train.csv").unlink()
+    for folder, reason in ((moved, "there is no train.csv"), (tmp_path / "none", "no such data folder")):
+        assert cli.main(["settings", "--data", str(folder), "--habit-at", "20:00"]) == EXIT_BAD_INPUT
+        assert reason in capsys.readouterr().err
+    assert stored(journal).habit_at is None

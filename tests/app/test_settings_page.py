@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import date
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from app.journal.checklist import DEFAULTS
 from app.journal.store import Journal
 from app.journal.tables import Challenge
 from app.views import desk
+from tests.conftest import competition_folder
 
 SCRIPT = """
 from app.journal import challenges, sittings
@@ -116,3 +118,15 @@ def test_the_page_tells_whether_notifications_are_on_and_never_where_they_go(
 def test_the_page_says_why_the_rest_cannot_be_changed(opened: AppTest) -> None:
     assert "days **60** :gray[A challenge that grows" in texts(opened)
     assert r"\[\[day-12\]\]" in texts(opened)
+
+
+def test_the_page_changes_the_data_folder_and_refuses_one_that_lacks_the_files(
+    opened: AppTest, journal: Journal, tmp_path: Path
+) -> None:
+    moved = competition_folder(tmp_path / "moved")
+    opened.text_input(key="set_data_dir").input(f" {moved} ")
+    ran(button(opened, "Keep the folder").click())
+    opened.text_input(key="set_data_dir").input(str(moved / "train"))
+    ran(button(opened, "Keep the folder").click())
+    assert "there is no train.csv" in opened.warning[0].value
+    assert stored(journal).data_dir == str(moved)

@@ -12,14 +12,16 @@ from streamlit.testing.v1 import AppTest
 from streamlit.testing.v1.element_tree import Button, Widget
 
 from app.components.clock import reading as clock_reading
+from app.exchange import intake, submissions_csv
+from app.exchange.csv_rows import CsvRow
 from app.jobs import backlog, orders, sample_challenge
-from app.journal import challenges, corrections, inbox, notes, rest_days, sessions, sittings, todos
+from app.journal import challenges, checklist, corrections, inbox, notes, rest_days, sessions, sittings, todos
 from app.journal.days import DAY
 from app.journal.home import CHECKOUT
 from app.journal.hour import State
 from app.journal.store import Journal
 from app.journal.tables import Challenge, DailySession, Run
-from app.scores import leaderboard
+from app.scores import leaderboard, run_rows
 from app.views import desk
 from tests.app.trainings import small_spec
 from tests.conftest import MovableClock, competition_folder
@@ -91,6 +93,9 @@ def test_my_competition_founds_the_challenge_and_opens_today(journal: Journal, t
     at.text_input(key="time_zone").input("Europe/Berlin")
     at.number_input(key="minutes").set_value(45)
     at.radio(key="mode").set_value("weekly")
+    tomorrow = (at.date_input(key="starts_on").value + DAY).isoformat()
+    at.text_input(key="rest_days").input(tomorrow)
+    at.text_area(key="checklist").input("no external data\n\n one GPU ")
     ran(at.button[1].click())
     with journal.reading() as db:
         challenge = challenges.active(db)
@@ -100,6 +105,9 @@ def test_my_competition_founds_the_challenge_and_opens_today(journal: Journal, t
         45,
     )
     assert challenge.time_zone == "Europe/Berlin"
+    with journal.reading() as db:
+        assert [str(on) for on in rest_days.of(db, challenge)] == [tomorrow]
+    assert [rule.text for rule in checklist.of(challenge)] == ["no external data", "one GPU"]
     assert "**Day 1 of 60** · humpback-whale-identification" in texts(at)
 
 
@@ -110,6 +118,7 @@ def test_my_competition_founds_the_challenge_and_opens_today(journal: Journal, t
         ("data_dir", "/no/such/folder", "/no/such/folder: there is no such data folder."),
         ("competition", "", "'' is no competition slug"),
         ("time_zone", "Europe/Berln", "Did you mean 'Europe/Berlin'?"),
+        ("rest_days", "sunday", "'sunday' is no date"),
     ],
 )
 def test_what_cannot_be_taken_on_is_said_and_the_form_keeps_its_text(
@@ -520,6 +529,49 @@ def test_the_scoreboard_shows_cv_beside_lb_and_links_to_wandb(journal: Journal, 
         table = page(name).dataframe[0]
         assert table.value["Page"].tolist() == ["https://wandb.example/run"]
         assert json.loads(table.proto.columns)["Page"]["type_config"]["type"] == "link"
+
+
+def test_imported_submissions_stand_on_their_day_and_the_days_minutes_once(
+    journal: Journal, challenge: Challenge, clock: MovableClock
+) -> None:
+    sessions.start(journal)
+    for cv in (0.8, 0.9):
+        finish(journal, queued(journal, challenge), cv=cv)
+    clock.move(1_800)
+    found = submissions_csv.read(
+        [CsvRow("list.csv:2", {"filename": "blend.csv", "date": "2026-03-02 20:10:00", "description": "two of them",
+                               "publicscore": "0.81", "privatescore": ""})]
+    )  # fmt: skip
+    intake.take_in(journal, found)
+    table = page("scores").dataframe[0].value
+    assert table["Run"].tolist()[2] == "blend.csv"
+    assert table[["Day", "What", "State", "LB"]].to_numpy().tolist()[2] == [
+        1,
+        "two of them",
+        "imported",
+        "0.810 / – manual",
+    ]
+    assert table["Minutes"].tolist()[0] == 30
+    assert table["Minutes"].isna().tolist() == [False, True, True]
+
+
+@pytest.mark.parametrize(
+    ("folds", "text"),
+    [
+        ((0.836, 0.848), "0.842 ± 0.008"),
+        ((0.842, 0.842), "0.842"),
+        ((0.84200, 0.84206), "0.842 ± 0.00004"),
+        ((0.842,), "0.842"),
+    ],
+)
+def test_a_spread_is_said_with_enough_digits_or_not_at_all(
+    journal: Journal, challenge: Challenge, folds: tuple[float, ...], text: str
+) -> None:
+    sessions.start(journal)
+    finish(journal, queued(journal, challenge), cv=0.842)
+    with journal.reading() as db:
+        (row,) = run_rows.run_rows(db, challenge)
+    assert run_rows.cv_text(replace(row, fold_scores=folds)) == text
 
 
 def test_the_week_shows_hours_used_and_lost(journal: Journal, challenge: Challenge, clock: MovableClock) -> None:
