@@ -22,7 +22,7 @@ from urllib.error import URLError
 from urllib.request import ProxyHandler, build_opener
 
 from app.jobs.presence import present, server_lock, who_holds, worker_lock
-from app.journal.home import CHECKOUT, Home
+from app.journal.home import CHECKOUT, COMMAND, Home
 from app.journal.store import open_journal
 from engine.contract import EXIT_OK, OnehourError
 
@@ -129,7 +129,7 @@ def up(home: Home, *, host: str = HOST, port: int = 8501, browser: bool = True, 
         finally:
             worker.end()
             server.end()
-    say("Ended. Runs go on; `onehour up` shows them again.")
+    say(f"Ended. Runs go on; `{COMMAND} up` shows them again.")
     return EXIT_OK
 
 
@@ -176,7 +176,7 @@ def _require_free(host: str, port: int) -> None:
             raise OnehourError(
                 f"the port cannot be used ({reason})",
                 where=f"{host}:{port}",
-                fix="Choose another: onehour up --port 8502",
+                fix=f"Choose another: {COMMAND} up --port 8502",
             ) from None
 
 

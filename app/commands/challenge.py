@@ -14,6 +14,7 @@ from tzlocal import get_localzone_name
 from app.commands.terminal import AsJson, asked, date_of, in_terminal, opened_journal
 from app.jobs import backlog, sample_challenge, signals
 from app.journal import challenges, checklist, days, notes, rest_days
+from app.journal.home import COMMAND
 from app.journal.store import Journal
 from engine.contract import OnehourError
 
@@ -55,7 +56,7 @@ def init(
         if running is not None:
             raise OnehourError(
                 f"the challenge {running.slug!r} is still running until {challenges.last_day(running)}",
-                fix="One challenge at a time. End it with: onehour end-challenge",
+                fix=f"One challenge at a time. End it with: {COMMAND} end-challenge",
             )
         zone_name = asked(time_zone, "Time zone", get_localzone_name() or "UTC", str)
         today = days.logical_date(journal.now(), days.zone(zone_name).key, day_starts_at)
@@ -225,7 +226,7 @@ def end_challenge(
             at_work = [row.run_key for row in backlog.list_jobs(db, open_only=True)]
         if at_work:
             raise OnehourError(
-                f"{', '.join(at_work)} still waits or runs", fix="Let it end, or cancel it first: onehour cancel RUN"
+                f"{', '.join(at_work)} still waits or runs", fix=f"Let it end, or cancel it first: {COMMAND} cancel RUN"
             )
         if not yes and not in_terminal():
             raise OnehourError(f"this ends the challenge {running.slug!r} for good", fix="Add --yes.")

@@ -179,7 +179,10 @@ def _found(db: Session, journal: Journal, day: str | None, number: int | None) -
 
 
 def _read(body: str) -> str:
-    return sys.stdin.read() if body == "-" else body
+    try:
+        return sys.stdin.read() if body == "-" else body
+    except UnicodeDecodeError:
+        raise OnehourError("what came in is no UTF-8 text") from None
 
 
 def _save(journal: Journal, found: Note | None, on: date, body: str) -> notes.Saved:

@@ -11,6 +11,7 @@ import typer
 from app.commands.terminal import AsJson, iso, opened_journal
 from app.jobs import backlog, orders, presence, specs
 from app.journal import challenges
+from app.journal.home import COMMAND
 from app.scores import leaderboard
 from engine.contract import OnehourError
 
@@ -48,7 +49,7 @@ def queue(
         fits = {True: ", before your next hour", False: ", after your next hour has begun", None: ""}
         print(f"{queued.run_key} queued, ends about {when}{fits[queued.forecast.fits]}")
         if presence.worker_slots(journal.home) is None:
-            print("No worker is running: start it with `onehour up` or `onehour worker`.")
+            print(f"No worker is running: start it with `{COMMAND} up` or `{COMMAND} worker`.")
 
 
 @app.command()

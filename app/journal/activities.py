@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from math import isfinite
 
 from app.journal.hour import EventKind
 from engine.contract import OnehourError, nearest
@@ -101,6 +102,8 @@ def parse_minutes(parts: Sequence[str]) -> dict[Activity, float]:
         name, _, number = part.partition("=")
         try:
             found[activity(name)] = float(number)
+            if not isfinite(found[activity(name)]):
+                raise ValueError(number)
         except ValueError:
             raise OnehourError(f"{part!r} is no activity=number", fix="Example: code=40 read=20") from None
     return found

@@ -27,7 +27,7 @@ from datetime import date
 from pathlib import Path
 
 from app.journal.days import from_ms
-from app.journal.home import Home
+from app.journal.home import COMMAND, Home
 from engine.contract import OnehourError
 from engine.run_folder import write_text
 
@@ -175,7 +175,7 @@ def damaged(home: Home, why: object) -> OnehourError:
     fix = f"There is no good backup in {home.backups_dir}."
     if best is not None:
         made = from_ms(best.stat().st_mtime_ns // 1_000_000)
-        fix = f"The newest good backup is of {made:%Y-%m-%d %H:%M} UTC: onehour restore {shlex.quote(str(best))}"
+        fix = f"The newest good backup is of {made:%Y-%m-%d %H:%M} UTC: {COMMAND} restore {shlex.quote(str(best))}"
     return OnehourError(f"the journal is damaged ({why})", where=str(home.journal_db), fix=fix)
 
 

@@ -15,6 +15,7 @@ from sqlmodel import Session, select
 from app.journal import activities, checklist
 from app.journal.checklist import CompetitionRule
 from app.journal.days import clock_time, logical_date, zone
+from app.journal.home import COMMAND
 from app.journal.rules import STRICTNESSES
 from app.journal.store import Journal
 from app.journal.tables import Challenge, RestDay
@@ -118,7 +119,7 @@ def found(journal: Journal, rules: Rules, today: date) -> Challenge:
         if active_one is not None:
             raise OnehourError(
                 f"the challenge {active_one.slug!r} is still running until {last_day(active_one)}",
-                fix="One challenge at a time: the hour is yours, not the competition's. End it with: onehour end-challenge",
+                fix=f"One challenge at a time: the hour is yours, not the competition's. End it with: {COMMAND} end-challenge",
             )
         challenge = Challenge(
             slug=_free_slug(db, slug_of(rules.competition)),
@@ -156,7 +157,7 @@ def active(db: Session) -> Challenge:
     """The running challenge. Raises OnehourError when there is none."""
     challenge = find_active(db)
     if challenge is None:
-        raise OnehourError("there is no challenge yet", fix="Begin with: onehour init --competition sample")
+        raise OnehourError("there is no challenge yet", fix=f"Begin with: {COMMAND} init --competition sample")
     return challenge
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import socket
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,8 @@ from pathlib import Path
 from engine.contract import OnehourError
 
 CHECKOUT = Path(__file__).resolve().parents[2]
+# How a person calls us, as a sentence that names a command says it: in a checkout the command is not on the search path.
+COMMAND = "onehour" if shutil.which("onehour") else ".venv/bin/onehour"
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from sqlalchemy.exc import DatabaseError
 from sqlmodel import col, select
 
 from app.journal import backups, challenges, sittings
-from app.journal.home import Home
+from app.journal.home import COMMAND, Home
 from app.journal.hour import State
 from app.journal.rules import AgainstTheRules
 from app.journal.steady import system_clock
@@ -126,7 +126,7 @@ def _require_restorable(present: Journal, stage: Home, now: int) -> None:
             at = sittings.sitting(db, challenge, now)
             if at.state in (State.FOCUS, State.PAUSED, State.REFLECTION):
                 raise AgainstTheRules(
-                    "Today's hour is not over: restore when its day is closed (onehour session close)."
+                    f"Today's hour is not over: restore when its day is closed ({COMMAND} session close)."
                 )
         latest = db.exec(select(DailySession).order_by(col(DailySession.local_date).desc())).first()
         if latest is not None and latest.day_ends_at > now and str(latest.local_date) not in hours:
@@ -140,7 +140,7 @@ def _require_restorable(present: Journal, stage: Home, now: int) -> None:
     if unknown:
         raise OnehourError(
             f"the run {unknown[0]} is at work and this backup does not know it",
-            fix=f"Nothing was changed. Wait for it, or: onehour cancel {unknown[0]}",
+            fix=f"Nothing was changed. Wait for it, or: {COMMAND} cancel {unknown[0]}",
         )
 
 

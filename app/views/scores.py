@@ -6,6 +6,7 @@ import streamlit as st
 
 from app.journal import challenges
 from app.journal.days import MINUTE_MS
+from app.journal.home import COMMAND
 from app.journal.sittings import Sitting
 from app.journal.store import Journal
 from app.scores import leaderboard
@@ -47,7 +48,7 @@ def show(journal: Journal, at: Sitting) -> None:
         st.caption("No run yet: start the hour on Today and queue one.")
         return
     if challenge.truth_path is None:
-        st.caption("With the labels of the test part, `onehour lb local TRUTH.csv` scores every submission here.")
+        st.caption(f"With the labels of the test part, `{COMMAND} lb local TRUTH.csv` scores every submission here.")
     submitted = [run for run in runs if run.submission_path is not None]
     if submitted:
         _enter_by_hand(journal, submitted)

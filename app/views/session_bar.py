@@ -10,6 +10,7 @@ from app.components.clock import clock
 from app.jobs import backlog, forecast, presence
 from app.journal import challenges, sessions, sittings
 from app.journal.days import DAY, MINUTE_MS, clock_text, week_starts
+from app.journal.home import COMMAND
 from app.journal.hour import State
 from app.journal.sittings import Sitting
 from app.journal.store import Journal
@@ -53,7 +54,7 @@ def _buttons(journal: Journal, at: Sitting) -> None:
             reason = sessions.why_not_start(at)
             _button("Start", journal, sessions.start, shortcut="Ctrl+Shift+S", disabled=bool(reason), primary=True)
             if at.day_number > at.challenge.days:
-                reason += " `onehour end-challenge` files it away; then the next one can begin."
+                reason += f" `{COMMAND} end-challenge` files it away; then the next one can begin."
             if reason:
                 st.caption(reason, width="content")
         case State.FOCUS:
@@ -145,5 +146,5 @@ def queue_line(journal: Journal, at: Sitting, rows: list[backlog.QueueRow]) -> s
     if waiting:
         parts.append(f"{waiting} waiting")
     if presence.worker_slots(journal.home) is None:
-        parts.append("no worker is running: onehour up starts one")
+        parts.append(f"no worker is running: {COMMAND} up starts one")
     return " · ".join(parts)

@@ -10,6 +10,7 @@ import streamlit as st
 from app.jobs import signals
 from app.journal import challenges, checklist, notes, rest_days
 from app.journal.activities import Activity
+from app.journal.home import COMMAND
 from app.journal.rules import STRICTNESSES
 from app.journal.sittings import Sitting
 from app.journal.store import Journal
@@ -190,7 +191,7 @@ def _notifications() -> None:
         st.markdown(
             f"– off. Set {signals.ADDRESSES} to one or more apprise addresses with spaces between them, and start again:"
         )
-        st.code(f'{signals.ADDRESSES}="ntfy://my-topic dbus://" onehour up', language="bash")
+        st.code(f'{signals.ADDRESSES}="ntfy://my-topic dbus://" {COMMAND} up', language="bash")
     st.caption("Sent: the usual time to begin, five minutes left, time is up.")
 
 

@@ -17,7 +17,7 @@ from app.exchange.csv_rows import CsvRow
 from app.jobs import backlog, orders, sample_challenge
 from app.journal import challenges, checklist, corrections, inbox, notes, rest_days, sessions, sittings, todos
 from app.journal.days import DAY
-from app.journal.home import CHECKOUT
+from app.journal.home import CHECKOUT, COMMAND
 from app.journal.hour import State
 from app.journal.store import Journal
 from app.journal.tables import Challenge, DailySession, Run
@@ -204,7 +204,7 @@ def test_before_its_first_day_and_after_its_last_a_challenge_cannot_be_started(
     clock.move(20 * DAY_S)
     at = page()
     assert at.button(key="hour_Start").disabled
-    assert "The challenge ended on 2026-04-30. `onehour end-challenge` files it away" in texts(at)
+    assert f"The challenge ended on 2026-04-30. `{COMMAND} end-challenge` files it away" in texts(at)
     assert "its 60 days ended on Thursday, 30 April 2026" in texts(at)
     assert "what the sixty days taught" in texts(at)
     assert "mirror the flukes" in texts(at)
