@@ -44,7 +44,7 @@ def test_from_the_two_doors_to_a_note_in_the_journal(
     expect(page.get_by_role("button", name="Draw the data and begin")).to_have_css(
         "background-color", "rgb(0, 114, 178)"
     )
-    page.get_by_role("textbox", name="Competition").fill("humpback-whale-identification")
+    page.get_by_role("textbox", name="Competition", exact=True).fill("humpback-whale-identification")
     page.get_by_role("textbox", name="Folder of its data").fill(str(data_dir))
     page.get_by_role("button", name="Take it on").click()
 
