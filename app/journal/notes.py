@@ -88,9 +88,7 @@ def week_title(number: int) -> str:
 def of_week(db: Session, challenge: Challenge, number: int) -> Note | None:
     """The review of the challenge week `number`; None when it was not begun."""
     return db.exec(
-        select(Note).where(
-            Note.challenge_id == challenge.id, Note.kind == WEEK_KIND, Note.title == week_title(number)
-        )
+        select(Note).where(Note.challenge_id == challenge.id, Note.kind == WEEK_KIND, Note.title == week_title(number))
     ).first()
 
 
