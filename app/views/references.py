@@ -16,6 +16,7 @@ from app.views.desk import attempt, plain
 from engine.contract import OnehourError
 
 MOST_WARNINGS = 5
+MOST_USERS = 12
 
 
 def show(journal: Journal, at: Sitting) -> None:
@@ -112,8 +113,10 @@ def _details(journal: Journal, at: Sitting, row: Reference, used_by: list[str], 
     st.markdown(f"**{plain(row.title)}** · `&{row.key}`  \n[{plain(row.url)}](<{row.url}>)")
     with journal.reading() as db:
         named_in = record.backlinks(db, at.challenge, links.LinkKind.REFERENCE, row.key)
-    for run_key in used_by:
-        st.markdown(f"Used by [{plain(run_key)}]({links.run_address(run_key)})")
+    if used_by:
+        shown = " · ".join(f"[{plain(run_key)}]({links.run_address(run_key)})" for run_key in used_by[:MOST_USERS])
+        more = f" and {len(used_by) - MOST_USERS} more" if len(used_by) > MOST_USERS else ""
+        st.markdown(f"Used by {shown}{more}")
     if named_in:
         st.markdown("Named in " + " · ".join(f"[{plain(link.words)}]({link.address})" for link in named_in))
     with st.form(f"reference_{row.id}", border=False):
