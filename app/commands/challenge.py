@@ -128,6 +128,9 @@ def settings(
     data: Annotated[
         Path | None, typer.Option(metavar="DIR", help="another folder of its data, for the runs to come")
     ] = None,
+    submissions_per_day: Annotated[
+        int | None, typer.Option(metavar="N", help="how many the competition takes a UTC day; 0: not known")
+    ] = None,
     drop_rule: Annotated[int | None, typer.Option(metavar="N", help="take rule N off the checklist")] = None,
     kept: Annotated[int | None, typer.Option(metavar="N", help="rule N is kept")] = None,
     not_kept: Annotated[int | None, typer.Option(metavar="N", help="rule N is not kept, or not yet")] = None,
@@ -143,6 +146,7 @@ def settings(
             "note_template": None if note_template is None else _text_of(note_template),
             "target_split": target,
             "data_dir": data,
+            "submissions_per_day": submissions_per_day,
         }
         changed: dict[str, Any] = {name: value for name, value in values.items() if value is not None}
         rules = _rules(journal)
@@ -198,6 +202,7 @@ def _settings(journal: Journal) -> dict[str, Any]:
         "checklist": [asdict(rule) for rule in checklist.of(challenge)],
         "notifications": "on" if os.environ.get(signals.ADDRESSES) else f"off ({signals.ADDRESSES} is not set)",
         "data_dir": challenge.data_dir,
+        "submissions_per_day": challenge.submissions_per_day,
         "home": str(journal.home.path),
     }
 

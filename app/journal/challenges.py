@@ -230,12 +230,13 @@ def _target_split(percent: str | None) -> str | None:
     return json.dumps({each.value: share for each, share in activities.parse_target(percent).items()})
 
 
-def _submissions_per_day(number: int | None) -> int | None:
-    if number is not None and not 1 <= number <= 100:
+def _submissions_per_day(number: int) -> int | None:
+    """0 says that the number is not known."""
+    if not 0 <= number <= 100:
         raise OnehourError(
-            f"{number} submissions a day are not possible", fix="Use 1 to 100; nothing where it is not known."
+            f"{number} submissions a day are not possible", fix="Use 1 to 100, or 0 where it is not known."
         )
-    return number
+    return number or None
 
 
 # What may be changed at any time, and how a value is checked and stored.

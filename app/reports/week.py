@@ -14,7 +14,7 @@ from app.journal import challenges, days, notes, references, rest_days, sittings
 from app.journal.activities import Activity
 from app.journal.days import DAY, MINUTE_MS, week_starts
 from app.journal.tables import Challenge, Note, Reference, Todo
-from app.scores.board import BoardRun, best, best_before, board_runs, gain
+from app.scores.board import BoardRun, best, best_before, board_runs, gain, sent_elsewhere
 from app.scores.verdict import Verdict, verdicts
 from engine.contract import METRIC_DIRECTIONS
 
@@ -91,7 +91,10 @@ def of_day(db: Session, challenge: Challenge, on: date, now: int) -> Week:
     runs = board_runs(db, challenge, first, last)
     before = best_before(db, challenge, first)
     direction = METRIC_DIRECTIONS[challenge.metric]
-    cv, public = best((run.row.cv for run in runs), direction), best((run.public for run in runs), direction)
+    elsewhere = [(on, one.public) for on, sent in sent_elsewhere(db, challenge).items() for one in sent]
+    cv = best((run.row.cv for run in runs), direction)
+    public = best([*(run.public for run in runs), *(lb for on, lb in elsewhere if first <= on <= last)], direction)
+    public_before = best([before.public, *(lb for on, lb in elsewhere if on < first)], direction)
     number = week_number(challenge, on)
     open_ones, next_week = todos.open_ones(db, challenge), _next_week(db, challenge, last)
     for_later = {todo.id for todo in next_week.todos} if next_week else set()
@@ -109,7 +112,7 @@ def of_day(db: Session, challenge: Challenge, on: date, now: int) -> Week:
         runs=tuple(runs),
         verdicts=verdicts(db, challenge, [run.row.run_id for run in runs]),
         cv=BestScore(cv, gain(cv, before.cv, direction)),
-        public=BestScore(public, gain(public, before.public, direction)),
+        public=BestScore(public, gain(public, public_before, direction)),
         machines=_machines(runs),
         collected=tuple(references.collected_between(db, challenge, *_moments(challenge, first, last))),
         open_todos=tuple(todo for todo in open_ones if todo.id not in for_later),

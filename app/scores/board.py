@@ -99,14 +99,14 @@ def board_days(db: Session, challenge: Challenge, first: date, last: date, now: 
     for run in board_runs(db, challenge, first, last):
         by_day[run.row.local_date].append(run)
     length = (last - first).days + 1
-    elsewhere = _sent_elsewhere(db, challenge)
+    elsewhere = sent_elsewhere(db, challenge)
     return [
         BoardDay(on, day_number(on, challenge.starts_on), used.get(on), tuple(by_day[on]), tuple(elsewhere[on]))
         for on in (last - DAY * back for back in range(length))
     ]
 
 
-def _sent_elsewhere(db: Session, challenge: Challenge) -> dict[date, list[SentElsewhere]]:
+def sent_elsewhere(db: Session, challenge: Challenge) -> dict[date, list[SentElsewhere]]:
     """The imported submissions by the logical day on which they were sent, in that order."""
     rows = db.exec(
         select(Submission, LeaderboardScore)

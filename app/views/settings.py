@@ -109,18 +109,28 @@ def _built_in(journal: Journal) -> None:
 
 
 def _data(journal: Journal, at: Sitting) -> None:
-    with st.form("data", border=False), st.container(horizontal=True, vertical_alignment="bottom"):
+    st.markdown("**The competition**")
+    with st.form("data", border=False):
         st.text_input(
             "Folder of the competition's data",
             at.challenge.data_dir,
             key="set_data_dir",
             help="For the runs to come. A run that is queued keeps the folder it was queued with.",
         )
-        st.form_submit_button("Keep the folder", on_click=attempt, args=(_keep_data, journal))
+        st.number_input(
+            "Submissions a day (UTC); 0: not known",
+            0,
+            100,
+            at.challenge.submissions_per_day or 0,
+            key="set_submissions_per_day",
+            help="Today then says how many are left, as far as this journal knows of those sent.",
+        )
+        st.form_submit_button("Keep both", on_click=attempt, args=(_keep_data, journal))
 
 
 def _keep_data(journal: Journal) -> None:
-    challenges.change(journal, data_dir=st.session_state.set_data_dir)
+    asked = st.session_state
+    challenges.change(journal, data_dir=asked.set_data_dir, submissions_per_day=asked.set_submissions_per_day)
     st.toast("Kept")
 
 

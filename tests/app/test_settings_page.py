@@ -125,8 +125,8 @@ def test_the_page_changes_the_data_folder_and_refuses_one_that_lacks_the_files(
 ) -> None:
     moved = competition_folder(tmp_path / "moved")
     opened.text_input(key="set_data_dir").input(f" {moved} ")
-    ran(button(opened, "Keep the folder").click())
+    ran(button(opened, "Keep both").click())
     opened.text_input(key="set_data_dir").input(str(moved / "train"))
-    ran(button(opened, "Keep the folder").click())
+    ran(button(opened, "Keep both").click())
     assert "there is no train.csv" in opened.warning[0].value
     assert stored(journal).data_dir == str(moved)

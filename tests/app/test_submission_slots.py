@@ -45,3 +45,5 @@ def test_more_sent_than_allowed_leaves_none(journal: Journal, challenge: Challen
 def test_a_number_that_is_none_is_refused(journal: Journal, challenge: Challenge) -> None:
     with pytest.raises(OnehourError, match="1000"):
         challenges.change(journal, submissions_per_day=1000)
+    challenges.change(journal, submissions_per_day=5)
+    assert challenges.change(journal, submissions_per_day=0).submissions_per_day is None

@@ -16,7 +16,7 @@ from app.journal import challenges, corrections, notes, references, rest_days, s
 from app.journal.activities import Activity
 from app.journal.rules import AgainstTheRules
 from app.journal.store import Journal
-from app.journal.tables import Challenge
+from app.journal.tables import Challenge, LeaderboardScore, Submission
 from app.reports import week as week_report
 from app.reports import week_page
 from engine.contract import OnehourError
@@ -147,6 +147,24 @@ def test_the_html_file_holds_its_figures_and_executes_nothing_of_a_persons(
     assert 'href="javascript' not in html
     assert html.count('class="plotly-graph-div"') == 3
     assert not re.search(r'<(script|link)[^>]+(src|href)="http', html), "it needs no network"
+
+
+def test_an_imported_score_counts_for_the_week_in_which_it_was_sent(
+    journal: Journal, lived: Challenge, clock: MovableClock
+) -> None:
+    for sent_at, public in ((clock.at - 7 * DAY_S * 1000, 0.70), (clock.at, 0.74)):
+        with journal.writing() as db:
+            sent = Submission(challenge_id=lived.id, path="s.csv", sent_at=sent_at, origin="import", created_at=sent_at)
+            db.add(sent)
+            db.flush()
+            db.add(
+                LeaderboardScore(
+                    submission_id=sent.id, source="manual", public=public, origin="import", scored_at=sent_at
+                )
+            )
+    week = the_week(journal, lived, clock, 2)
+    assert week.public.score == 0.74
+    assert week.public.gain == pytest.approx(0.04)
 
 
 @pytest.fixture
