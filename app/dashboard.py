@@ -11,7 +11,7 @@ import streamlit as st
 from app.journal import challenges, sittings
 from app.journal.sittings import Sitting
 from app.journal.store import Journal
-from app.views.desk import current_journal, plain, say_refusal
+from app.views.desk import current_journal, plain, say_refusal, settle
 from engine.contract import OnehourError
 
 PAGES = ("today", "journal", "runs", "scores", "week", "references", "settings")
@@ -45,6 +45,7 @@ def main() -> None:
     session_bar(journal, at)
     say_refusal()
     page.run()
+    settle()
 
 
 def _show(name: str, journal: Journal, at: Sitting) -> None:

@@ -17,7 +17,7 @@ if (!window.onehourClock) {
 }
 
 // One state a page, kept over reruns of the script: each rerun mounts the component anew.
-const page = (window.onehourClock ??= { skew: null, announced: null, ticker: startTicker(), audio: null, before: null, silent: false, focused: null, interrupted: null });
+const page = (window.onehourClock ??= { skew: null, announced: null, ticker: startTicker(), audio: null, before: null, token: null, silent: false, focused: null, interrupted: null });
 
 // Browsers let a page sound only after a gesture of the person.
 const wake = () => { page.audio ??= new AudioContext(); };
@@ -83,6 +83,7 @@ export default function ({ data, parentElement, setTriggerValue }) {
   let asking = false;
   let outOfDate = false;
   page.silent = false; // what mounts this comes from the server
+  page.token = data.token; // the mount before this one may still be asking: it must not take its own page for out of date
 
   const left = () => (data.ends_at === null ? data.left : Math.max(0, data.ends_at - (Date.now() + page.skew)));
   const write = (selector, text) => {
@@ -125,7 +126,7 @@ export default function ({ data, parentElement, setTriggerValue }) {
       if (!response.ok) return;
       const reading = await response.json();
       page.skew = reading.now - (asked + Date.now()) / 2;
-      outOfDate = reading.token !== data.token;
+      outOfDate = reading.token !== page.token;
       if (outOfDate) setTriggerValue("changed", reading.token);
     } catch {
       page.silent = true; // the deadline is known, so the clock goes on
