@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from app.commands.terminal import AsJson, iso, opened_journal
+from app.commands.terminal import AsJson, iso, moment_of, opened_journal
 from app.jobs import backlog, orders, presence, specs
 from app.journal import challenges
 from app.journal.home import COMMAND
@@ -110,6 +110,17 @@ def lb_enter(
     with opened_journal() as journal:
         leaderboard.enter_by_hand(journal, run, public, private)
         print(f"{run}  public {_score(public)}  private {_score(private)}")
+
+
+@lb_app.command("sent")
+def lb_sent(
+    run: Annotated[str, typer.Argument(metavar="RUN", help="the run's key")],
+    at: Annotated[str | None, typer.Option(metavar="MOMENT", help="UTC, 2026-03-02 20:15; without it, now")] = None,
+) -> None:
+    """Say that a run's submission was sent: it takes one of the day's submissions."""
+    with opened_journal() as journal:
+        sent = leaderboard.mark_sent(journal, run, None if at is None else moment_of(at))
+        print(f"{run}  sent {iso(sent.sent_at)}")
 
 
 def _score(value: float | None) -> str:

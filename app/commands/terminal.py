@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from typing import Annotated, Any, TypeVar
 
 import typer
@@ -44,6 +44,15 @@ def date_of(text: str) -> date:
         return date.fromisoformat(text)
     except ValueError:
         raise OnehourError(f"{text!r} is no date", fix="Write it as YYYY-MM-DD.") from None
+
+
+def moment_of(text: str) -> int:
+    """A moment as a person types it, in UTC where no zone is said; milliseconds."""
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise OnehourError(f"{text!r} is no moment", fix="Write it as YYYY-MM-DD HH:MM, in UTC.") from None
+    return days.to_ms(moment if moment.tzinfo else moment.replace(tzinfo=UTC))
 
 
 def iso(at: int | None) -> str | None:

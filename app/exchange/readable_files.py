@@ -69,7 +69,7 @@ def _runs(db: Session, slugs: Slugs) -> str:
 
 
 def _scores(db: Session, slugs: Slugs) -> str:
-    columns = ("challenge", "submission", "description", "submitted_at", "run", "cv", "source", "public", "private")
+    columns = ("challenge", "submission", "description", "sent_at", "run", "cv", "source", "public", "private")
     query = (
         select(Submission, Run, LeaderboardScore)
         .outerjoin(Run, col(Run.id) == col(Submission.run_id))
@@ -77,7 +77,7 @@ def _scores(db: Session, slugs: Slugs) -> str:
         .order_by(col(Submission.id), col(LeaderboardScore.id))
     )
     rows = (
-        (slugs[sent.challenge_id], sent.path, sent.description, _iso(sent.created_at))
+        (slugs[sent.challenge_id], sent.path, sent.description, _iso(sent.sent_at))
         + ((run.key, run.cv) if run else ("", None))
         + ((lb.source, lb.public, lb.private) if lb else ("", None, None))
         for sent, run, lb in db.exec(query).all()

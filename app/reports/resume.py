@@ -15,12 +15,14 @@ from app.scores.run_rows import RunRow, run_rows
 from app.scores.submissions import Slots, slots
 from app.scores.verdict import Verdict, verdicts
 
+SHOWN = 3  # finished runs on the card: the last ones
+
 
 @dataclass(frozen=True)
 class Resume:
     """`next_step` was written on `wrote_on`; `finished` ended since the last hour, queued before today; `first_todo` leads the list.
 
-    `verdicts` are those of the finished runs, by their ids; `slots` is None where the daily number is not known.
+    `verdicts` are those of the last SHOWN finished runs, by their ids; `slots` is None where the daily number is not known.
     """
 
     wrote_on: date | None
@@ -59,5 +61,6 @@ def read(db: Session, at: Sitting, open_todos: Sequence[Todo]) -> Resume:
         run for run in run_rows(db, at.challenge, finished_since=last_hour_ended_at) if run.local_date < at.local_date
     ]
     card = resume(notes.latest_before(db, at.challenge, at.local_date), finished, open_todos)
-    found = verdicts(db, at.challenge, [run.run_id for run in finished]) if finished else {}
+    shown = [run.run_id for run in card.finished[-SHOWN:]]
+    found = verdicts(db, at.challenge, shown) if shown else {}
     return replace(card, verdicts=found, slots=slots(db, at.challenge, at.now))

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
 from typing import Literal
 
 from sqlalchemy import ColumnElement
+from sqlalchemy import select as columns  # SQLModel's knows up to four
 from sqlmodel import Session, case, col, func, select
 
 from app.journal import usage
@@ -71,25 +72,45 @@ def board_runs_named(db: Session, challenge: Challenge, keys: Collection[str]) -
 
 def _on_board(db: Session, rows: list[RunRow], *which: ColumnElement[bool] | bool) -> list[BoardRun]:
     """`rows` with their leaderboard scores, the oldest first; `which` says the same runs in SQL."""
-    submitted = db.exec(
-        select(Run.id, Submission.path, LeaderboardScore)
-        .select_from(Submission)
-        .join(Run, col(Run.id) == col(Submission.run_id))
-        .outerjoin(LeaderboardScore, col(LeaderboardScore.submission_id) == col(Submission.id))
-        .where(*which)
-    ).all()
-    paths: dict[int, str] = {}
-    scores: dict[int, LeaderboardScore] = {}
-    for run_id, path, found in submitted:
-        paths[run_id] = path
-        known = scores.get(run_id)
-        if found is not None and (known is None or SOURCES.index(found.source) < SOURCES.index(known.source)):
-            scores[run_id] = found
-    return [_board_run(row, paths.get(row.run_id), scores.get(row.run_id)) for row in reversed(rows)]
+    lb = LeaderboardScore
+    submitted = (
+        db.connection()
+        .execute(
+            columns(
+                *(col(each) for each in (Submission.run_id, Submission.id, Submission.path)),
+                *(col(each) for each in (lb.source, lb.public, lb.private)),
+            )
+            .join(Run, col(Run.id) == col(Submission.run_id))
+            .outerjoin(lb, col(lb.submission_id) == col(Submission.id))
+            .where(*which)
+            .order_by(col(Submission.id))
+        )
+        .all()
+    )
+    newest: dict[int, tuple[int, str]] = {}
+    told: dict[int, dict[str, tuple[float | None, float | None]]] = defaultdict(dict)
+    for run_id, submission_id, path, source, public, private in submitted:
+        newest[run_id] = submission_id, path
+        if source is not None:
+            told[submission_id][source] = public, private
+    board = []
+    for row in reversed(rows):
+        submission_id, path = newest.get(row.run_id, (0, None))
+        board.append(_board_run(row, path, told.get(submission_id, {})))
+    return board
 
 
-def _board_run(row: RunRow, path: str | None, lb: LeaderboardScore | None) -> BoardRun:
-    return BoardRun(row, path) if lb is None else BoardRun(row, path, lb.public, lb.private, lb.source)
+def _board_run(row: RunRow, path: str | None, scores: Mapping[str, tuple[float | None, float | None]]) -> BoardRun:
+    """`scores`: (public, private) by source. Each is taken from the first of SOURCES that tells it."""
+    public_of = next((name for name in SOURCES if scores.get(name, (None, None))[0] is not None), None)
+    private_of = next((name for name in SOURCES if scores.get(name, (None, None))[1] is not None), None)
+    return BoardRun(
+        row,
+        path,
+        scores[public_of][0] if public_of else None,
+        scores[private_of][1] if private_of else None,
+        public_of or private_of,
+    )
 
 
 def board_days(db: Session, challenge: Challenge, first: date, last: date, now: int) -> list[BoardDay]:
@@ -112,11 +133,11 @@ def sent_elsewhere(db: Session, challenge: Challenge) -> dict[date, list[SentEls
         select(Submission, LeaderboardScore)
         .outerjoin(LeaderboardScore, col(LeaderboardScore.submission_id) == col(Submission.id))
         .where(Submission.challenge_id == challenge.id, col(Submission.run_id).is_(None))
-        .order_by(col(Submission.created_at), col(Submission.id))
+        .order_by(func.coalesce(Submission.sent_at, Submission.created_at), col(Submission.id))
     ).all()
     by_day: dict[date, list[SentElsewhere]] = defaultdict(list)
     for sent, score in rows:
-        on = logical_date(sent.created_at, challenge.time_zone, challenge.day_starts_at)
+        on = logical_date(sent.sent_at or sent.created_at, challenge.time_zone, challenge.day_starts_at)
         scores = (None, None) if score is None else (score.public, score.private)
         by_day[on].append(SentElsewhere(sent.path, sent.description, *scores))
     return by_day
@@ -127,7 +148,7 @@ def best_cv_by_day(db: Session, challenge: Challenge) -> dict[date, float]:
     best_of = func.max if METRIC_DIRECTIONS[challenge.metric] == "max" else func.min
     rows = db.exec(
         select(col(Run.local_date), best_of(Run.cv))
-        .where(Run.challenge_id == challenge.id, col(Run.cv).is_not(None))
+        .where(Run.challenge_id == challenge.id, Run.metric == challenge.metric, col(Run.cv).is_not(None))
         .group_by(col(Run.local_date))
     ).all()
     return {on: cv for on, cv in rows if cv is not None}
@@ -136,15 +157,18 @@ def best_cv_by_day(db: Session, challenge: Challenge) -> dict[date, float]:
 def best_before(db: Session, challenge: Challenge, on: date) -> BestScores:
     """The best scores among the runs queued on the days before `on`."""
     best_of = func.max if METRIC_DIRECTIONS[challenge.metric] == "max" else func.min
-    cv = select(best_of(Run.cv)).where(Run.challenge_id == challenge.id, Run.local_date < on)
+    cv = select(best_of(Run.cv)).where(
+        Run.challenge_id == challenge.id, Run.metric == challenge.metric, Run.local_date < on
+    )
+    newest = select(func.max(Submission.id)).where(col(Submission.run_id).is_not(None)).group_by(col(Submission.run_id))
     # What counts more stands first, as in SOURCES: the real leaderboard's score, else the one computed at home.
     said_there = best_of(case((col(LeaderboardScore.source) == MANUAL, col(LeaderboardScore.public))))
     of_a_run = (
         select(func.coalesce(said_there, best_of(LeaderboardScore.public)).label("public"))
         .join(Submission, col(Submission.id) == col(LeaderboardScore.submission_id))
         .join(Run, col(Run.id) == col(Submission.run_id))
-        .where(Run.challenge_id == challenge.id, Run.local_date < on)
-        .group_by(col(Submission.run_id))
+        .where(Run.challenge_id == challenge.id, Run.local_date < on, col(Submission.id).in_(newest))
+        .group_by(col(Submission.id))
         .subquery()
     )
     return BestScores(db.exec(cv).one(), db.exec(select(best_of(of_a_run.c.public))).one())

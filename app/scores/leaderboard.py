@@ -12,6 +12,7 @@ from pathlib import Path
 from sqlmodel import Session, col, select
 
 from app.journal import challenges
+from app.journal.days import from_ms
 from app.journal.home import CHECKOUT
 from app.journal.store import Journal
 from app.journal.tables import Challenge, LeaderboardScore, Run, Submission
@@ -88,6 +89,18 @@ def enter_by_hand(journal: Journal, run_key: str, public: float | None, private:
         db.add(submission)
         _store(db, submission, MANUAL, score, journal.now(), origin="person")
     return score
+
+
+def mark_sent(journal: Journal, run_key: str, at: int | None = None) -> Submission:
+    """Say that a run's submission was sent, now or at the moment `at`. Sending it is part of the hour, saying so is not."""
+    now = journal.now()
+    if at is not None and at > now:
+        raise OnehourError(f"{from_ms(at):%Y-%m-%d %H:%M} UTC has not come yet", where=run_key)
+    with journal.writing() as db:
+        submission, _ = submission_of(db, run_key)
+        submission.sent_at = now if at is None else at
+        db.add(submission)
+    return submission
 
 
 def submission_of(db: Session, run_key: str) -> tuple[Submission, Run]:

@@ -109,13 +109,18 @@ def count_runs(db: Session, challenge: Challenge, words: str = "") -> int:
 
 
 def cv_text(run: RunRow) -> str:
-    """`0.842 ± 0.006`; empty until there is a CV. A spread too small for three digits gets as many as it needs."""
+    """`0.842 ± 0.006`; empty until there is a CV."""
     if run.cv is None:
         return ""
     spread = run.spread
     if spread is None or spread < EQUAL:
         return score_text(run.cv)
-    return f"{score_text(run.cv)} ± {spread:.{max(3, -floor(log10(spread)))}f}"
+    return f"{score_text(run.cv)} ± {spread_text(spread)}"
+
+
+def spread_text(spread: float) -> str:
+    """Three digits, or as many as it needs."""
+    return f"{spread:.{max(3, -floor(log10(spread)))}f}" if spread >= EQUAL else "0"
 
 
 def score_text(score: float | None) -> str:

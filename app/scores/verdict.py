@@ -17,7 +17,7 @@ from sqlalchemy.orm import aliased
 from sqlmodel import Session, col, select
 
 from app.journal.tables import Challenge, FoldScore, Run
-from app.scores.run_rows import spread
+from app.scores.run_rows import EQUAL, spread, spread_text
 from engine.contract import METRIC_DIRECTIONS
 
 Word = Literal["helped", "hurt", "unclear"]
@@ -52,12 +52,13 @@ def compare(
     if k < 2:
         return Verdict("unclear", against, gain, None, k)
     margin = T_975[min(k - 1, len(T_975)) - 1] * (spread(differences) or 0.0) * sqrt(1 / k + 1 / (k - 1))
-    word: Word = "helped" if gain > margin else "hurt" if gain < -margin else "unclear"
+    beyond = abs(gain) > max(margin, EQUAL)
+    word: Word = "unclear" if not beyond else "helped" if gain > 0 else "hurt"
     return Verdict(word, against, gain, margin, k)
 
 
 def verdicts(db: Session, challenge: Challenge, run_ids: Collection[int]) -> dict[int, Verdict]:
-    """The verdicts of the runs among `run_ids` that have a CV and a baseline; two queries, whatever their number."""
+    """The verdicts of the runs among `run_ids` that have a CV in the challenge's metric and a baseline; two queries."""
     direction = METRIC_DIRECTIONS[challenge.metric]
     earlier = aliased(Run)
     best_first = col(earlier.cv).desc() if direction == "max" else col(earlier.cv)
@@ -71,7 +72,7 @@ def verdicts(db: Session, challenge: Challenge, run_ids: Collection[int]) -> dic
             col(earlier.cv).is_not(None),
             col(earlier.id) < Run.id,
         )
-        .order_by(best_first)
+        .order_by(best_first, col(earlier.id))
         .limit(1)
         .correlate(Run)
         .scalar_subquery()
@@ -79,7 +80,9 @@ def verdicts(db: Session, challenge: Challenge, run_ids: Collection[int]) -> dic
     compared = {
         run_id: before
         for run_id, before in db.exec(
-            select(Run.id, baseline).where(col(Run.id).in_(run_ids), col(Run.cv).is_not(None))
+            select(Run.id, baseline).where(
+                col(Run.id).in_(run_ids), Run.metric == challenge.metric, col(Run.cv).is_not(None)
+            )
         ).all()
         if before is not None
     }
@@ -101,5 +104,5 @@ def verdicts(db: Session, challenge: Challenge, run_ids: Collection[int]) -> dic
 
 def verdict_text(verdict: Verdict) -> str:
     """`helped (+0.021 ± 0.006 against h_009-r01)`."""
-    margin = "one fold only" if verdict.margin is None else f"± {verdict.margin:.3f}"
+    margin = "one fold only" if verdict.margin is None else f"± {spread_text(verdict.margin)}"
     return f"{verdict.word} ({verdict.gain:+.3f} {margin} against {verdict.against})"

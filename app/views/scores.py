@@ -101,7 +101,18 @@ def _enter_by_hand(journal: Journal, runs: list[BoardRun]) -> None:
         public, private = st.columns(2)
         public.number_input("Public", value=None, format="%.5f", key="lb_public")
         private.number_input("Private", value=None, format="%.5f", key="lb_private")
-        st.form_submit_button("Keep", on_click=lambda: attempt(_keep, journal))
+        with st.container(horizontal=True):
+            st.form_submit_button("Keep", on_click=lambda: attempt(_keep, journal))
+            st.form_submit_button(
+                "Only say that it was sent",
+                on_click=lambda: attempt(_sent, journal),
+                help="It takes one of the day's submissions; the scores can follow.",
+            )
+
+
+def _sent(journal: Journal) -> None:
+    leaderboard.mark_sent(journal, st.session_state.lb_run)
+    st.toast("Marked as sent")
 
 
 def _keep(journal: Journal) -> None:

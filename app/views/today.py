@@ -80,11 +80,14 @@ def _resume(at: Sitting, card: resume.Resume) -> None:
             said.append(f"First on the list: {plain(card.first_todo)}")
         if said:
             st.markdown(" · ".join(said))
-        for run in card.finished[-3:]:
+        for run in card.finished[-resume.SHOWN :]:
             verdict = verdict_words(card.verdicts.get(run.run_id))
             result = f"**{cv_words(run)}**" if run.cv is not None else state_words(run)
             parts = (f"`{run.run_key}`", plain(run.hypothesis), result, verdict)
             st.markdown(" · ".join(part for part in parts if part))
+        more = len(card.finished) - resume.SHOWN
+        if more > 0:
+            st.caption(f"and {more} more that finished since; Runs has them all")
         if card.slots is not None:
             st.markdown(slots_words(card.slots))
 

@@ -10,7 +10,7 @@ from app.journal.store import Journal
 from app.journal.tables import Challenge, Experiment, FoldScore, Job, LeaderboardScore, Run, Submission
 from app.reports import day as day_report
 from app.reports import week as week_report
-from app.scores.board import best, board_days, board_runs, gain
+from app.scores.board import best, best_before, best_cv_by_day, board_days, board_runs, gain
 from tests.conftest import MovableClock
 
 pytestmark = pytest.mark.unit
@@ -25,7 +25,7 @@ def add_run(
     on: date,
     cv: float | None,
     folds: tuple[float, ...] = (),
-    lb: dict[str, tuple[float, float]] | None = None,
+    lb: dict[str, tuple[float | None, float]] | None = None,
 ) -> None:
     with journal.writing() as db:
         db.add(
@@ -90,7 +90,10 @@ def test_each_day_shows_its_hours_and_its_runs_with_cv_beside_lb(
     assert (scored.row.cv, scored.public, scored.private, scored.lb_source) == (0.5, 0.45, 0.44, "local")
     assert scored.row.spread == pytest.approx(0.1414, abs=1e-4)
     assert (running.row.state, running.row.cv, running.row.spread, running.public) == ("running", None, None, None)
-    assert day_report.run_line(scored, None) == 'h_001-r01 "idea 1": CV 0.500 ± 0.141, LB 0.450 / 0.440 (local), W&B offline'
+    assert (
+        day_report.run_line(scored, None)
+        == 'h_001-r01 "idea 1": CV 0.500 ± 0.141, LB 0.450 / 0.440 (local), W&B offline'
+    )
 
 
 def test_a_score_typed_in_from_the_real_leaderboard_stands_before_the_local_one(
@@ -187,3 +190,26 @@ def test_the_page_of_a_day_tells_the_hour_the_work_the_runs_and_the_note(
         assert part in page
     assert "written late" not in page
     assert "no hour was used" in empty
+
+
+def test_a_typed_private_score_leaves_the_public_one_of_home_where_it_is(
+    journal: Journal, challenge: Challenge
+) -> None:
+    add_run(journal, challenge, 1, FIRST, 0.5, lb={"local": (0.45, 0.44), "manual": (None, 0.46)})
+    with journal.reading() as db:
+        (run,) = board_runs(db, challenge, FIRST, FIRST)
+        before = best_before(db, challenge, FIRST + timedelta(days=1))
+    assert (run.public, run.private, run.lb_source) == (0.45, 0.46, "local")
+    assert (before.cv, before.public) == (0.5, 0.45)
+
+
+def test_a_run_in_another_metric_is_no_best_of_the_challenge(journal: Journal, challenge: Challenge) -> None:
+    add_run(journal, challenge, 1, FIRST, 0.5)
+    add_run(journal, challenge, 2, FIRST, 0.9)
+    with journal.writing() as db:
+        other = db.get(Run, 2)
+        other.metric = "accuracy"
+        db.add(other)
+    with journal.reading() as db:
+        assert best_before(db, challenge, FIRST + timedelta(days=1)).cv == 0.5
+        assert best_cv_by_day(db, challenge) == {FIRST: 0.5}

@@ -88,6 +88,40 @@ def test_every_earlier_schema_is_migrated_with_its_rows_triggers_and_a_backup(ho
 
 
 @pytest.mark.filterwarnings("ignore:Skipped unsupported reflection of expression-based index")
+def test_submissions_of_an_earlier_version_were_sent_when_they_were_imported_or_scored_by_hand(home: Home) -> None:
+    old = at_revision(home, "0003")
+    with old.engine.begin() as db:
+        db.exec_driver_sql(
+            "INSERT INTO challenge (id, slug, competition, data_dir, starts_on, days, mode, minutes_per_day, reflection_minutes,"
+            " time_zone, day_starts_at, metric, image_col, label_col, created_at)"
+            " VALUES (1, 'h', 'h', '/d', '2026-03-02', 60, 'daily', 60, 10, 'UTC', '04:00', 'map5', 'Image', 'Id', 0)"
+        )
+        db.exec_driver_sql(
+            "INSERT INTO experiment (id, challenge_id, key, hypothesis, origin, created_at) VALUES (1, 1, 'h_001', '', 'system', 0)"
+        )
+        db.exec_driver_sql(
+            "INSERT INTO run (id, challenge_id, experiment_id, key, local_date, spec, spec_source, origin, created_at, metric, direction)"
+            " VALUES (1, 1, 1, 'h_001-r01', '2026-03-02', '{}', '', 'system', 0, 'map5', 'max')"
+        )
+        db.exec_driver_sql(
+            "INSERT INTO submission (id, challenge_id, run_id, path, origin, created_at)"
+            " VALUES (1, 1, NULL, 'imported', 'import', 10), (2, 1, 1, 'typed', 'system', 20), (3, 1, 1, 'at home', 'system', 30)"
+        )
+        db.exec_driver_sql(
+            "INSERT INTO leaderboard_score (submission_id, source, origin, scored_at)"
+            " VALUES (2, 'manual', 'person', 25), (3, 'local', 'system', 35)"
+        )
+    old.close()
+    journal = open_journal(home)
+    with journal.reading() as db:
+        sent = db.exec(text("SELECT path, sent_at FROM submission ORDER BY id")).all()
+        scores = db.exec(text("SELECT count(*) FROM leaderboard_score")).one()[0]
+    journal.close()
+    assert [tuple(row) for row in sent] == [("imported", 10), ("typed", 25), ("at home", None)]
+    assert scores == 2
+
+
+@pytest.mark.filterwarnings("ignore:Skipped unsupported reflection of expression-based index")
 def test_a_failing_migration_leaves_the_journal_as_it_was(home: Home) -> None:
     old = at_revision(home, "0001")
     with sqlite3.connect(home.journal_db) as raw:  # an orphan, as an old bug might have left it

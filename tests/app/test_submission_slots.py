@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-from app.journal import challenges
+from app.jobs import orders
+from app.journal import challenges, sessions
 from app.journal.store import Journal
 from app.journal.tables import Challenge, Submission
+from app.scores import leaderboard
 from app.scores.submissions import Slots, slots
 from engine.contract import OnehourError
+from tests.app.trainings import small_spec
 from tests.conftest import MovableClock, ms
+from tests.e2e.past import finish
 
 pytestmark = pytest.mark.unit
 
@@ -47,3 +53,27 @@ def test_a_number_that_is_none_is_refused(journal: Journal, challenge: Challenge
         challenges.change(journal, submissions_per_day=1000)
     challenges.change(journal, submissions_per_day=5)
     assert challenges.change(journal, submissions_per_day=0).submissions_per_day is None
+
+
+def test_saying_that_a_runs_submission_was_sent_takes_a_slot_on_its_utc_day(
+    journal: Journal, challenge: Challenge, clock: MovableClock
+) -> None:
+    challenge = challenges.change(journal, submissions_per_day=5)
+    sessions.start(journal)
+    key = orders.queue_run(journal, "sample-quick", small_spec(Path(challenge.data_dir)), "x").run_key
+    with pytest.raises(OnehourError, match="no submission yet"):
+        leaderboard.mark_sent(journal, key)
+    finish(journal, key, cv=0.8)
+    with journal.reading() as db:
+        assert slots(db, challenge, clock.at).left == 5  # type: ignore[union-attr]
+    with pytest.raises(OnehourError, match="has not come yet"):
+        leaderboard.mark_sent(journal, key, clock.at + 1)
+    leaderboard.mark_sent(journal, key)
+    with journal.reading() as db:
+        assert slots(db, challenge, clock.at).left == 4  # type: ignore[union-attr]
+    sent_at = clock.at
+    clock.move(12 * 3_600)
+    leaderboard.enter_by_hand(journal, key, 0.8, None)
+    with journal.reading() as db:
+        assert leaderboard.submission_of(db, key)[0].sent_at == sent_at, "a score that came later leaves the moment"
+        assert slots(db, challenge, clock.at).left == 5  # type: ignore[union-attr]

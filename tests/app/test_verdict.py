@@ -53,6 +53,12 @@ def test_equal_scores_are_unclear() -> None:
     assert (verdict.word, verdict.gain, verdict.margin) == ("unclear", 0, 0)
 
 
+def test_a_difference_of_rounding_alone_is_unclear() -> None:
+    verdict = compare({fold: score + 1e-12 for fold, score in BASE.items()}, BASE, "max", "x")
+    assert verdict is not None
+    assert verdict.word == "unclear"
+
+
 def test_without_a_common_fold_there_is_no_verdict() -> None:
     assert compare({7: 0.9}, BASE, "max", "x") is None
 
