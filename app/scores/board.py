@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import Literal
+from typing import Any, Literal
 
 from sqlalchemy import ColumnElement
 from sqlalchemy import select as columns  # SQLModel's knows up to four
@@ -61,16 +61,16 @@ class BestScores:
 def board_runs(db: Session, challenge: Challenge, first: date, last: date) -> list[BoardRun]:
     """The runs of the days from `first` to `last` (inclusive), in the order in which they were queued."""
     rows = run_rows(db, challenge, first=first, last=last)
-    return _on_board(db, rows, Run.challenge_id == challenge.id, Run.local_date >= first, Run.local_date <= last)
+    return _on_board(db, rows, col(Run.challenge_id) == challenge.id, col(Run.local_date).between(first, last))
 
 
 def board_runs_named(db: Session, challenge: Challenge, keys: Collection[str]) -> list[BoardRun]:
     """The runs with these keys, in the order in which they were queued."""
     rows = run_rows(db, challenge, keys=keys)
-    return _on_board(db, rows, Run.challenge_id == challenge.id, col(Run.key).in_(keys))
+    return _on_board(db, rows, col(Run.challenge_id) == challenge.id, col(Run.key).in_(keys))
 
 
-def _on_board(db: Session, rows: list[RunRow], *which: ColumnElement[bool] | bool) -> list[BoardRun]:
+def _on_board(db: Session, rows: list[RunRow], *which: ColumnElement[bool]) -> list[BoardRun]:
     """`rows` with their leaderboard scores, the oldest first; `which` says the same runs in SQL."""
     lb = LeaderboardScore
     submitted = (
