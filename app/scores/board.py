@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
-from typing import Any, Literal
+from typing import Literal
 
 from sqlalchemy import ColumnElement
 from sqlalchemy import select as columns  # SQLModel's knows up to four
@@ -73,23 +73,16 @@ def board_runs_named(db: Session, challenge: Challenge, keys: Collection[str]) -
 def _on_board(db: Session, rows: list[RunRow], *which: ColumnElement[bool]) -> list[BoardRun]:
     """`rows` with their leaderboard scores, the oldest first; `which` says the same runs in SQL."""
     lb = LeaderboardScore
-    submitted = (
-        db.connection()
-        .execute(
-            columns(
-                *(col(each) for each in (Submission.run_id, Submission.id, Submission.path)),
-                *(col(each) for each in (lb.source, lb.public, lb.private)),
-            )
-            .join(Run, col(Run.id) == col(Submission.run_id))
-            .outerjoin(lb, col(lb.submission_id) == col(Submission.id))
-            .where(*which)
-            .order_by(col(Submission.id))
-        )
-        .all()
+    asked = (
+        columns(Submission.run_id, Submission.id, Submission.path, lb.source, lb.public, lb.private)  # type: ignore[call-overload]
+        .join(Run, col(Run.id) == col(Submission.run_id))
+        .outerjoin(lb, col(lb.submission_id) == col(Submission.id))
+        .where(*which)
+        .order_by(col(Submission.id))
     )
     newest: dict[int, tuple[int, str]] = {}
     told: dict[int, dict[str, tuple[float | None, float | None]]] = defaultdict(dict)
-    for run_id, submission_id, path, source, public, private in submitted:
+    for run_id, submission_id, path, source, public, private in db.connection().execute(asked):
         newest[run_id] = submission_id, path
         if source is not None:
             told[submission_id][source] = public, private
