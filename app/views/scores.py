@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from app.journal import challenges
-from app.journal.days import MINUTE_MS
+from app.journal.days import DAY, MINUTE_MS
 from app.journal.home import COMMAND
 from app.journal.sittings import Sitting
 from app.journal.store import Journal
@@ -14,15 +14,21 @@ from app.scores.board import BoardDay, BoardRun, SentElsewhere, board_days
 from app.scores.run_rows import cv_text, score_text
 from app.views.desk import attempt
 
+DAYS_A_PAGE = 60  # a usual challenge stands on one
+
 
 def show(journal: Journal, at: Sitting) -> None:
     challenge = at.challenge
     if at.day_number < 1:
         st.caption(f"The challenge starts on {challenge.starts_on}. Scores appear here day by day.")
         return
+    until = min(at.local_date, challenges.last_day(challenge))
+    pages = max(1, -(-((until - challenge.starts_on).days + 1) // DAYS_A_PAGE))
+    back = DAYS_A_PAGE * (st.pagination(pages, key="scores_page", bind="query-params") - 1) if pages > 1 else 0
+    last = until - back * DAY
+    first = max(challenge.starts_on, last - (DAYS_A_PAGE - 1) * DAY)
     with journal.reading() as db:
-        until = min(at.local_date, challenges.last_day(challenge))
-        days = board_days(db, challenge, challenge.starts_on, until, at.now)
+        days = board_days(db, challenge, first, last, at.now)
     rows = [row for day in days for row in _rows(day)]
     st.dataframe(
         rows,
@@ -45,7 +51,7 @@ def show(journal: Journal, at: Sitting) -> None:
     )
     runs = [run for day in days for run in day.runs]
     if not runs:
-        st.caption("No run yet: start the hour on Today and queue one.")
+        st.caption("No run yet: start the hour on Today and queue one." if pages == 1 else "No run on these days.")
         return
     if challenge.truth_path is None:
         st.caption(f"With the labels of the test part, `{COMMAND} lb local TRUTH.csv` scores every submission here.")

@@ -574,6 +574,17 @@ def test_a_spread_is_said_with_enough_digits_or_not_at_all(
     assert run_rows.cv_text(replace(row, fold_scores=folds)) == text
 
 
+def test_a_long_challenge_shows_its_scores_sixty_days_a_page(
+    journal: Journal, rules: challenges.Rules, clock: MovableClock
+) -> None:
+    challenges.found(journal, replace(rules, days=100), rules.starts_on)
+    clock.move(69 * DAY_S)
+    at = page("scores")
+    assert at.dataframe[0].value["Day"].tolist() == list(range(70, 10, -1))
+    at.session_state["scores_page"] = 2
+    assert ran(at).dataframe[0].value["Day"].tolist() == list(range(10, 0, -1))
+
+
 def test_the_week_shows_hours_used_and_lost(journal: Journal, challenge: Challenge, clock: MovableClock) -> None:
     rest_days.plan(journal, challenge.starts_on + DAY)
     sessions.start(journal)
