@@ -175,14 +175,14 @@ def requeue(db: Session, job: Job, message: str, exit_code: int | None, now: int
     if job.cancel_asked_at is not None:
         finish(db, job, CANCELLED, now, exit_code=exit_code)
         return
-    job.state, job.slot, job.exit_code, job.message = QUEUED, None, exit_code, message
+    job.state, job.exit_code, job.message = QUEUED, exit_code, message
     job.lost += int(counts_as_lost)
     db.add(job)
 
 
 def finish(db: Session, job: Job, state: str, now: int, message: str = "", exit_code: int | None = None) -> None:
-    """Give the slot back for good."""
-    job.state, job.slot, job.finished_at, job.message, job.exit_code = state, None, now, message, exit_code
+    """Give the slot back for good; the row keeps its name, which tells what the run trained on."""
+    job.state, job.finished_at, job.message, job.exit_code = state, now, message, exit_code
     db.add(job)
 
 

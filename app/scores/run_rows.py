@@ -37,6 +37,7 @@ class RunRow:
     wandb_mode: str | None
     wandb_url: str | None
     backend: str
+    slot: str | None  # of the newest attempt
     train_s: float | None
     gpu_s: float | None
     remarks: tuple[str, ...]
@@ -157,7 +158,7 @@ def _rows(challenge: Challenge) -> Select[Any]:
     )
     of_run = (Run.local_date, Run.spec_source, Run.metric, Run.cv, Run.threshold, Run.device, Run.train_s, Run.gpu_s)
     said = (Run.wandb_mode, Run.wandb_url, Run.remarks, Experiment.hypothesis)
-    of_job = (Job.state, Job.message, Job.backend, Job.cancel_asked_at, Job.estimated_s)
+    of_job = (Job.state, Job.message, Job.backend, Job.slot, Job.cancel_asked_at, Job.estimated_s)
     moments = (Job.queued_at, Job.first_started_at, Job.finished_at)
     named: tuple[Any, ...] = (col(Run.id).label("run_id"), col(Run.key).label("run_key"), scores.label("fold_scores"))
     columns: list[Any] = [*named, *of_run, *said, *of_job, *moments]

@@ -86,7 +86,7 @@ def test_a_queued_run_is_trained_and_its_result_taken_in(journal: Journal, data_
     works = worker(journal, "finish")
     until(lambda: is_over(journal, key), works.tick)
     done = job(journal, key)
-    assert (done.state, done.exit_code, done.slot, done.attempt) == ("succeeded", 0, None, 1)
+    assert (done.state, done.exit_code, done.slot, done.attempt) == ("succeeded", 0, works.slots[0], 1)
     with journal.reading() as db:
         run = db.get(Run, done.run_id)
     assert run is not None
