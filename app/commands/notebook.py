@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import sys
 from datetime import date
 from typing import Annotated
 
 import typer
 from sqlmodel import Session
 
-from app.commands.terminal import AsJson, date_of, iso, opened_journal
+from app.commands.terminal import AsJson, body_of, date_of, iso, opened_journal
 from app.journal import challenges, notes, references, revisions, sittings
 from app.journal.store import Journal
 from app.journal.tables import Challenge, Note
@@ -47,7 +46,7 @@ def note_add(body: Body, day: Day = None, note: Number = None) -> None:
             found = _found(db, journal, day, note)
             on = _day(db, journal, challenge, day)
         before = found.body if found else notes.template(challenge)
-        _say(_save(journal, found, on, f"{before.rstrip()}\n\n{_read(body).strip()}\n"))
+        _say(_save(journal, found, on, f"{before.rstrip()}\n\n{body_of(body).strip()}\n"))
 
 
 @note_app.command("write")
@@ -57,7 +56,7 @@ def note_write(body: Body, day: Day = None, note: Number = None) -> None:
         with journal.reading() as db:
             found = _found(db, journal, day, note)
             on = _day(db, journal, challenges.active(db), day)
-        _say(_save(journal, found, on, _read(body)))
+        _say(_save(journal, found, on, body_of(body)))
 
 
 @note_app.command("new")
@@ -68,7 +67,7 @@ def note_new(
 ) -> None:
     """Begin a note outside the days; outside the hour it is flagged."""
     with opened_journal() as journal:
-        made = notes.create(journal, title, kind, _read(body))
+        made = notes.create(journal, title, kind, body_of(body))
         print(f"{made.id}  {made.title}" + (", flagged: outside the hour" if made.late else ""))
 
 
@@ -176,13 +175,6 @@ def _found(db: Session, journal: Journal, day: str | None, number: int | None) -
     if number is not None:
         return notes.outside(db, challenge, number)
     return notes.of_day(db, challenge, _day(db, journal, challenge, day))
-
-
-def _read(body: str) -> str:
-    try:
-        return sys.stdin.read() if body == "-" else body
-    except UnicodeDecodeError:
-        raise OnehourError("what came in is no UTF-8 text") from None
 
 
 def _save(journal: Journal, found: Note | None, on: date, body: str) -> notes.Saved:

@@ -39,6 +39,16 @@ def asked(given: Answer | None, question: str, default: Answer, kind: Callable[[
     return typer.prompt(question, default=default, type=kind) if in_terminal() else default
 
 
+def body_of(given: str) -> str:
+    """What was given, or what stands on standard input for `-`. Raises OnehourError for what is no UTF-8 text."""
+    try:
+        body = sys.stdin.read() if given == "-" else given
+        body.encode()  # in a terminal without a language Python lets other bytes through
+    except UnicodeError:
+        raise OnehourError("what came in is no UTF-8 text") from None
+    return body
+
+
 def date_of(text: str) -> date:
     try:
         return date.fromisoformat(text)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
 from typing import Annotated
@@ -11,7 +12,7 @@ from typing import Annotated
 import typer
 from sqlmodel import Session
 
-from app.commands.terminal import AsJson, opened_journal
+from app.commands.terminal import AsJson, body_of, opened_journal
 from app.journal import challenges, notes, sittings
 from app.journal.days import DAY
 from app.journal.store import Journal
@@ -38,11 +39,12 @@ def week_write(
     body: Annotated[str, typer.Argument(help="Markdown; - reads it from standard input")], week: Number = None
 ) -> None:
     """Answer the week's questions; what stood there is kept as a revision."""
+    said = body_of(body)
     with opened_journal() as journal:
         with journal.reading() as db:
             _, found = _found(db, journal, week)
         note = notes.begin_week(journal, found.number)
-        saved = notes.save_outside(journal, note.id, sys.stdin.read() if body == "-" else body, note.revision)
+        saved = notes.save_outside(journal, note.id, said, note.revision)
         print(f"week {found.number}, revision {saved.revision}{', flagged late' if saved.late else ''}")
 
 
@@ -54,15 +56,27 @@ def week_export(
     """Write the week into a file."""
     if file.suffix not in (".md", ".html"):
         raise OnehourError(f"{file.name!r} ends neither in .md nor in .html", fix="The ending says which is written.")
-    if file.exists():
-        raise OnehourError("this file is there already", where=str(file), fix="Name a new one.")
-    if not file.absolute().parent.is_dir():
-        raise OnehourError("there is no such folder", where=str(file.absolute().parent))
+    with _refusals_told(file):
+        if file.exists():
+            raise OnehourError("this file is there already", where=str(file), fix="Name a new one.")
+        if not file.absolute().parent.is_dir():
+            raise OnehourError("there is no such folder", where=str(file.absolute().parent))
     with opened_journal() as journal, journal.reading() as db:
         challenge, found = _found(db, journal, week)
         is_html = file.suffix == ".html"
-        write_text(file, week_page.html(db, challenge, found) if is_html else week_page.page(challenge, found))
+        text = week_page.html(db, journal.home, challenge, found) if is_html else week_page.page(challenge, found)
+    with _refusals_told(file):
+        write_text(file, text)
     print(file)
+
+
+@contextmanager
+def _refusals_told(file: Path) -> Iterator[None]:
+    """What the machine refuses becomes one sentence that names the file."""
+    try:
+        yield
+    except OSError as error:
+        raise OnehourError(f"the file cannot be written ({error.strerror or error})", where=str(file)) from None
 
 
 def _found(db: Session, journal: Journal, number: int | None) -> tuple[Challenge, week_report.Week]:

@@ -290,7 +290,7 @@ class Job(Base, table=True):
     state: str
     backend: str
     priority: int = 0
-    slot: str | None = None
+    slot: str | None = None  # of the newest attempt; it is held while the state is active
     attempt: int = 0
     lost: int = 0  # attempts that were killed, or stopped, before they finished an epoch
     exit_code: int | None = None

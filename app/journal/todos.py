@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from datetime import date
 
-from sqlmodel import Session, col, func, select
+from sqlmodel import Session, col, func, or_, select
 
 from app.journal import challenges, references, sittings
 from app.journal.days import DAY, day_number
@@ -179,6 +179,13 @@ def open_ones(db: Session, challenge: Challenge, until: date | None = None) -> l
     query = select(Todo).where(Todo.challenge_id == challenge.id, Todo.done_at == None)  # noqa: E711
     if until is not None:
         query = query.where(Todo.planned_on <= until)
+    return list(db.exec(query.order_by(col(Todo.position))).all())
+
+
+def open_at(db: Session, challenge: Challenge, at: int) -> list[Todo]:
+    """The todos that were open when the moment `at` (milliseconds UTC) came, in the order and with the day they have now."""
+    still = or_(col(Todo.done_at).is_(None), col(Todo.done_at) >= at)
+    query = select(Todo).where(Todo.challenge_id == challenge.id, Todo.created_at < at, still)
     return list(db.exec(query.order_by(col(Todo.position))).all())
 
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import re
-
 from sqlmodel import Session
 
 from app.journal import references
 from app.journal.tables import Challenge, Reference
+from app.reports.plain import plain
 
 HEADINGS = {
     "paper": "Papers",
@@ -33,15 +32,11 @@ def page(db: Session, challenge: Challenge) -> str:
 
 
 def _line(row: Reference, runs: list[str]) -> str:
-    said = [f"- [{_plain(row.title)}](<{row.url}>)"]
-    said.append(f" by {_plain(row.author)}" if row.author else "")
-    said.append(f" ({_plain(row.licence) or 'licence not noted'}).")
+    said = [f"- [{plain(row.title)}](<{row.url}>)"]
+    said.append(f" by {plain(row.author)}" if row.author else "")
+    said.append(f" ({plain(row.licence) or 'licence not noted'}).")
     if row.taken:
-        said.append(f" Taken: {_plain(row.taken).rstrip('.')}.")
+        said.append(f" Taken: {plain(row.taken).rstrip('.')}.")
     if runs:
         said.append(f" Used by {', '.join(runs)}.")
     return "".join(said) + "\n"
-
-
-def _plain(words: str) -> str:
-    return re.sub(r"([\\`*_\[\]<>])", r"\\\1", " ".join(words.split()))

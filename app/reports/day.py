@@ -7,7 +7,9 @@ from datetime import date
 from sqlmodel import Session
 
 from app.journal import days, notes, sittings, todos, usage
+from app.journal.days import DAY
 from app.journal.tables import Challenge
+from app.reports.plain import plain
 from app.scores.board import BoardRun, board_runs
 from app.scores.run_rows import cv_text, score_text
 from app.scores.verdict import Verdict, verdict_text, verdicts
@@ -15,19 +17,14 @@ from app.scores.verdict import Verdict, verdict_text, verdicts
 
 def page(db: Session, challenge: Challenge, on: date, now: int) -> str:
     used = usage.used_ms(db, challenge, on, on, now).get(on)
-    hour = (
-        "no hour was used" if used is None else f"{used / days.MINUTE_MS:.0f} of {challenge.minutes_per_day:g} minutes"
-    )
+    # In weekly mode a day has no minutes of its own to be held against.
+    of_planned = f" of {challenge.minutes_per_day:g}" if challenge.mode == "daily" else ""
+    hour = "no hour was used" if used is None else f"{used / days.MINUTE_MS:.0f}{of_planned} minutes"
     number = days.day_number(on, challenge.starts_on)
     parts = [f"# Day {number} of {challenge.days} · {challenge.competition} · {on}\n\n{hour}\n"]
-    starts = days.day_starts(on, challenge.time_zone, challenge.day_starts_at)
-    ends = days.day_ends(on, challenge.time_zone, challenge.day_starts_at)
-    session = sittings.of_day(db, challenge, on)
-    if session is not None and session.focus_ends_at is not None:
-        ends = max(ends, session.focus_ends_at)  # an hour begun before the day's turn counts for its own day
-    done = todos.done_between(db, challenge, starts, ends)
+    done = todos.done_between(db, challenge, ends_at(db, challenge, on - DAY), ends_at(db, challenge, on))
     if done:
-        parts.append("## Done\n\n" + "".join(f"- {todo.title}\n" for todo in done))
+        parts.append("## Done\n\n" + "".join(f"- {plain(todo.title)}\n" for todo in done))
     runs = board_runs(db, challenge, on, on)
     if runs:
         found = verdicts(db, challenge, [run.row.run_id for run in runs])
@@ -37,6 +34,13 @@ def page(db: Session, challenge: Challenge, on: date, now: int) -> str:
         late = "*(written late)*\n\n" if note.late else ""
         parts.append(f"{late}{note.body.strip()}\n")
     return "\n".join(parts)
+
+
+def ends_at(db: Session, challenge: Challenge, on: date) -> int:
+    """When the day is over (milliseconds UTC): at its turn, or with its hour where that runs past the turn."""
+    turn = days.day_ends(on, challenge.time_zone, challenge.day_starts_at)
+    session = sittings.of_day(db, challenge, on)
+    return turn if session is None or session.focus_ends_at is None else max(turn, session.focus_ends_at)
 
 
 def run_line(run: BoardRun, verdict: Verdict | None) -> str:
@@ -49,4 +53,4 @@ def run_line(run: BoardRun, verdict: Verdict | None) -> str:
         said.append(f"LB {score_text(run.public)} / {score_text(run.private)} ({run.lb_source})")
     if row.wandb_mode:
         said.append(f"W&B {row.wandb_url or row.wandb_mode}")
-    return f'{row.run_key} "{row.hypothesis}": {", ".join(said)}'
+    return f'{row.run_key} "{plain(row.hypothesis)}": {", ".join(said)}'

@@ -10,10 +10,11 @@ from typing import Literal
 
 from sqlmodel import Session
 
-from app.journal import challenges, days, notes, references, rest_days, sittings, todos, usage
+from app.journal import challenges, notes, references, rest_days, sittings, todos, usage
 from app.journal.activities import Activity
 from app.journal.days import DAY, MINUTE_MS, week_starts
 from app.journal.tables import Challenge, Note, Reference, Todo
+from app.reports import day as day_report
 from app.scores.board import BoardRun, best, best_before, board_runs, gain, sent_elsewhere
 from app.scores.verdict import Verdict, verdicts
 from engine.contract import METRIC_DIRECTIONS
@@ -31,7 +32,7 @@ class BestScore:
 
 @dataclass(frozen=True)
 class MachineTime:
-    """What the runs of a week took on one backend, in seconds; `gpu_s` is the part on a GPU."""
+    """What the runs queued in a week took on one backend, whenever they ran, in seconds; `gpu_s` is the part on a GPU."""
 
     backend: str
     trained_s: float
@@ -40,7 +41,7 @@ class MachineTime:
 
 @dataclass(frozen=True)
 class NextWeek:
-    """`todos` are the open ones that are planned for it, `minutes` their estimates together."""
+    """`todos` are those planned for it that were open when it began (or are now), `minutes` their estimates together."""
 
     first: date
     last: date
@@ -68,7 +69,7 @@ class Week:
     public: BestScore
     machines: tuple[MachineTime, ...]
     collected: tuple[Reference, ...]
-    open_todos: tuple[Todo, ...]  # without those planned for the next week
+    open_todos: tuple[Todo, ...]  # at the week's end, or now; without those planned for the next week
     note: Note | None
     next_week: NextWeek | None  # None after the challenge's last
 
@@ -96,7 +97,10 @@ def of_day(db: Session, challenge: Challenge, on: date, now: int) -> Week:
     public = best([*(run.public for run in runs), *(lb for on, lb in elsewhere if first <= on <= last)], direction)
     public_before = best([before.public, *(lb for on, lb in elsewhere if on < first)], direction)
     number = week_number(challenge, on)
-    open_ones, next_week = todos.open_ones(db, challenge), _next_week(db, challenge, last)
+    began_at, ended_at = (day_report.ends_at(db, challenge, day) for day in (first - DAY, last))
+    # A week gone by keeps telling what was open at its end; the day for which a todo is planned is today's.
+    open_ones = todos.open_at(db, challenge, ended_at) if last < today else todos.open_ones(db, challenge)
+    next_week = _next_week(db, challenge, last, open_ones)
     for_later = {todo.id for todo in next_week.todos} if next_week else set()
     return Week(
         number=number,
@@ -114,7 +118,7 @@ def of_day(db: Session, challenge: Challenge, on: date, now: int) -> Week:
         cv=BestScore(cv, gain(cv, before.cv, direction)),
         public=BestScore(public, gain(public, public_before, direction)),
         machines=_machines(runs),
-        collected=tuple(references.collected_between(db, challenge, *_moments(challenge, first, last))),
+        collected=tuple(references.collected_between(db, challenge, began_at, ended_at)),
         open_todos=tuple(todo for todo in open_ones if todo.id not in for_later),
         note=notes.of_week(db, challenge, number),
         next_week=next_week,
@@ -126,19 +130,13 @@ def week_number(challenge: Challenge, on: date) -> int:
     return (on - challenge.starts_on).days // 7 + 1
 
 
-def _moments(challenge: Challenge, first: date, last: date) -> tuple[int, int]:
-    """When the logical day `first` begins and `last` ends."""
-    zone, turns_at = challenge.time_zone, challenge.day_starts_at
-    return days.day_starts(first, zone, turns_at), days.day_ends(last, zone, turns_at)
-
-
-def _next_week(db: Session, challenge: Challenge, last: date) -> NextWeek | None:
+def _next_week(db: Session, challenge: Challenge, last: date, open_ones: Sequence[Todo]) -> NextWeek | None:
     first = last + DAY
     if first > challenges.last_day(challenge):
         return None
     until = min(first + timedelta(days=6), challenges.last_day(challenge))
     rest = tuple(sorted(day for day in rest_days.of(db, challenge) if first <= day <= until))
-    planned = tuple(todo for todo in todos.open_ones(db, challenge, until=until) if todo.planned_on >= first)
+    planned = tuple(todo for todo in open_ones if first <= todo.planned_on <= until)
     minutes = sum(todo.minutes or 0 for todo in planned)
     return NextWeek(first, until, _planned_ms(challenge, first, len(rest)), rest, planned, minutes)
 
@@ -148,8 +146,9 @@ def _machines(runs: Sequence[BoardRun]) -> tuple[MachineTime, ...]:
     trained: dict[str, float] = defaultdict(float)
     on_gpu: dict[str, float] = defaultdict(float)
     for row in (run.row for run in runs):
-        trained[row.backend] += row.train_s if row.train_s is not None else 60 * (row.minutes or 0)
-        on_gpu[row.backend] += row.gpu_s or 0
+        held_s = row.train_s if row.train_s is not None else 60 * (row.minutes or 0)
+        trained[row.backend] += held_s
+        on_gpu[row.backend] += row.gpu_s if row.gpu_s is not None else held_s * (row.slot or "").startswith("cuda")
     return tuple(
         MachineTime(backend, trained[backend], on_gpu[backend])
         for backend in sorted(trained, key=lambda name: (-trained[name], name))

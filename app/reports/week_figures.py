@@ -9,10 +9,11 @@ from app.journal.activities import shares
 from app.journal.days import MINUTE_MS
 from app.journal.tables import Challenge
 from app.reports.week import Week
-from app.scores.board import board_runs
+from app.scores.board import board_runs, sent_elsewhere
 
 # The Okabe–Ito colours, told apart by everybody; names and marker shapes say the same.
 BLUE, ORANGE, GREEN, GREY = "#0072B2", "#E69F00", "#009E73", "#999999"
+VERMILION, SKY = "#D55E00", "#56B4E9"
 
 
 def as_html(db: Session, challenge: Challenge, week: Week) -> str:
@@ -39,7 +40,9 @@ def _minutes(challenge: Challenge, week: Week) -> go.Figure:
         name="used",
     )
     figure = go.Figure(bars)
-    figure.add_hline(challenge.minutes_per_day, line_dash="dot", line_color=GREY, annotation_text="an hour as planned")
+    if challenge.mode == "daily":  # a weekly budget is used in as few or many days as a person likes
+        plan = challenge.minutes_per_day
+        figure.add_hline(plan, line_dash="dot", line_color=GREY, annotation_text="an hour as planned")
     return _titled(figure, "Minutes a day", "minutes")
 
 
@@ -53,13 +56,19 @@ def _split(week: Week) -> go.Figure:
 
 
 def _scores(db: Session, challenge: Challenge, week: Week) -> go.Figure | None:
-    """Every run's scores from the challenge's first day to the week's last; None before the first score."""
+    """The scores of every run from the challenge's first day to the week's last, and of what was sent elsewhere until then.
+
+    None before the first score.
+    """
     runs = board_runs(db, challenge, challenge.starts_on, week.last)
+    elsewhere = [(on, one) for on, sent in sent_elsewhere(db, challenge).items() for one in sent if on <= week.last]
     figure = go.Figure()
     kinds = (
         ("CV", BLUE, "circle", [(run.row.local_date, run.row.cv, run.row.run_key) for run in runs]),
         ("LB public", ORANGE, "diamond", [(run.row.local_date, run.public, run.row.run_key) for run in runs]),
         ("LB private", GREEN, "square", [(run.row.local_date, run.private, run.row.run_key) for run in runs]),
+        ("LB public, imported", VERMILION, "diamond-open", [(on, one.public, one.name) for on, one in elsewhere]),
+        ("LB private, imported", SKY, "square-open", [(on, one.private, one.name) for on, one in elsewhere]),
     )
     for name, colour, shape, points in kinds:
         known = [(on, score, key) for on, score, key in points if score is not None]

@@ -1,17 +1,27 @@
-"""The page of a week as Markdown, and as one HTML file that holds its figures and needs no network."""
+"""The page of a week as Markdown, and as one HTML file that holds its figures and pictures and needs no network.
+
+The lines that the Week page shows as well are gathered here, as plain text: each place escapes them for itself.
+"""
 
 from __future__ import annotations
 
+from base64 import b64encode
+from collections.abc import Iterable
 from html import escape
 
 from markdown_it import MarkdownIt
+from markdown_it.token import Token
 from sqlmodel import Session
 
+from app.journal import attachments, links
 from app.journal.activities import shares
 from app.journal.days import MINUTE_MS
-from app.journal.tables import Challenge
+from app.journal.home import Home
+from app.journal.links import LinkKind
+from app.journal.tables import Challenge, Todo
 from app.reports.day import run_line
-from app.reports.week import BestScore, Week
+from app.reports.plain import plain
+from app.reports.week import BestScore, NextWeek, Week
 from app.scores.run_rows import score_text
 
 STYLE = """
@@ -19,11 +29,94 @@ body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 td, th { padding: .2rem .8rem .2rem 0; text-align: left; border-bottom: 1px solid #ddd; }
 h1 { font-size: 1.5rem; } h2 { font-size: 1.15rem; margin-top: 2rem; } pre { overflow-x: auto; }
+img { max-width: 100%; }
 """
 
 
 def page(challenge: Challenge, week: Week) -> str:
     """The week as Markdown; the review's own words stand last."""
+    return _page(challenge, week, week.note.body if week.note else "")
+
+
+def html(db: Session, home: Home, challenge: Challenge, week: Week) -> str:
+    """The page and its figures as one file. What a person wrote as HTML or as a script's address is shown as text.
+
+    Pictures of the journal lie inside it; links between pages of the journal, which lead nowhere from a file, become words.
+    """
+    from app.reports import week_figures  # Plotly takes a second to load: only this pays for it
+
+    reader = MarkdownIt("commonmark", {"html": False}).enable("table")
+    tokens = reader.parse(_page(challenge, week, _links_in_words(week.note.body) if week.note else ""))
+    for token in tokens:
+        for child in token.children or ():
+            if child.type == "image":
+                _take_in(home, child)
+    body = reader.renderer.render(tokens, reader.options, {})
+    title = escape(f"Week {week.number} · {challenge.competition}")
+    figures = week_figures.as_html(db, challenge, week)
+    return (
+        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
+        f"<style>{STYLE}</style></head><body>\n{body}\n{figures}</body></html>\n"
+    )
+
+
+def hours(ms: int) -> str:
+    """`0.5`"""
+    return f"{ms / MINUTE_MS / 60:.1f}"
+
+
+def lost_days(week: Week) -> str:
+    """`1 day without an hour`; empty when there was none."""
+    return f"{week.lost_days} day{'s' * (week.lost_days > 1)} without an hour" if week.lost_days else ""
+
+
+def change(week: Week, found: BestScore) -> list[str]:
+    """`+0.030` over all weeks before, then `+0.0600 an hour`, as far as they are known; positive is better for any metric."""
+    an_hour = week.gain_an_hour(found)
+    said = [] if found.gain is None else [f"{found.gain:+.3f}"]
+    return said if an_hour is None else [*said, f"{an_hour:+.4f} an hour"]
+
+
+def split_rows(week: Week) -> list[tuple[str, str, str, str]]:
+    """Activity, minutes, share, target share: `("plan", "10", "33%", "25%")`; the target is empty when none is set."""
+    share = shares(week.split)
+    return [
+        (
+            each.value,
+            f"{ms / MINUTE_MS:.0f}",
+            f"{share[each]:.0%}",
+            f"{week.target.get(each, 0):.0%}" * bool(week.target),
+        )
+        for each, ms in week.split.items()
+    ]
+
+
+def machine_lines(week: Week) -> list[str]:
+    """`local: 12.3 h of this week's runs, 11.0 h of it on a GPU`: what was queued in the week, whenever it ran."""
+    return [
+        f"{each.backend}: {each.trained_s / 3600:.1f} h of this week's runs, "
+        + (f"{each.gpu_s / 3600:.1f} h of it on a GPU" if each.gpu_s else "none of it on a GPU")
+        for each in week.machines
+    ]
+
+
+def todo_line(todo: Todo) -> str:
+    """`blend both (20 min)`"""
+    return todo.title + (f" ({todo.minutes:g} min)" if todo.minutes else "")
+
+
+def room(ahead: NextWeek) -> str:
+    """`6.0 hours, rest on Wed 18, 20 minutes of them planned`"""
+    rest = f", rest on {', '.join(f'{day:%a %d}' for day in ahead.rest_days)}" if ahead.rest_days else ""
+    return f"{hours(ahead.planned_ms)} hours{rest}, {ahead.minutes:g} minutes of them planned"
+
+
+def planned_lines(ahead: NextWeek) -> list[str]:
+    """`Tue 17: blend both (20 min)`"""
+    return [f"{todo.planned_on:%a %d}: {todo_line(todo)}" for todo in ahead.todos]
+
+
+def _page(challenge: Challenge, week: Week, review: str) -> str:
     count = (challenge.days + 6) // 7
     parts = [f"# Week {week.number} of {count} · {challenge.competition} · {week.first} to {week.last}\n"]
     parts.append("## Hours\n\n" + _hours(week))
@@ -34,62 +127,34 @@ def page(challenge: Challenge, week: Week) -> str:
         lines = [f"- {run_line(run, week.verdicts.get(run.row.run_id))}\n" for run in week.runs]
         parts.append("## Runs\n\n" + "".join(lines))
     if week.machines:
-        parts.append("## Machines\n\n" + "".join(f"- {line}\n" for line in machine_lines(week)))
+        parts.append("## Machines\n\n" + _list(machine_lines(week)))
     if week.collected:
-        parts.append("## References collected\n\n" + "".join(f"- [{r.title}](<{r.url}>)\n" for r in week.collected))
+        lines = [f"- [{plain(row.title)}](<{row.url}>)\n" for row in week.collected]
+        parts.append("## References collected\n\n" + "".join(lines))
     if week.open_todos:
-        parts.append("## Still open\n\n" + "".join(f"- {todo.title}\n" for todo in week.open_todos))
+        parts.append("## Still open\n\n" + _list(map(todo_line, week.open_todos)))
     if week.next_week is not None:
-        parts.append("## Next week\n\n" + _next(week))
-    if week.note is not None:
-        parts.append(f"---\n\n{week.note.body.strip()}\n")
+        ahead = week.next_week
+        parts.append(f"## Next week\n\n{ahead.first} to {ahead.last}: {room(ahead)}.\n\n" + _list(planned_lines(ahead)))
+    if review:
+        parts.append(f"---\n\n{review.strip()}\n")
     return "\n".join(parts)
 
 
-def html(db: Session, challenge: Challenge, week: Week) -> str:
-    """The page and its figures as one file. What a person wrote as HTML or as a script's address is shown as text."""
-    from app.reports import week_figures  # Plotly takes a second to load: only this pays for it
-
-    body = MarkdownIt("commonmark", {"html": False}).enable("table").render(page(challenge, week))
-    title = escape(f"Week {week.number} · {challenge.competition}")
-    figures = week_figures.as_html(db, challenge, week)
-    return (
-        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
-        f"<style>{STYLE}</style></head><body>\n{body}\n{figures}</body></html>\n"
-    )
-
-
-def machine_lines(week: Week) -> list[str]:
-    """`local: 12.3 h of training, 11.0 h of it on a GPU`."""
-    return [
-        f"{each.backend}: {each.trained_s / 3600:.1f} h of training, "
-        + (f"{each.gpu_s / 3600:.1f} h of it on a GPU" if each.gpu_s else "none of it on a GPU")
-        for each in week.machines
-    ]
-
-
-def an_hour(week: Week, found: BestScore) -> str:
-    """`+0.004 an hour`; empty where there is no gain to tell."""
-    gain = week.gain_an_hour(found)
-    return "" if gain is None else f"{gain:+.4f} an hour"
+def _list(lines: Iterable[str]) -> str:
+    return "".join(f"- {plain(line)}\n" for line in lines)
 
 
 def _hours(week: Week) -> str:
-    used, planned, lost = (ms / MINUTE_MS / 60 for ms in (week.used_ms, week.planned_ms, week.lost_ms))
     rows = "".join(f"| {day:%a} {day} | {state} | {used_ms / MINUTE_MS:.0f} |\n" for day, state, used_ms in week.marks)
-    days = f" ({week.lost_days} days without an hour)" if week.lost_days else ""
-    return (
-        f"{used:.1f} of {planned:.1f} hours used, {lost:.1f} lost{days}.\n\n| Day | | Minutes |\n|---|---|---|\n{rows}"
-    )
+    days = f" ({lost_days(week)})" if week.lost_days else ""
+    used = f"{hours(week.used_ms)} of {hours(week.planned_ms)} hours used, {hours(week.lost_ms)} lost{days}."
+    return f"{used}\n\n| Day | | Minutes |\n|---|---|---|\n{rows}"
 
 
 def _split(week: Week) -> str:
-    share = shares(week.split)
     rows = "".join(
-        f"| {each.value} | {ms / MINUTE_MS:.0f} | {share[each]:.0%} |"
-        + (f" {week.target.get(each, 0):.0%} |" if week.target else " – |")
-        + "\n"
-        for each, ms in week.split.items()
+        f"| {name} | {minutes} | {share} | {aim or '–'} |\n" for name, minutes, share, aim in split_rows(week)
     )
     return f"| Activity | Minutes | Share | Target |\n|---|---|---|---|\n{rows}"
 
@@ -97,19 +162,29 @@ def _split(week: Week) -> str:
 def _score(name: str, week: Week, found: BestScore) -> str:
     if found.score is None:
         return f"- {name}: none yet\n"
-    change = "" if found.gain is None else f", {found.gain:+.3f} against all weeks before"
-    return f"- {name}: {score_text(found.score)}{change}{', ' * bool(an_hour(week, found))}{an_hour(week, found)}\n"
+    gain, *an_hour = change(week, found) or [""]
+    against = [f"{gain} against all weeks before"] if gain else []
+    return f"- {name}: {', '.join([score_text(found.score), *against, *an_hour])}\n"
 
 
-def _next(week: Week) -> str:
-    ahead = week.next_week
-    assert ahead is not None
-    rest = f", rest on {', '.join(map(str, ahead.rest_days))}" if ahead.rest_days else ""
-    planned = "".join(
-        f"- {todo.planned_on}: {todo.title}" + (f" ({todo.minutes:g} min)\n" if todo.minutes else "\n")
-        for todo in ahead.todos
-    )
-    return (
-        f"{ahead.first} to {ahead.last}: {ahead.planned_ms / MINUTE_MS / 60:.1f} hours{rest}, "
-        f"{ahead.minutes:g} minutes of them planned.\n\n{planned}"
-    )
+def _links_in_words(body: str) -> str:
+    """The note with `[[day-2]]` as `day 2` and `[[a title]]` as its title; #tag, @run and &reference are words already."""
+    parts, done = [], 0
+    for link in links.find(body):
+        if link.kind in (LinkKind.DAY, LinkKind.NOTE):
+            words = f"day {link.target}" if link.kind is LinkKind.DAY else plain(link.target)
+            parts += [body[done : link.start], words]
+            done = link.end
+    return "".join(parts) + body[done:]
+
+
+def _take_in(home: Home, image: Token) -> None:
+    """Put a kept picture into the page itself. One that is not ours, or gone, becomes its words and its address."""
+    address = str(image.attrs["src"])
+    path = attachments.find(home, address.rsplit("/", 1)[-1])
+    if path is not None:
+        media_type = attachments.MEDIA_TYPES[path.suffix.removeprefix(".")]
+        image.attrs["src"] = f"data:{media_type};base64,{b64encode(path.read_bytes()).decode()}"
+    elif not address.startswith("data:"):
+        image.type, image.children = "text", None
+        image.content = f"{image.content} ({address})".strip()

@@ -9,15 +9,13 @@ import streamlit as st
 
 from app.components.editor import editor
 from app.journal import challenges, notes, todos
-from app.journal.activities import shares
 from app.journal.days import DAY, MINUTE_MS
 from app.journal.rules import PLANNING, Action, Permit, permit, refusal
 from app.journal.sittings import Sitting
 from app.journal.store import Journal
-from app.journal.tables import Todo
 from app.reports import week as week_report
 from app.reports import week_page
-from app.reports.week import BestScore, DayMark, NextWeek, Week
+from app.reports.week import DayMark, NextWeek, Week
 from app.scores.run_rows import score_text
 from app.views.desk import attempt, plain
 from app.views.note_text import note_text
@@ -68,7 +66,7 @@ def show(journal: Journal, at: Sitting) -> None:
     with numbers:
         _split(week)
         _lines("Machines", week_page.machine_lines(week), "No training this week.")
-        _lines("References collected", [f"{row.title} `&{row.key}`" for row in week.collected], "None this week.")
+        _lines("References collected", [f"{row.title} (&{row.key})" for row in week.collected], "None this week.")
     with review:
         st.markdown("**The three questions**")
         if week.note is None:
@@ -78,9 +76,8 @@ def show(journal: Journal, at: Sitting) -> None:
     _runs(week)
     left, ahead = st.columns(2, gap="medium")
     with left:
-        _lines(
-            f"Still open ({len(week.open_todos)})", [_todo(todo) for todo in week.open_todos], "Nothing is left over."
-        )
+        still = [week_page.todo_line(todo) for todo in week.open_todos]
+        _lines(f"Still open ({len(still)})", still, "Nothing is left over.")
     with ahead:
         if week.next_week is not None and week.next_week.last >= at.local_date:
             _next(journal, at, week.next_week)
@@ -93,7 +90,9 @@ def _file(journal: Journal, first: date, kind: str) -> Callable[[], str]:
         with journal.reading() as db:
             challenge = challenges.active(db)
             week = week_report.of_day(db, challenge, first, journal.now())
-            return week_page.page(challenge, week) if kind == "Markdown" else week_page.html(db, challenge, week)
+            if kind == "Markdown":
+                return week_page.page(challenge, week)
+            return week_page.html(db, journal.home, challenge, week)
 
     return made
 
@@ -108,22 +107,11 @@ def _days(week: Week) -> None:
 
 def _figures(week: Week) -> None:
     used, lost, cv, public = st.columns(4)
-    used.metric("Hours used", f"{_hours(week.used_ms)} of {_hours(week.planned_ms)}")
-    days = f"{week.lost_days} day{'s' * (week.lost_days > 1)} without an hour" if week.lost_days else None
-    lost.metric("Hours lost", _hours(week.lost_ms), days, delta_color="off", delta_arrow="off")
+    used.metric("Hours used", f"{week_page.hours(week.used_ms)} of {week_page.hours(week.planned_ms)}")
+    days = week_page.lost_days(week) or None
+    lost.metric("Hours lost", week_page.hours(week.lost_ms), days, delta_color="off", delta_arrow="off")
     for place, name, found in ((cv, "Best CV", week.cv), (public, "Best LB (public)", week.public)):
-        place.metric(name, score_text(found.score), _change(week, found))
-
-
-def _hours(ms: int) -> str:
-    return f"{ms / MINUTE_MS / 60:.1f}"
-
-
-def _change(week: Week, found: BestScore) -> str | None:
-    """The gain over all earlier weeks; positive is better whatever the metric's direction."""
-    if found.gain is None:
-        return None
-    return " · ".join(part for part in (f"{found.gain:+.3f}", week_page.an_hour(week, found)) if part)
+        place.metric(name, score_text(found.score), " · ".join(week_page.change(week, found)) or None)
 
 
 def _split(week: Week) -> None:
@@ -131,18 +119,18 @@ def _split(week: Week) -> None:
     if not sum(week.split.values()):
         st.caption("No hour was used this week.")
         return
-    share = shares(week.split)
     lines = []
-    for each, ms in week.split.items():
-        aim = f" (target {week.target.get(each, 0):.0%})" if week.target else ""
-        lines.append(f"| {each.value} | {ms / MINUTE_MS:.0f} min | {share[each]:.0%}{aim} |")
+    for name, minutes, share, target in week_page.split_rows(week):
+        aim = f" (target {target})" if target else ""
+        lines.append(f"| {name} | {minutes} min | {share}{aim} |")
     st.markdown("| | | |\n|---|--:|--:|\n" + "\n".join(lines))
 
 
 def _lines(title: str, lines: list[str], empty: str) -> None:
+    """A heading and a list; `lines` are plain text."""
     st.markdown(f"**{title}**")
     if lines:
-        st.markdown("\n".join(f"- {line}" for line in lines))
+        st.markdown("\n".join(f"- {plain(line)}" for line in lines))
     else:
         st.caption(empty)
 
@@ -189,15 +177,9 @@ def _runs(week: Week) -> None:
         st.caption(f"The newest {len(newest)} of {len(week.runs)}; the file and the Runs page have them all.")
 
 
-def _todo(todo: Todo) -> str:
-    return plain(todo.title) + (f" ({todo.minutes:g} min)" if todo.minutes else "")
-
-
 def _next(journal: Journal, at: Sitting, ahead: NextWeek) -> None:
-    rest = f", rest on {', '.join(f'{day:%a %d}' for day in ahead.rest_days)}" if ahead.rest_days else ""
-    room = f"{_hours(ahead.planned_ms)} h{rest}, {ahead.minutes:g} min planned"
-    lines = [f"{todo.planned_on:%a %d}: {_todo(todo)}" for todo in ahead.todos]
-    _lines(f"Next week: {room}", lines, "Nothing is planned for it yet.")
+    planned = week_page.planned_lines(ahead)
+    _lines(f"Next week: {week_page.room(ahead)}", planned, "Nothing is planned for it yet.")
     granted = permit(Action.WORK, at.moment)
     off = granted is Permit.NO
     with st.form("next_week", border=False):

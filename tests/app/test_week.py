@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
+from base64 import b64encode
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from sqlmodel import select
 
 from app import cli
 from app.commands import terminal
-from app.jobs import orders
-from app.journal import challenges, corrections, notes, references, rest_days, sessions, todos
+from app.jobs import backlog, orders
+from app.journal import attachments, challenges, corrections, notes, references, rest_days, sessions, todos
 from app.journal.activities import Activity
 from app.journal.rules import AgainstTheRules
 from app.journal.store import Journal
-from app.journal.tables import Challenge, LeaderboardScore, Submission
+from app.journal.tables import Challenge, LeaderboardScore, Run, Submission
+from app.reports import day as day_report
 from app.reports import week as week_report
-from app.reports import week_page
+from app.reports import week_figures, week_page
+from app.scores import leaderboard
 from engine.contract import OnehourError
 from tests.app.trainings import small_spec
 from tests.conftest import MovableClock
@@ -38,6 +44,20 @@ def a_finished_run(journal: Journal, challenge: Challenge, clock: MovableClock, 
     clock.move(MINUTE_S)
     finish(journal, key, cv=cv)
     return key
+
+
+def sent_elsewhere(journal: Journal, challenge: Challenge, sent_at: int, public: float, name: str = "s.csv") -> None:
+    with journal.writing() as db:
+        sent = Submission(challenge_id=challenge.id, path=name, sent_at=sent_at, origin="import", created_at=sent_at)
+        db.add(sent)
+        db.flush()
+        score = {"submission_id": sent.id, "source": "manual", "public": public}
+        db.add(LeaderboardScore(**score, origin="import", scored_at=sent_at))
+
+
+def the_figures(journal: Journal, challenge: Challenge, clock: MovableClock, number: int = 1) -> str:
+    with journal.reading() as db:
+        return week_figures.as_html(db, challenge, the_week(journal, challenge, clock, number))
 
 
 @pytest.fixture
@@ -127,9 +147,9 @@ def test_the_markdown_page_tells_all_of_it(journal: Journal, lived: Challenge, c
         "helped (+0.030",
         "- local: ",
         "- [ArcFace](<https://arxiv.org/abs/1801.07698>)",
-        "- look at the worst crops",
-        "6.0 hours, rest on 2026-03-18, 20 minutes of them planned",
-        "- 2026-03-17: blend both (20 min)",
+        "- look at the worst crops (15 min)",
+        "6.0 hours, rest on Wed 18, 20 minutes of them planned",
+        "- Tue 17: blend both (20 min)",
         "The margin helped.",
     ):
         assert said in page
@@ -141,7 +161,7 @@ def test_the_html_file_holds_its_figures_and_executes_nothing_of_a_persons(
     note = notes.begin_week(journal, 1)
     notes.save_outside(journal, note.id, "<script>alert(1)</script> [x](javascript:alert(2))", 1)
     with journal.reading() as db:
-        html = week_page.html(db, lived, the_week(journal, lived, clock, 1))
+        html = week_page.html(db, journal.home, lived, the_week(journal, lived, clock, 1))
     assert "&lt;script&gt;alert(1)" in html
     assert "a first &lt;b&gt;idea" in html
     assert 'href="javascript' not in html
@@ -152,16 +172,8 @@ def test_the_html_file_holds_its_figures_and_executes_nothing_of_a_persons(
 def test_an_imported_score_counts_for_the_week_in_which_it_was_sent(
     journal: Journal, lived: Challenge, clock: MovableClock
 ) -> None:
-    for sent_at, public in ((clock.at - 7 * DAY_S * 1000, 0.70), (clock.at, 0.74)):
-        with journal.writing() as db:
-            sent = Submission(challenge_id=lived.id, path="s.csv", sent_at=sent_at, origin="import", created_at=sent_at)
-            db.add(sent)
-            db.flush()
-            db.add(
-                LeaderboardScore(
-                    submission_id=sent.id, source="manual", public=public, origin="import", scored_at=sent_at
-                )
-            )
+    sent_elsewhere(journal, lived, clock.at - 7 * DAY_S * 1000, 0.70)
+    sent_elsewhere(journal, lived, clock.at, 0.74)
     week = the_week(journal, lived, clock, 2)
     assert week.public.score == 0.74
     assert week.public.gain == pytest.approx(0.04)
@@ -193,6 +205,21 @@ def test_the_command_shows_answers_and_exports(
     assert ".html" in said("export", str(tmp_path / "w.pdf"), code=2)
     assert "no such folder" in said("export", str(tmp_path / "none" / "w.md"), code=2)
     assert "Weeks 1 to 2" in said("show", "--week", "3", code=2)
+    for nowhere in ("/proc/w.md", str(tmp_path / f"{'w' * 300}.md")):
+        refusal = said("export", nowhere, code=2)
+        assert "the file cannot be written" in refusal
+        assert nowhere in refusal
+
+
+@pytest.mark.usefixtures("same_clock")
+@pytest.mark.parametrize("decoded", ["strict", "surrogateescape"], ids=["a language", "no language"])
+def test_a_review_that_is_no_text_is_refused_before_the_note_is_begun(
+    journal: Journal, lived: Challenge, clock: MovableClock, monkeypatch: pytest.MonkeyPatch, decoded: str
+) -> None:
+    typed = io.TextIOWrapper(io.BytesIO(b"gr\xfc\xdfe"), encoding="utf-8", errors=decoded)
+    monkeypatch.setattr("sys.stdin", typed)
+    assert cli.main(["week", "write", "-"]) == 2
+    assert the_week(journal, lived, clock, 2).note is None
 
 
 def test_a_todo_for_the_next_week_needs_the_hour_or_the_reflection(
@@ -204,3 +231,164 @@ def test_a_todo_for_the_next_week_needs_the_hour_or_the_reflection(
     sessions.start(journal)
     clock.move(HOUR_S)
     assert todos.add(journal, "blend", on=next_week).planned_on == next_week
+
+
+def test_a_week_gone_by_tells_what_was_open_at_its_end(journal: Journal, lived: Challenge, clock: MovableClock) -> None:
+    """All of them were written in week 2; in week 3 one is done and another begun."""
+    clock.move(7 * DAY_S)
+    sessions.start(journal)
+    with journal.reading() as db:
+        planned = next(todo for todo in todos.open_ones(db, lived) if todo.title == "blend both")
+    todos.done(journal, planned.id)
+    todos.add(journal, "written later", 5)
+    before, gone_by, present = (the_week(journal, lived, clock, number) for number in (1, 2, 3))
+    assert before.next_week is not None
+    assert (before.open_todos, before.next_week.todos) == ((), ())
+    assert gone_by.next_week is not None
+    assert [todo.title for todo in gone_by.open_todos] == ["look at the worst crops"]
+    assert [todo.title for todo in gone_by.next_week.todos] == ["blend both"]
+    assert [todo.title for todo in present.open_todos] == ["look at the worst crops", "written later"]
+
+
+def test_a_todo_ticked_off_in_an_hour_past_the_days_turn_is_done_in_that_week(
+    journal: Journal, challenge: Challenge, clock: MovableClock
+) -> None:
+    clock.move(6 * DAY_S + 7.5 * HOUR_S)  # Monday, 03:30; the day turns at 04:00
+    sessions.start(journal)
+    todo = todos.add(journal, "a long thought")
+    clock.move(45 * MINUTE_S)
+    todos.done(journal, todo.id)
+    clock.move(DAY_S)
+    assert the_week(journal, challenge, clock, 1).open_todos == ()
+    with journal.reading() as db:
+        pages = [day_report.page(db, challenge, challenge.starts_on + timedelta(days=n), clock.at) for n in (6, 7)]
+    assert ["a long thought" in page for page in pages] == [True, False]
+
+
+def test_the_html_file_holds_the_reviews_pictures_and_says_its_links_in_words(
+    journal: Journal, lived: Challenge, clock: MovableClock
+) -> None:
+    picture = b"\x89PNG\r\n\x1a\n" + b"\0\0\0\rIHDR" + b"\0" * 17
+    kept = attachments.keep(journal.home, picture)
+    body = f"![a tail](/api/image/{kept}) ![far](https://example.org/a.png) ![gone](/api/image/{'0' * 64}.png)\n\n"
+    note = notes.begin_week(journal, 1)
+    notes.save_outside(journal, note.id, body + "See [[day-2]] and [[A <b> *title*]], not `[[day-3]]`.\n", 1)
+    with journal.reading() as db:
+        html = week_page.html(db, journal.home, lived, the_week(journal, lived, clock, 1))
+    assert f'<img src="data:image/png;base64,{b64encode(picture).decode()}" alt="a tail"' in html
+    assert "far (https://example.org/a.png)" in html
+    assert f"gone (/api/image/{'0' * 64}.png)" in html
+    assert html.count("<img ") == 1
+    assert "See day 2 and A &lt;b&gt; *title*, not <code>[[day-3]]</code>." in html
+
+
+def test_titles_of_todos_and_references_stay_words_in_the_file(
+    journal: Journal, challenge: Challenge, clock: MovableClock
+) -> None:
+    sessions.start(journal)
+    references.add(journal, "https://arxiv.org/abs/1708.02002", title="Focal [Loss] <b>")
+    todos.add(journal, "# not a heading, *not* bold")
+    page = week_page.page(challenge, the_week(journal, challenge, clock))
+    assert r"- [Focal \[Loss\] \<b\>](<https://arxiv.org/abs/1708.02002>)" in page
+    assert r"- \# not a heading, \*not\* bold" in page
+
+
+def test_the_figure_of_scores_shows_what_was_sent_elsewhere_until_the_week(
+    journal: Journal, lived: Challenge, clock: MovableClock
+) -> None:
+    sent_elsewhere(journal, lived, clock.at, 0.74, name="blend</script>.csv")
+    assert "LB public, imported" not in the_figures(journal, lived, clock, 1)
+    figures = the_figures(journal, lived, clock, 2)
+    assert "LB public, imported" in figures
+    assert "blend</script>" not in figures
+
+
+def test_the_score_typed_in_counts_and_not_the_one_computed_at_home(
+    journal: Journal, lived: Challenge, clock: MovableClock
+) -> None:
+    with journal.writing() as db:
+        sent = db.exec(select(Submission).join(Run).where(Run.key == "humpback_002-r01")).one()
+        score = LeaderboardScore(submission_id=sent.id, source="local", public=0.9, origin="system", scored_at=clock.at)
+        db.add(score)
+    assert the_week(journal, lived, clock, 2).public.score == 0.9
+    leaderboard.enter_by_hand(journal, "humpback_002-r01", 0.7, None)
+    week = the_week(journal, lived, clock, 2)
+    assert (week.public.score, week.runs[0].lb_source) == (0.7, "manual")
+
+
+def test_a_run_that_failed_or_was_cancelled_on_a_gpu_counts_as_time_on_it(
+    journal: Journal, challenge: Challenge, clock: MovableClock
+) -> None:
+    sessions.start(journal)
+    for idea, slot, state in (
+        ("breaks", "cuda:0", backlog.FAILED),
+        ("stopped", "cuda:1", backlog.CANCELLED),
+        ("by hand", "cpu:0", backlog.FAILED),
+    ):
+        orders.queue_run(journal, "sample-quick", small_spec(Path(challenge.data_dir)), idea)
+        with journal.writing() as db:
+            job = backlog.claim(db, "local", slot, clock.at)
+            assert job is not None
+        clock.move(18 * MINUTE_S)
+        with journal.writing() as db:
+            held = backlog.held(db, job)
+            assert held is not None
+            if state == backlog.CANCELLED:  # between two attempts
+                backlog.requeue(db, held, "stopped in good order", 75, clock.at, counts_as_lost=False)
+            backlog.finish(db, held, state, clock.at)
+    (line,) = week_page.machine_lines(the_week(journal, challenge, clock))
+    assert line == "local: 0.9 h of this week's runs, 0.6 h of it on a GPU"
+
+
+def test_a_finished_run_tells_its_time_on_a_gpu_itself(
+    journal: Journal, challenge: Challenge, clock: MovableClock
+) -> None:
+    sessions.start(journal)
+    key = a_finished_run(journal, challenge, clock, "larger", 0.8)
+    (line,) = week_page.machine_lines(the_week(journal, challenge, clock))
+    assert line.endswith(" h of this week's runs, none of it on a GPU")
+    with journal.writing() as db:
+        run = db.exec(select(Run).where(Run.key == key)).one()
+        run.train_s, run.gpu_s = 7_200, 5_400
+        db.add(run)
+    (line,) = week_page.machine_lines(the_week(journal, challenge, clock))
+    assert line == "local: 2.0 h of this week's runs, 1.5 h of it on a GPU"
+
+
+def test_the_last_week_may_be_short_and_a_day_of_rest_takes_its_hour_out(
+    journal: Journal, rules: challenges.Rules, clock: MovableClock
+) -> None:
+    challenge = challenges.found(journal, replace(rules, days=10), rules.starts_on)
+    rest_days.plan(journal, challenge.starts_on + timedelta(days=8))
+    clock.move(9 * DAY_S)
+    week = the_week(journal, challenge, clock, 2)
+    assert [mark for _, mark, _ in week.marks] == ["lost", "rest", "today"]
+    page = week_page.page(challenge, week)
+    assert page.startswith("# Week 2 of 2 · humpback · 2026-03-09 to 2026-03-11")
+    assert "0.0 of 2.0 hours used, 1.0 lost (1 day without an hour)." in page
+    assert "| Tue 2026-03-10 | rest | 0 |" in page
+    assert "Next week" not in page
+
+
+def test_weekly_mode_holds_no_day_against_an_hour(
+    journal: Journal, rules: challenges.Rules, clock: MovableClock
+) -> None:
+    challenge = challenges.found(journal, replace(rules, mode="weekly"), rules.starts_on)
+    sessions.start(journal)
+    clock.move(150 * MINUTE_S)
+    sessions.end(journal)
+    page = week_page.page(challenge, the_week(journal, challenge, clock))
+    assert "2.5 of 7.0 hours used, 0.0 lost." in page
+    assert "an hour as planned" not in the_figures(journal, challenge, clock)
+    with journal.reading() as db:
+        assert "\n150 minutes\n" in day_report.page(db, challenge, challenge.starts_on, clock.at)
+
+
+def test_daily_mode_holds_each_day_against_its_hour(
+    journal: Journal, challenge: Challenge, clock: MovableClock
+) -> None:
+    sessions.start(journal)
+    clock.move(30 * MINUTE_S)
+    assert "an hour as planned" in the_figures(journal, challenge, clock)
+    with journal.reading() as db:
+        assert "\n30 of 60 minutes\n" in day_report.page(db, challenge, challenge.starts_on, clock.at)
