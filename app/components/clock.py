@@ -52,7 +52,10 @@ def reading(at: Sitting) -> dict[str, Any]:
     return {
         "now": at.now,
         "state": state.value,
-        "words": WORDS[state],
+        # A week's minutes that are left can be taken up again: no hour is used up.
+        "words": "sitting over"
+        if at.challenge.mode == "weekly" and state is State.CLOSED and at.left_ms
+        else WORDS[state],
         "ends_at": ends_at,
         "turns_at": None if winding_down else winds_down_at,
         "left": at.left_ms if state in (State.IDLE, State.PAUSED) else 0,

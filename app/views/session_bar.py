@@ -52,7 +52,7 @@ def _buttons(journal: Journal, at: Sitting) -> None:
     match at.state:
         case State.IDLE:
             reason = sessions.why_not_start(at)
-            _button("Start", journal, sessions.start, shortcut="Ctrl+Shift+S", disabled=bool(reason), primary=True)
+            _start(journal, disabled=bool(reason))
             if at.day_number > at.challenge.days:
                 reason += f" `{COMMAND} end-challenge` files it away; then the next one can begin."
             if reason:
@@ -68,14 +68,26 @@ def _buttons(journal: Journal, at: Sitting) -> None:
             _end(journal, at)
         case State.REFLECTION:
             until = clock_text(at.hour.reflection_ends_at or at.now, at.challenge.time_zone)
-            st.caption(f"Hour used. Your note stays open until {until}", width="content")
+            goes_on = not sessions.why_not_start(at)
+            if goes_on:
+                _start(journal)
+            over = f"{_left(at)} are left" if goes_on else "Hour used"
+            st.caption(f"{over}. Your note stays open until {until}", width="content")
             focus_controls.interruptions(journal, at)
             _button("Close the day", journal, sessions.close)
         case State.CLOSED:
-            st.caption(sittings.next_hour_sentence(at), width="content")
+            if sessions.why_not_start(at):
+                st.caption(sittings.next_hour_sentence(at), width="content")
+            else:
+                _start(journal)
+                st.caption(f"{_left(at)} are left{_then(at)}.", width="content")
     pauses = focus_controls.pauses_line(at)
     if pauses:
         st.caption(pauses, width="content")
+
+
+def _start(journal: Journal, *, disabled: bool = False) -> None:
+    _button("Start", journal, sessions.start, shortcut="Ctrl+Shift+S", disabled=disabled, primary=True)
 
 
 def _button(
@@ -100,16 +112,23 @@ def _button(
 
 def _end(journal: Journal, at: Sitting) -> None:
     with st.popover("End the hour"):
-        st.markdown(f"About {at.left_ms / MINUTE_MS:.0f} minutes are left{_then(at)}. The reflection begins at once.")
+        st.markdown(f"{_left(at)} are left{_then(at)}. The reflection begins at once.")
         _button("End it", journal, sessions.end)
+
+
+def _left(at: Sitting) -> str:
+    return f"About {at.left_ms / MINUTE_MS:.0f} minutes"
 
 
 def _then(at: Sitting) -> str:
     """What becomes of the minutes that are left when the hour is ended early."""
     last = min(week_starts(at.local_date, at.challenge.starts_on) + 6 * DAY, challenges.last_day(at.challenge))
-    if at.challenge.mode == "daily" or at.local_date >= last:
+    is_last = at.local_date >= last
+    turned = at.session is not None and at.now >= at.session.day_ends_at
+    if at.challenge.mode == "daily" or (is_last and turned):
         return " and will be lost"
-    return f"; they stay in the week's budget until {last:%A}. Today has no second sitting"
+    until = f"until the day turns at {at.challenge.day_starts_at}" if is_last else f"until {last:%A}"
+    return f"; they stay in the week's budget {until}"
 
 
 def _queue(journal: Journal, at: Sitting) -> None:
