@@ -10,10 +10,10 @@ import typer
 from sqlmodel import Session
 
 from app.commands.terminal import AsJson, body_of, date_of, iso, opened_journal
-from app.journal import challenges, notes, references, revisions, sittings
+from app.journal import challenges, links, notes, references, revisions, sittings
 from app.journal.store import Journal
 from app.journal.tables import Challenge, Note
-from app.reports import credits
+from app.reports import credits, record
 from engine.contract import OnehourError
 
 app = typer.Typer()
@@ -69,6 +69,24 @@ def note_new(
     with opened_journal() as journal:
         made = notes.create(journal, title, kind, body_of(body))
         print(f"{made.id}  {made.title}" + (", flagged: outside the hour" if made.late else ""))
+
+
+@note_app.command("rename")
+def note_rename(
+    note: Annotated[int, typer.Argument(metavar="N", help="its number, as onehour note list tells it")],
+    title: Annotated[str, typer.Argument(help="the new title")],
+) -> None:
+    """Give a note outside the days another title. Links to the old one lead nowhere then: it prints where they stand."""
+    with opened_journal() as journal:
+        with journal.reading() as db:
+            challenge = challenges.active(db)
+            before = notes.outside(db, challenge, note).title or ""
+            linked_from = record.backlinks(db, challenge, links.LinkKind.NOTE, before)
+        renamed = notes.rename(journal, note, title)
+        print(f"{renamed.id}  {renamed.title}" + (", flagged: outside the hour" if renamed.late else ""))
+        if before.casefold() != (renamed.title or "").casefold():
+            for link in linked_from:
+                print(f"[[{before}]] in {link.words} leads nowhere now")
 
 
 @note_app.command("list")

@@ -71,6 +71,8 @@ class Intake:
             raise ValueError(f"a note holds at most {notes.MAX_BYTES // 1000} KB")
         self._require_past(found.on)
         on, title = found.on, None if found.on else found.title[: notes.MAX_TITLE]
+        if title is not None and notes.is_week_title(title):
+            title = f"{title.strip()} (imported)"  # the plain one is the title of the journal's own review
         if on is not None and notes.of_day(self.db, self.challenge, on) is not None:
             if self._was_said(found.body, Note.local_date == on):
                 return None

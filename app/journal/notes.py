@@ -5,6 +5,7 @@ Each is saved whole on top of a named revision, so that nothing is overwritten u
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -12,6 +13,7 @@ from datetime import date
 from sqlmodel import Session, col, select
 
 from app.journal import challenges, revisions, sittings
+from app.journal.revisions import COMMAND
 from app.journal.rules import NOTE_GRACE_MS, Action, Permit, permit, require
 from app.journal.store import Journal
 from app.journal.tables import Challenge, Note
@@ -27,7 +29,6 @@ WEEK_TEMPLATE = (
     "## What brought the score forward?\n\n\n## What took time and brought nothing?\n\n\n"
     "## What will I do differently?\n\n\n## Plan of next week\n\n"
 )
-COMMAND = "command"  # the writer that a command is
 
 
 class StaleNote(OnehourError):
@@ -85,6 +86,11 @@ def week_title(number: int) -> str:
     return f"Week {number}"
 
 
+def is_week_title(title: str) -> bool:
+    """Whether only the review of a week may have this title."""
+    return re.fullmatch(r"week \d+", title.strip(), re.IGNORECASE) is not None
+
+
 def of_week(db: Session, challenge: Challenge, number: int) -> Note | None:
     """The review of the challenge week `number`; None when it was not begun."""
     return db.exec(
@@ -136,33 +142,57 @@ def create(journal: Journal, title: str, kind: str = "idea", body: str = "", wri
     """A new note outside any day. Outside the hour it is flagged."""
     if kind not in KINDS:
         raise OnehourError(f"there is no kind of note {kind!r}", fix=nearest(kind, KINDS))
-    return _create(journal, _title(title), kind, body, writer)
+    title = _title(title)
+    _check_size(body)
+    with journal.writing() as db:
+        challenge = challenges.active(db)
+        _require_free(db, challenge, title)
+        return _new(db, challenge, journal.now(), title, kind, body, writer)
+
+
+def rename(journal: Journal, note_id: int, title: str) -> Note:
+    """Give a note outside any day another title. Links to the old one are not rewritten: they lead nowhere from then on.
+
+    Outside the hour the note is flagged. Raises OnehourError for a title that another note has, and for the review of a week.
+    """
+    title = _title(title)
+    with journal.writing() as db:
+        challenge = challenges.active(db)
+        note = outside(db, challenge, note_id)
+        if note.kind == WEEK_KIND:
+            raise OnehourError(f'the review "{note.title}" keeps its title', fix="Its week finds it by the title.")
+        _require_free(db, challenge, title, besides=note_id)
+        flagged = _flagged(db, sittings.sitting(db, challenge, journal.now()), None)
+        note.title, note.late = title, note.late or flagged
+        db.add(note)
+    return note
 
 
 def begin_week(journal: Journal, number: int, writer: str = COMMAND) -> Note:
     """The review of the challenge week `number`, counted from 1; begun with its questions where there is none yet."""
-    with journal.reading() as db:
-        challenge = challenges.active(db)
-        known = of_week(db, challenge, number)
-    weeks = (challenge.days + 6) // 7
-    if not 1 <= number <= weeks:
-        raise OnehourError(f"there is no week {number}", fix=f"The challenge has weeks 1 to {weeks}.")
-    return known or _create(journal, week_title(number), WEEK_KIND, WEEK_TEMPLATE, writer)
-
-
-def _create(journal: Journal, title: str, kind: str, body: str, writer: str) -> Note:
-    _check_size(body)
     with journal.writing() as db:
-        now = journal.now()
         challenge = challenges.active(db)
-        if any((row.title or "").casefold() == title.casefold() for row in outside_days(db, challenge)):
+        weeks = (challenge.days + 6) // 7
+        if not 1 <= number <= weeks:
+            raise OnehourError(f"there is no week {number}", fix=f"The challenge has weeks 1 to {weeks}.")
+        known = of_week(db, challenge, number)
+        return known or _new(db, challenge, journal.now(), week_title(number), WEEK_KIND, WEEK_TEMPLATE, writer)
+
+
+def _require_free(db: Session, challenge: Challenge, title: str, besides: int | None = None) -> None:
+    for row in outside_days(db, challenge):
+        if row.id != besides and (row.title or "").casefold() == title.casefold():
             raise OnehourError(
                 f'there is a note "{title}" already', fix="A title names one note: [[title]] leads to it."
             )
-        at = sittings.sitting(db, challenge, now)
-        note = _blank(challenge, now, title=title, kind=kind)
-        note.body, note.revision, note.late, note.writer = body, 1, _flagged(db, at, None), writer
-        db.add(note)
+
+
+def _new(db: Session, challenge: Challenge, now: int, title: str, kind: str, body: str, writer: str) -> Note:
+    """A note outside any day, in the caller's transaction."""
+    at = sittings.sitting(db, challenge, now)
+    note = _blank(challenge, now, title=title, kind=kind)
+    note.body, note.revision, note.late, note.writer = body, 1, _flagged(db, at, None), writer
+    db.add(note)
     return note
 
 
@@ -260,6 +290,11 @@ def _title(title: str) -> str:
         raise OnehourError("a note outside the days needs a title")
     if len(title) > MAX_TITLE or any(sign in title for sign in "[]"):
         raise OnehourError(f"a title has at most {MAX_TITLE} characters and no square brackets")
+    if is_week_title(title):
+        raise OnehourError(
+            f'"{title}" is the title of a week\'s review',
+            fix="The Week page begins that one. Give this note another title.",
+        )
     return title
 
 

@@ -2,7 +2,7 @@
 
 An editor saves every moment, so not every save is kept. The text that a save replaces is kept when
 
-- another tab or command wrote it,
+- another tab or command wrote it, or a command replaces it: a command never saves by itself,
 - it was written before a deadline that has passed since (the hour's end, the reflection's end), or its late flag differs,
 - three minutes or more have passed since the last kept one.
 
@@ -20,6 +20,7 @@ from app.journal.tables import Note, NoteRevision
 from engine.contract import OnehourError
 
 KEEP_EVERY_MS = 180_000
+COMMAND = "command"  # the writer that a command is
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,8 @@ class Save:
 def worth_keeping(replaced: Save, by: Save, last_kept_at: int, deadlines: Iterable[int]) -> bool:
     """Whether the text of the save `replaced` is kept when the save `by` replaces it. Moments in milliseconds."""
     return (
-        replaced.writer != by.writer
+        by.writer == COMMAND
+        or replaced.writer != by.writer
         or replaced.late != by.late
         or any(replaced.at < deadline <= by.at for deadline in deadlines)
         or by.at - last_kept_at >= KEEP_EVERY_MS

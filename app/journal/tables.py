@@ -105,12 +105,12 @@ class SentSignal(Base, table=True):
 
     challenge_id: int = Field(foreign_key="challenge.id", primary_key=True)
     local_date: date = Field(primary_key=True)
-    kind: str = Field(primary_key=True)  # habit | five minutes | minute 50 | time is up
+    kind: str = Field(primary_key=True)  # habit | five minutes | time is up
     sent_at: int
 
 
 class Note(Base, table=True):
-    """The page of one day, or one outside any day (an idea, notes on the data) with a title, in Markdown."""
+    """The page of one day, or one outside any day (an idea, notes on the data, the review of a week) with a title, in Markdown."""
 
     __table_args__ = (UniqueConstraint("challenge_id", "local_date"),)
 
@@ -118,7 +118,7 @@ class Note(Base, table=True):
     challenge_id: int = Field(foreign_key="challenge.id")
     local_date: date | None = None
     title: str | None = None
-    kind: str = "day"  # day | idea | data
+    kind: str = "day"  # day | idea | data | week
     body: str
     revision: int
     late: bool = False  # the last words were written after the day was closed, or outside the hour

@@ -227,12 +227,27 @@ def _outside_page(journal: Journal, at: Sitting, asked: str) -> None:
         linked_from = record.backlinks(db, at.challenge, links.LinkKind.NOTE, note.title or "", besides=note)
         runs = record.named_runs(db, at.challenge, note)
     flag = " :orange[outside the hour]" if note.late else ""
-    st.markdown(f"**{plain(note.title or '')}** :gray[{note.kind}]{flag}")
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        st.markdown(f"**{plain(note.title or '')}** :gray[{note.kind}]{flag}", width="content")
+        if note.kind != notes.WEEK_KIND:
+            _rename(journal, note, linked_from)
     editing = st.toggle("Edit", value=not note.body.strip(), key=f"edit_note_{note.id}")
     st.fragment(_outside_note)(journal, at, note.id, editing)
     _cards(runs, at.local_date)
     _backlinks(linked_from)
     _revisions(journal, at, note)
+
+
+def _rename(journal: Journal, note: Note, linked_from: list[record.Backlink]) -> None:
+    key = f"rename_{note.id}"
+    with st.popover("Rename"), st.form(f"form_{key}", border=False):
+        st.text_input("Title", note.title or "", key=key)
+        if linked_from:
+            places = ", ".join(link.words for link in linked_from)
+            st.caption(plain(f"[[{note.title}]] in {places} leads nowhere then."))
+        st.form_submit_button(
+            "Rename it", on_click=attempt, args=(lambda: notes.rename(journal, note.id, st.session_state[key]),)
+        )
 
 
 def _outside_note(journal: Journal, at: Sitting, note_id: int, editing: bool) -> None:

@@ -157,6 +157,20 @@ def test_a_run_is_opened_by_its_address(journal: Journal, challenge: Challenge) 
     assert f"**{first}**" in texts(opened("runs", run=first))
 
 
+def test_a_note_is_renamed_on_its_page_which_says_which_links_break(journal: Journal, challenge: Challenge) -> None:
+    sessions.start(journal)
+    note = notes.create(journal, "Grey images", body="notches")
+    notes.save(journal, TODAY, "as [[grey images]] says", 0)
+    at = opened(note=str(note.id))
+    assert r"\[\[Grey images\]\] in Day 1 leads nowhere then." in texts(at)
+    at.text_input(key=f"rename_{note.id}").input("Colourless")
+    ran(next(button for button in at.button if button.label == "Rename it").click())
+    assert "**Colourless** :gray[idea]" in texts(at)
+    assert "leads nowhere then" not in texts(at)
+    review = notes.begin_week(journal, 1)
+    assert "Rename it" not in [button.label for button in opened(note=str(review.id)).button]
+
+
 def test_todos_are_moved_from_today_and_say_from_which_day_they_are(
     journal: Journal, challenge: Challenge, clock: MovableClock
 ) -> None:

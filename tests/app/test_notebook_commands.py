@@ -38,7 +38,11 @@ def test_a_note_is_written_added_to_and_brought_back(
     assert said(capsys, "note", "write", "-") == "revision 1"
     assert said(capsys, "note", "add", "and more") == "revision 2"
     assert said(capsys, "note", "show") == "from a pipe\n\nand more"
-    assert "not kept" in said(capsys, "note", "restore", "1", code=2)
+    assert "not kept" in said(capsys, "note", "restore", "9", code=2)
+    assert said(capsys, "note", "write", "anew") == "revision 3"
+    assert [line[0] for line in said(capsys, "note", "revisions").splitlines()] == ["2", "1"]
+    assert said(capsys, "note", "restore", "2") == "revision 4"
+    assert said(capsys, "note", "show") == "from a pipe\n\nand more"
     assert said(capsys, "note", "show", "--day", "2026-03-01", code=2) == "nothing was written on this day."
 
 
@@ -49,6 +53,20 @@ def test_a_note_outside_the_days_by_its_number(
     assert said(capsys, "note", "add", "notches", "--note", "1") == "revision 2, flagged late"
     assert said(capsys, "note", "list") == "1  data  Grey images"
     assert said(capsys, "note", "show", "--note", "1") == "notches"
+
+
+def test_a_note_is_renamed_and_the_links_that_break_are_named(
+    capsys: pytest.CaptureFixture[str], journal: Journal, challenge: Challenge
+) -> None:
+    sessions.start(journal)
+    said(capsys, "note", "new", "Grey images")
+    said(capsys, "note", "write", "as [[grey images]] says")
+    assert said(capsys, "note", "rename", "1", "Grey Images") == "1  Grey Images"
+    renamed = said(capsys, "note", "rename", "1", "Colourless").splitlines()
+    assert renamed[0] == "1  Colourless"
+    assert len(renamed) == 2
+    assert renamed[1] == "[[Grey Images]] in Day 1 leads nowhere now"
+    assert "Known: 1 Colourless" in said(capsys, "note", "rename", "7", "x", code=2)
 
 
 def test_references_from_the_address_to_the_credits(

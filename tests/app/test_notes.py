@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 
 import pytest
@@ -11,7 +12,7 @@ from sqlmodel import select
 
 from app.journal import attachments, challenges, notes, revisions, sessions
 from app.journal.home import Home
-from app.journal.revisions import KEEP_EVERY_MS, Save, worth_keeping
+from app.journal.revisions import COMMAND, KEEP_EVERY_MS, Save, worth_keeping
 from app.journal.store import Journal
 from app.journal.tables import Challenge, Note, NoteRevision
 from engine.contract import OnehourError
@@ -81,6 +82,8 @@ def test_what_another_wrote_or_what_was_in_time_is_always_kept(
 ) -> None:
     by = Save(replaced.at + later, writer, late)
     keeps = worth_keeping(replaced, by, by.at - since_kept, [])
+    command = worth_keeping(replaced, Save(by.at, COMMAND, late), by.at, [])
+    assert command
     assert keeps == (writer != replaced.writer or late != replaced.late or since_kept >= KEEP_EVERY_MS)
     if later:
         assert worth_keeping(replaced, by, by.at, [replaced.at + 1])
@@ -132,6 +135,7 @@ def test_a_note_outside_the_days_is_flagged_outside_the_hour_and_edited_like_any
         ("a]b", "idea", "no square brackets"),
         ("t" * 201, "idea", "at most 200"),
         ("t", "ideas", "Did you mean 'idea'"),
+        ("week  3", "idea", '"week 3" is the title of a week\'s review'),
         ("KNOWN", "data", 'there is a note "KNOWN" already'),
     ],
 )
@@ -141,6 +145,62 @@ def test_an_impossible_note_is_refused(
     notes.create(journal, "known")
     with pytest.raises(OnehourError, match=message):
         notes.create(journal, title, kind)
+
+
+def test_a_command_keeps_what_it_replaces_at_once(journal: Journal, challenge: Challenge) -> None:
+    sessions.start(journal)
+    for revision, body in enumerate(("first", "second", "third")):
+        notes.save(journal, TODAY, body, revision)
+    assert kept(journal) == ["first", "second"]
+
+
+def test_a_note_of_another_kind_never_stands_in_the_way_of_a_weeks_review(
+    journal: Journal, challenge: Challenge
+) -> None:
+    idea = notes.create(journal, "known")
+    with journal.writing() as db:  # as an earlier version let it be written
+        idea.title = "Week 1"
+        db.add(idea)
+    review = notes.begin_week(journal, 1)
+    assert (review.kind, review.body) == (notes.WEEK_KIND, notes.WEEK_TEMPLATE)
+    assert notes.begin_week(journal, 1).id == review.id
+    assert notes.rename(journal, idea.id, "known").title == "known"
+
+
+def test_two_that_begin_the_same_week_get_one_review(journal: Journal, challenge: Challenge) -> None:
+    with ThreadPoolExecutor(4) as pool:
+        made = {note.id for note in pool.map(lambda _: notes.begin_week(journal, 2), range(8))}
+    assert len(made) == 1
+
+
+def test_a_renamed_note_is_found_by_its_new_title_and_a_day_or_a_taken_title_is_refused(
+    journal: Journal, challenge: Challenge
+) -> None:
+    one, other = notes.create(journal, "one"), notes.create(journal, "other")
+    notes.rename(journal, one.id, " One ")
+    with pytest.raises(OnehourError, match='there is a note "OTHER" already'):
+        notes.rename(journal, one.id, "OTHER")
+    with pytest.raises(OnehourError, match="title of a week's review"):
+        notes.rename(journal, other.id, "Week 9")
+    with pytest.raises(OnehourError, match='the review "Week 1" keeps its title'):
+        notes.rename(journal, notes.begin_week(journal, 1).id, "mine")
+    sessions.start(journal)
+    notes.save(journal, TODAY, "a day", 0)
+    with pytest.raises(OnehourError, match="there is no note 4 outside the days"):
+        notes.rename(journal, 4, "a day")
+    with journal.reading() as db:
+        assert {note.title for note in notes.outside_days(db, challenge)} == {"One", "other", "Week 1"}
+
+
+def test_a_rename_outside_the_hour_is_flagged_and_one_inside_takes_no_flag_off(
+    journal: Journal, challenge: Challenge, clock: MovableClock
+) -> None:
+    early = notes.create(journal, "early")
+    sessions.start(journal)
+    timely = notes.create(journal, "timely")
+    assert (notes.rename(journal, early.id, "1").late, notes.rename(journal, timely.id, "2").late) == (True, False)
+    clock.move(7_200)
+    assert notes.rename(journal, timely.id, "3").late
 
 
 def test_a_number_that_is_no_note_names_the_known_ones(journal: Journal, challenge: Challenge) -> None:
