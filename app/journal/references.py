@@ -21,6 +21,7 @@ from engine.contract import OnehourError, nearest
 KINDS = ("kernel", "discussion", "paper", "repository", "post")
 LIMITS = {"url": 2_000, "title": 500, "author": 200, "licence": 200, "taken": 5_000}
 _KEY = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,58}[a-z0-9])?")
+_MAYBE_NAMED = re.compile(r"&([a-z0-9-]+)")
 
 
 @dataclass(frozen=True)
@@ -228,6 +229,8 @@ def uncredited(
     if not bodies:
         return {}
     every_key = set(db.exec(select(Reference.key).where(Reference.challenge_id == challenge.id)).all())
+    # The parser is slow: it reads only where a known key stands behind an & and a run lists nothing.
+    naming = [on for on, body in bodies.items() if not every_key.isdisjoint(_MAYBE_NAMED.findall(body))]
     named_on: dict[date, list[str]] = {}
     found: dict[str, list[str]] = {}
     without = db.exec(
@@ -235,15 +238,14 @@ def uncredited(
         .outerjoin(RunReference, col(RunReference.run_id) == col(Run.id))
         .where(
             Run.challenge_id == challenge.id,
-            Run.local_date >= first,
-            Run.local_date <= last,
+            col(Run.local_date).in_(naming),
             RunReference.run_id == None,  # noqa: E711
         )
         .order_by(col(Run.local_date).desc(), col(Run.key))
     )
     for run_key, on in without.yield_per(100):
-        if on not in named_on:  # read only as far back as is needed: the parser is slow
-            named = links.targets(bodies.get(on, ""), links.LinkKind.REFERENCE)
+        if on not in named_on:
+            named = links.targets(bodies[on], links.LinkKind.REFERENCE)
             named_on[on] = [key for key in named if key in every_key]
         if named_on[on]:
             found[run_key] = named_on[on]

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sqlalchemy import event
 
 from app.journal import notes, references, sessions
 from app.journal.references import Guess, guess
@@ -139,6 +141,28 @@ def test_a_run_without_credit_is_named_when_its_days_note_names_a_reference(
         assert references.users(db, challenge) == {1: ["humpback_001-r01"]}
     references.disuse(journal, "humpback_001-r01", "focal")
     assert uncredited() == {"humpback_001-r01": ["focal"]}
+
+
+def test_only_the_days_whose_note_names_a_known_reference_have_their_runs_read(
+    journal: Journal, challenge: Challenge
+) -> None:
+    sessions.start(journal)
+    references.add(journal, ARXIV, key="focal")
+    with_run(journal, challenge)
+    notes.save(journal, TODAY, "R&d, &unknown and an &amp;", 0)
+    asked: list[Any] = []
+
+    def keep(_connection: object, _cursor: object, statement: str, parameters: Any, *_: object) -> None:
+        asked.extend(parameters if "run_reference" in statement else ())
+
+    event.listen(journal.engine, "before_cursor_execute", keep)
+    with journal.reading() as db:
+        assert references.uncredited(db, challenge, TODAY, TODAY) == {}
+    assert str(TODAY) not in asked
+    notes.save(journal, TODAY, "the loss of &focal", 1)
+    with journal.reading() as db:
+        assert references.uncredited(db, challenge, TODAY, TODAY, most=1) == {"humpback_001-r01": ["focal"]}
+    assert str(TODAY) in asked
 
 
 def test_a_misspelt_run_or_reference_is_refused_with_the_nearest(journal: Journal, challenge: Challenge) -> None:
