@@ -12,7 +12,7 @@ import typer
 from tzlocal import get_localzone_name
 
 from app.commands.terminal import AsJson, asked, date_of, in_terminal, opened_journal
-from app.jobs import backlog, sample_challenge, signals
+from app.jobs import backlog, installed, sample_challenge, signals
 from app.journal import challenges, checklist, days, notes, rest_days
 from app.journal.home import COMMAND
 from app.journal.store import Journal
@@ -172,9 +172,18 @@ def settings(
         elif isinstance(value, list):
             value = ", ".join(value) if name == "rest_days" else _checklist_lines(value)
         elif isinstance(value, dict):
-            value = " ".join(f"{key}={share:.0%}" for key, share in value.items())
+            value = _pairs(name, value)
         print(f"{name.replace('_', ' '):<20}{value if value not in (None, '') else '–'}")
     print(f"{'cannot be changed':<20}{', '.join(name.replace('_', ' ') for name in challenges.FIXED)}")
+
+
+def _pairs(name: str, value: dict[str, Any]) -> str:
+    match name:
+        case "backends":
+            return "; ".join(f"{backend}: {', '.join(slots)}" for backend, slots in value.items())
+        case "keys":
+            return f"\n{'':<20}".join(f"{key}: {words}" for key, words in value.items())
+    return " ".join(f"{key}={share:.0%}" for key, share in value.items())
 
 
 def _rules(journal: Journal) -> list[checklist.CompetitionRule]:
@@ -201,6 +210,8 @@ def _settings(journal: Journal) -> dict[str, Any]:
         "rest_days": [str(on) for on in rests],
         "checklist": [asdict(rule) for rule in checklist.of(challenge)],
         "notifications": "on" if os.environ.get(signals.ADDRESSES) else f"off ({signals.ADDRESSES} is not set)",
+        "backends": installed.backends(journal.home),
+        "keys": {key.name: key.words for key in installed.known_keys()},
         "data_dir": challenge.data_dir,
         "submissions_per_day": challenge.submissions_per_day,
         "home": str(journal.home.path),

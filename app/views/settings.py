@@ -7,7 +7,7 @@ from functools import partial
 
 import streamlit as st
 
-from app.jobs import signals
+from app.jobs import installed, signals
 from app.journal import challenges, checklist, notes, rest_days
 from app.journal.activities import Activity
 from app.journal.home import COMMAND
@@ -33,6 +33,7 @@ def show(journal: Journal, at: Sitting) -> None:
         _rest_days(journal, at)
         _checklist(journal, at)
         _notifications()
+        _installed(journal)
 
 
 def _hour(journal: Journal, at: Sitting) -> None:
@@ -203,6 +204,16 @@ def _notifications() -> None:
         )
         st.code(f'{signals.ADDRESSES}="ntfy://my-topic dbus://" {COMMAND} up', language="bash")
     st.caption("Sent: the usual time to begin, five minutes left, time is up.")
+
+
+def _installed(journal: Journal) -> None:
+    st.markdown("**Backends and keys**")
+    lines = [
+        f"✓ {name} :gray[one run at a time on each of: {', '.join(slots)}]"
+        for name, slots in installed.backends(journal.home).items()
+    ]
+    lines += [f"{'✓' if key.where else '–'} {key.name} :gray[{plain(key.words)}]" for key in installed.known_keys()]
+    st.markdown("  \n".join(lines))
 
 
 def _settled(journal: Journal, at: Sitting) -> None:

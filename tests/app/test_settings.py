@@ -147,8 +147,13 @@ def test_the_checklist_begins_with_the_articles_rules_and_grows(journal: Journal
 
 
 def test_the_command_changes_what_is_named_and_shows_all(
-    journal: Journal, challenge: Challenge, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    journal: Journal,
+    challenge: Challenge,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setenv("KAGGLE_API_TOKEN", "my-secret")
     template = tmp_path / "template.md"
     template.write_text("## Versuch\n", encoding="utf-8")
     changes = ["--habit-at", "20:00", "--target", "code=100", "--note-template", str(template)]
@@ -156,8 +161,13 @@ def test_the_command_changes_what_is_named_and_shows_all(
     found = json.loads(capsys.readouterr().out)
     assert (found["habit_at"], found["note_template"], found["target_split"]["code"]) == ("20:00", "## Versuch\n", 1.0)
     assert [rule["kept"] for rule in found["checklist"]] == [False, True, False, False]
+    assert list(found["backends"]) == ["local"]
+    assert found["keys"]["Kaggle credentials"].startswith("in KAGGLE_API_TOKEN")
     assert cli.main(["settings"]) == EXIT_OK
     said = capsys.readouterr().out
+    assert f"backends            local: {', '.join(found['backends']['local'])}" in said
+    assert "Kaggle credentials: in KAGGLE_API_TOKEN" in said
+    assert "my-secret" not in json.dumps(found) + said
     assert "4 [ ] two final submissions" in said
     assert "cannot be changed   starts on, days" in said
     assert cli.main(["settings", "--time-zone", "Europe/Berln"]) == EXIT_BAD_INPUT

@@ -11,6 +11,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from app.jobs import signals
+from app.jobs.backends import local
 from app.journal import challenges, checklist, notes, rest_days
 from app.journal.checklist import DEFAULTS
 from app.journal.store import Journal
@@ -113,6 +114,25 @@ def test_the_page_tells_whether_notifications_are_on_and_never_where_they_go(
     ran(opened)
     assert "on: ONEHOUR_NOTIFY holds 2 addresses" in texts(opened)
     assert "my-token" not in texts(opened) + "".join(block.value for block in opened.code)
+
+
+def test_the_page_tells_backends_and_which_keys_are_there_and_never_their_values(
+    opened: AppTest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setattr(local, "cuda_devices", lambda: [0, 1])
+    told = texts(ran(opened))
+    assert "✓ local :gray[one run at a time on each of: cuda:0, cuda:1]" in told
+    assert "– W&B key :gray[none" in told
+    assert "– Kaggle credentials :gray[none" in told
+    assert "– notification addresses :gray[none" in told
+    (tmp_path / ".netrc").write_text("machine api.wandb.ai login user password my-secret\n")
+    monkeypatch.setenv("KAGGLE_USERNAME", "my-name")
+    monkeypatch.setenv("KAGGLE_KEY", "my-secret")
+    told = texts(ran(opened))
+    assert r"✓ W&B key :gray[in \~/.netrc" in told
+    assert r"✓ Kaggle credentials :gray[in KAGGLE\_USERNAME and KAGGLE\_KEY" in told
+    assert "my-" not in told
 
 
 def test_the_page_says_why_the_rest_cannot_be_changed(opened: AppTest) -> None:
