@@ -38,9 +38,10 @@ def show(journal: Journal, at: Sitting, planned: list[Todo], done: list[Todo]) -
                 width="stretch",
             )
             if may_tick and len(planned) > 1:
-                for sign, steps in (("↑", -1), ("↓", 1)):
+                for sign, way, steps in (("↑", "up", -1), ("↓", "down", 1)):
                     st.button(
-                        sign,
+                        # page.css hides the words from the screen only: a screen reader tells which todo moves.
+                        f"{sign}:gray[ move {way} {plain(todo.title)}]",
                         key=f"move_{todo.id}_{steps}",
                         type="tertiary",
                         on_click=attempt,
@@ -48,7 +49,8 @@ def show(journal: Journal, at: Sitting, planned: list[Todo], done: list[Todo]) -
                     )
     for todo in done:
         flag = _overtime(at, todo.done_at or todo.created_at)
-        st.checkbox(f"~~{plain(todo.title)}~~{flag}", value=True, disabled=True, key=f"done_{todo.id}")
+        # Struck through by page.css: a screen reader is told the label as it is written here.
+        st.checkbox(f"{plain(todo.title)}{flag}", value=True, disabled=True, key=f"done_{todo.id}")
     if not planned and not done:
         st.caption("Nothing planned. One or two things fit into an hour.")
     for_tomorrow = granted is Permit.PLAN

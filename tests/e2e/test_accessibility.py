@@ -13,7 +13,7 @@ import pytest
 from axe_playwright_python.base import AXE_SCRIPT
 from playwright.sync_api import Page, expect
 
-from app.journal import challenges, notes, sessions, sittings
+from app.journal import challenges, notes, sessions, sittings, todos
 from app.journal.home import Home
 from app.journal.store import Journal, open_journal
 from tests.e2e.conftest import StartServer
@@ -92,6 +92,24 @@ def lived(tmp_path: Path, data_dir: Path) -> Iterator[Journal]:
 def two_days_ago(journal: Journal) -> date:
     with journal.reading() as db:
         return sittings.sitting(db, challenges.active(db), journal.now()).local_date - timedelta(days=2)
+
+
+def test_a_screen_reader_is_told_which_todo_a_button_moves_and_a_done_one_without_its_stroke(
+    page: Page, home: Home, own: Journal, data_dir: Path, start_server: StartServer
+) -> None:
+    take_on(own, data_dir)
+    sessions.start(own)
+    for title in ("read the paper", "look at crops", "draw folds"):
+        todos.add(own, title)
+    todos.done(own, 3)
+    page.goto(start_server(home).url)
+    move = page.get_by_role("button", name="↑ move up look at crops", exact=True)
+    expect(move.locator(".stMarkdownColoredText")).to_have_css("width", "1px")
+    move.click()
+    expect(page.get_by_role("checkbox").first).to_have_accessible_name("look at crops")
+    expect(page.get_by_role("checkbox", name="draw folds", exact=True)).to_be_checked()
+    stroke = page.locator(".st-key-done_3 label p")
+    assert "line-through" in stroke.evaluate("it => getComputedStyle(it).textDecoration")
 
 
 @pytest.mark.parametrize(("scheme", "background"), [("light", "rgb(255, 255, 255)"), ("dark", "rgb(20, 24, 29)")])
