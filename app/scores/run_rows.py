@@ -121,7 +121,7 @@ def cv_text(run: RunRow) -> str:
 
 def spread_text(spread: float) -> str:
     """Three digits, or as many as it needs."""
-    return f"{spread:.{max(3, -floor(log10(spread)))}f}" if spread >= EQUAL else "0"
+    return f"{spread:.{max(3, -floor(log10(spread)))}f}" if spread >= EQUAL else "0.000"
 
 
 def score_text(score: float | None) -> str:
