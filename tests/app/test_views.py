@@ -485,7 +485,7 @@ def test_the_resume_card_shows_the_next_step_what_finished_since_and_the_first_t
     clock.move(DAY_S - 5 * HOUR_S)
     shown = texts(page())
     assert r"Yesterday you wrote: **check the \*grey\* crops** · First on the list: worst crops first" in shown
-    helped = ":green[▲] helped (+0.021 ± 0 against humpback_001-r01)"
+    helped = ":green[▲] helped (+0.021 ± 0.000 against humpback_001-r01)"
     assert f"`{key}` · larger is better · **CV 0.842 ± 0.006** · {helped}" in shown
     assert "5 of 5 submissions left today (UTC, for another 4 h 0 min)" in shown
 
@@ -648,7 +648,7 @@ def test_the_weeks_questions_are_answered_on_its_page_and_its_runs_carry_verdict
     for idea, cv in (("smaller", 0.821), ("larger", 0.842)):
         finish(journal, queued(journal, challenge, idea), cv=cv)
     at = page("week")
-    assert ":green[▲] helped (+0.021 ± 0 against humpback_001-r01)" in texts(at)
+    assert ":green[▲] helped (+0.021 ± 0.000 against humpback_001-r01)" in texts(at)
     at = ran(named(at, "Answer them").click())
     assert "Answer them" not in [button.label for button in at.button]
     with journal.reading() as db:
