@@ -67,7 +67,7 @@ def session_activity(
 @app.command("away")
 def session_away(
     minutes: Annotated[float, typer.Argument(help="minutes of the hour that were none")],
-    reason: Annotated[str, typer.Option(help="why")] = "",
+    reason: Annotated[str, typer.Argument(help="why")] = "",
     on: Annotated[str | None, typer.Option(metavar="DATE", help="another day than today")] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -116,6 +116,7 @@ def _status(at: sittings.Sitting) -> dict[str, Any]:
         "now": iso(at.now),
         "left_s": at.left_ms / 1000,
         "pauses": at.hour.pauses,
+        "pause_reasons": at.pause_reasons,
         "activity": at.activity.value,
         "split_s": {each.value: ms / 1000 for each, ms in at.split.items()},
         "clock_moved_s": 0 if at.session is None else at.session.clock_moved_ms / 1000,
@@ -132,7 +133,8 @@ def _sentence(at: sittings.Sitting) -> str:
     if at.state is sittings.State.FOCUS and at.hour.focus_ends_at is not None:
         return f"{day_text}{minutes} left, until {days.clock_text(at.hour.focus_ends_at, zone_name)}"
     if at.state is sittings.State.PAUSED:
-        return f"{day_text}paused, {minutes} left"
+        because = at.pause_reasons[-1] if at.pause_reasons else ""
+        return f"{day_text}paused, {minutes} left" + (f" ({because})" if because else "")
     if at.state is sittings.State.REFLECTION and at.hour.reflection_ends_at is not None:
         return f"{day_text}hour used. Reflection until {days.clock_text(at.hour.reflection_ends_at, zone_name)}"
     if at.state is sittings.State.CLOSED:

@@ -36,7 +36,9 @@ def todo_add(
             on=date_of(on) if on else None,
             priority=todos.IMPORTANT if important else todos.USUAL,
         )
-        print(f"{todo.id}  {todo.title}")
+        with journal.reading() as db:
+            at = sittings.sitting(db, challenges.active(db), journal.now())
+        print(f"{todo.id}  {todo.title}" + (", flagged: overtime" if at.is_overtime(todo.created_at) else ""))
 
 
 @todo_app.command("edit")
@@ -99,7 +101,8 @@ def todo_list(as_json: AsJson = False) -> None:
         challenge = challenges.active(db)
         rows = todos.open_ones(db, challenge)
         linked = todos.links_of(db, rows)
-        today = sittings.sitting(db, challenge, journal.now()).local_date
+        at = sittings.sitting(db, challenge, journal.now())
+        today = at.local_date
     if as_json:
         listed = [{**row.model_dump(mode="json"), "links": linked.get(row.id, [])} for row in rows]
         print(json.dumps(listed, ensure_ascii=False))
@@ -108,6 +111,7 @@ def todo_list(as_json: AsJson = False) -> None:
         said = [f"{row.id}  {row.title}", *linked.get(row.id, [])]
         said += [f"({row.minutes:g} min)"] if row.minutes else []
         said += ["important"] if row.priority else []
+        said += ["overtime"] if at.is_overtime(row.created_at) else []
         left_over = todos.left_over_from(row, challenge, today)
         said += [f"from day {left_over}"] if left_over is not None else []
         said += [f"for {row.planned_on}"] if row.planned_on > today else []

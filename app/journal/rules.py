@@ -103,7 +103,7 @@ def refusal(action: Action, moment: Moment, doing: str) -> str:
         return f"{subject}. {_next_hour(moment)}"
     if moment.state is State.REFLECTION and action is Action.WORK:
         until = "" if moment.reflection_ends_at is None else clock_text(moment.reflection_ends_at, moment.time_zone)
-        tomorrow = "; todos can still be planned for tomorrow (--tomorrow)" if doing == PLANNING else ""
+        tomorrow = "; todos can still be planned for tomorrow" if doing == PLANNING else ""
         return f"The hour is over. Your note stays open until {until}{tomorrow}. {_next_hour(moment)}"
     return f"{subject}, and today's hour is used. {_next_hour(moment)}"
 

@@ -81,6 +81,11 @@ class Sitting:
         return activities.current(self.marks)
 
     @property
+    def pause_reasons(self) -> list[str]:
+        """Why the hour stood still, one a pause; empty where nothing was said."""
+        return [mark.detail for mark in self.marks if mark.kind is EventKind.PAUSE]
+
+    @property
     def split(self) -> dict[Activity, int]:
         """The focus time used so far, by activity."""
         return activities.split(self.marks, self.now, self.allowance_ms)

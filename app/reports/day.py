@@ -8,6 +8,7 @@ from sqlmodel import Session
 
 from app.journal import days, notes, sittings, todos, usage
 from app.journal.days import DAY
+from app.journal.hour import EventKind
 from app.journal.tables import Challenge
 from app.reports.plain import plain
 from app.scores.board import BoardRun, board_runs
@@ -22,6 +23,11 @@ def page(db: Session, challenge: Challenge, on: date, now: int) -> str:
     hour = "no hour was used" if used is None else f"{used / days.MINUTE_MS:.0f}{of_planned} minutes"
     number = days.day_number(on, challenge.starts_on)
     parts = [f"# Day {number} of {challenge.days} · {challenge.competition} · {on}\n\n{hour}\n"]
+    session = sittings.of_day(db, challenge, on)
+    if session is not None:
+        reasons = [event.detail for event in sittings.events_of(db, session) if event.kind == EventKind.PAUSE]
+        if reasons:
+            parts.append("## Pauses\n\n" + "".join(f"- {plain(reason) or 'no reason given'}\n" for reason in reasons))
     done = todos.done_between(db, challenge, ends_at(db, challenge, on - DAY), ends_at(db, challenge, on))
     if done:
         parts.append("## Done\n\n" + "".join(f"- {plain(todo.title)}\n" for todo in done))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from app.journal import activities, corrections
-from app.journal.activities import Activity
+from app.journal.activities import Activity, Split
 from app.journal.days import MINUTE_MS
 from app.journal.sittings import Sitting
 from app.journal.store import Journal
@@ -32,11 +32,17 @@ def show(journal: Journal, at: Sitting) -> None:
                 format="%d min",
                 key=keys[each],
             )
-        places[-1].form_submit_button("Keep", on_click=attempt, args=(_divide, journal, keys, used))
+        places[-1].form_submit_button("Keep", on_click=attempt, args=(_divide, journal, keys, counted))
 
 
-def _divide(journal: Journal, keys: dict[Activity, str], used: float) -> None:
-    """Four sliders rarely add up to the minute: what they say is kept as shares of the time that was used."""
-    said = {each: st.session_state[key] for each, key in keys.items()}
-    together = sum(said.values())
-    corrections.divide(journal, {each: used * minutes / together if together else 0 for each, minutes in said.items()})
+def _divide(journal: Journal, keys: dict[Activity, str], counted: Split) -> None:
+    """A slider left alone keeps its seconds. Four sliders rarely add up to the minute: what they say is kept as shares."""
+    said = {
+        each: ms / MINUTE_MS if st.session_state[keys[each]] == round(ms / MINUTE_MS) else st.session_state[keys[each]]
+        for each, ms in counted.items()
+    }
+    used, together = sum(counted.values()) / MINUTE_MS, sum(said.values())
+    if said != {each: ms / MINUTE_MS for each, ms in counted.items()}:
+        corrections.divide(
+            journal, {each: used * minutes / together if together else 0 for each, minutes in said.items()}
+        )

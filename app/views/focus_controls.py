@@ -6,7 +6,7 @@ import streamlit as st
 
 from app.journal import corrections, sessions
 from app.journal.activities import Activity
-from app.journal.hour import EventKind, State
+from app.journal.hour import State
 from app.journal.sittings import Sitting
 from app.journal.store import Journal
 from app.views.desk import attempt, plain
@@ -42,12 +42,11 @@ def interruptions(journal: Journal, at: Sitting) -> None:
 
 
 def pauses_line(at: Sitting) -> str:
-    """`2 pauses`, and why the hour stands still; empty without a pause."""
+    """`2 pauses: the door bell`, with what was said of them; empty without a pause."""
     if not at.hour.pauses:
         return ""
-    reason = next((mark.detail for mark in reversed(at.marks) if mark.kind is EventKind.PAUSE), "")
-    because = f": {plain(reason)}" if reason and at.state is State.PAUSED else ""
-    return f"{at.hour.pauses} pause{'s' * (at.hour.pauses > 1)}{because}"
+    said = [plain(reason) for reason in at.pause_reasons if reason]
+    return f"{at.hour.pauses} pause{'s' * (at.hour.pauses > 1)}" + (f": {', '.join(said)}" if said else "")
 
 
 def _pause(journal: Journal) -> None:

@@ -52,7 +52,7 @@ def show(journal: Journal, at: Sitting, planned: list[Todo], done: list[Todo]) -
         # Struck through by page.css: a screen reader is told the label as it is written here.
         st.checkbox(f"{plain(todo.title)}{flag}", value=True, disabled=True, key=f"done_{todo.id}")
     if not planned and not done:
-        st.caption("Nothing planned. One or two things fit into an hour.")
+        st.caption("Nothing planned yet. One or two things are enough.")
     for_tomorrow = granted is Permit.PLAN
     with st.form("todo", border=False):
         title, minutes_asked, add = st.columns([2.4, 1, 1], gap="small")
@@ -65,6 +65,35 @@ def show(journal: Journal, at: Sitting, planned: list[Todo], done: list[Todo]) -
         add.form_submit_button("Add", disabled=off, on_click=attempt, args=(_add, journal, for_tomorrow))
     if reason:
         st.caption(reason)
+    if granted is Permit.OVERTIME:
+        st.caption("The hour is over. What you do now is flagged as overtime and stays out of the count.")
+    if may_tick and planned:
+        _change(journal, planned)
+
+
+def _change(journal: Journal, planned: list[Todo]) -> None:
+    """One form for whichever todo is chosen: a field for each of them would make the page slow."""
+    with st.popover("Change a todo"):
+        by_id = {todo.id: todo for todo in planned}
+        chosen = by_id[st.selectbox("Todo", by_id, format_func=lambda id: by_id[id].title, key="change_todo")]
+        with st.form("change", border=False):
+            key = f"change_{{}}_{chosen.id}".format
+            st.text_input("Title", chosen.title, key=key("title"))
+            st.text_input("Minutes", f"{chosen.minutes:g}" if chosen.minutes else "", key=key("minutes"))
+            st.toggle("Important", bool(chosen.priority), key=key("priority"))
+            st.date_input("Day", chosen.planned_on, key=key("day"), format="YYYY-MM-DD")
+            with st.container(horizontal=True):
+                st.form_submit_button("Keep", on_click=attempt, args=(_keep, journal, chosen))
+                st.form_submit_button("Remove it", on_click=attempt, args=(todos.remove, journal, chosen.id))
+
+
+def _keep(journal: Journal, todo: Todo) -> None:
+    asked = {name: st.session_state[f"change_{name}_{todo.id}"] for name in ("title", "minutes", "priority", "day")}
+    on = asked["day"] if asked["day"] != todo.planned_on else None
+    important = todos.IMPORTANT if asked["priority"] else todos.USUAL
+    todos.change(
+        journal, todo.id, title=asked["title"], minutes=_minutes(asked["minutes"]) or 0, on=on, priority=important
+    )
 
 
 def _about(at: Sitting, todo: Todo) -> list[str]:

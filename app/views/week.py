@@ -196,8 +196,9 @@ def _next(journal: Journal, at: Sitting, ahead: NextWeek) -> None:
         day.selectbox(
             "Day", choices, key="next_day", format_func="{:%a %d}".format, label_visibility="collapsed", disabled=off
         )
-        reason = refusal(Action.WORK, at.moment, PLANNING) if off else None
-        add.form_submit_button("Add", on_click=attempt, args=(_add, journal), disabled=off, help=reason)
+        add.form_submit_button("Add", on_click=attempt, args=(_add, journal), disabled=off)
+    if off:
+        st.caption(refusal(Action.WORK, at.moment, PLANNING))
 
 
 def _add(journal: Journal) -> None:

@@ -21,6 +21,7 @@ from app.journal.home import CHECKOUT, COMMAND
 from app.journal.hour import State
 from app.journal.store import Journal
 from app.journal.tables import Challenge, DailySession, Run
+from app.reports import day as day_report
 from app.scores import leaderboard, run_rows
 from app.views import desk
 from tests.app.trainings import small_spec
@@ -329,6 +330,10 @@ def test_after_the_hour_its_division_is_held_against_the_target_and_put_right(
         ("code 0% · target 50%", 0),
         ("analyse 0% · target 30%", 0),
     ]
+    kept = len(standing(journal).marks)
+    ran(named(at, "Keep").click())
+    assert len(standing(journal).marks) == kept, "sliders that nobody moved leave the counted seconds"
+    inputs = [box for box in at.slider if str(box.key).startswith("split_")]
     inputs[1].set_value(0)
     ran(named(at, "Keep").click())
     assert "the activities add up to 0 minutes. 30 minutes were used." in at.warning[0].value
@@ -656,3 +661,44 @@ def test_the_weeks_questions_are_answered_on_its_page_and_its_runs_carry_verdict
     at.text_input(key="next_title").input("blend both")
     at = ran(named(at, "Add").click())
     assert "Mon 09: blend both" in texts(at)
+
+
+def test_a_todo_is_changed_and_removed_on_the_page(journal: Journal, challenge: Challenge) -> None:
+    sessions.start(journal)
+    first = todos.add(journal, "look at cropps", 15)
+    todos.add(journal, "queue 384 px", 10)
+    at = page()
+    at.text_input(key=f"change_title_{first.id}").input("look at crops")
+    at.text_input(key=f"change_minutes_{first.id}").input("")
+    at.toggle(key=f"change_priority_{first.id}").set_value(True)
+    at = ran(next(button for button in at.button if button.label == "Keep" and button.form_id == "change").click())
+    with journal.reading() as db:
+        changed = todos.named(db, challenge, first.id)
+    assert (changed.title, changed.minutes, changed.priority) == ("look at crops", None, todos.IMPORTANT)
+    at = ran(at.selectbox(key="change_todo").select_index(1))
+    ran(named(at, "Remove it").click())
+    with journal.reading() as db:
+        assert [todo.title for todo in todos.open_ones(db, challenge)] == ["look at crops"]
+
+
+def test_why_the_hour_stood_still_is_shown_afterwards_too(
+    journal: Journal, challenge: Challenge, clock: MovableClock
+) -> None:
+    sessions.start(journal)
+    sessions.pause(journal, "the door bell")
+    clock.move(60)
+    sessions.resume(journal)
+    assert "1 pause: the door bell" in texts(page())
+    with journal.reading() as db:
+        assert "## Pauses\n\n- the door bell\n" in day_report.page(db, challenge, challenge.starts_on, clock.at)
+
+
+def test_honour_mode_says_beforehand_that_what_follows_is_overtime(
+    journal: Journal, challenge: Challenge, clock: MovableClock
+) -> None:
+    challenges.change(journal, strictness="honour")
+    sessions.start(journal)
+    words = "What you do now is flagged as overtime"
+    assert words not in texts(page())
+    clock.move(HOUR_S + 11 * 60)
+    assert words in texts(page())
