@@ -29,7 +29,7 @@ PUBLIC = (
 )
 PRIVATE = ("private", "private lb", "lb private", "private score", "privatescore", "private leaderboard")
 DAY = ("date", "day")
-FILE = ("file", "filename", "submission", "model", "experiment", "name", "what")
+FILE = ("file", "filename", "submission", "run", "model", "experiment", "name", "what")
 LINKED = ("paper", "kernel", "reference", "link", "url", "address", "discussion", "repository", "title", "source")
 NO_SCORE = ("", "-", "–", "—", "n/a", "na", "?", "none")
 
@@ -177,9 +177,19 @@ def _submission(where: str, row: TableRow, on: date | None) -> list[FoundSubmiss
         return []
     if on is None:
         raise ValueError("a score without a day")
-    file_name = without_marks(_take(cells, FILE)) or "submission"
+    file_name = without_marks(_take(cells, FILE)) or _first_words(cells) or "submission"
     said = ", ".join(f"{name} {without_marks(cell)}" for name, cell in cells.items() if cell.strip())
     return [FoundSubmission(where, file_name, said, on=on, public=public, private=private)]
+
+
+def _first_words(cells: dict[str, str]) -> str:
+    """The first cell that holds more than numbers, whatever its column is called; it is not told a second time."""
+    for name, cell in cells.items():
+        words = without_marks(cell)
+        if words.lower() not in NO_SCORE and re.search(r"[^\W\d_]", words):
+            del cells[name]
+            return words
+    return ""
 
 
 def _reference(where: str, row: TableRow) -> list[FoundReference]:

@@ -21,7 +21,10 @@ class FoundRecord:
 
 @dataclass(frozen=True)
 class FoundNote(FoundRecord):
-    """The page of the day `on`, or a page outside any day with a title."""
+    """The page of the day `on`, or a page outside any day with a title.
+
+    A day's page may have a title too: it is needed where the day has a note already.
+    """
 
     on: date | None
     title: str

@@ -76,8 +76,11 @@ class Intake:
         if on is not None and notes.of_day(self.db, self.challenge, on) is not None:
             if self._was_said(found.body, Note.local_date == on):
                 return None
-            on, title = None, f"{on} · {PurePosixPath(found.where.rpartition(':')[0]).name}"[: notes.MAX_TITLE]
-        if on is None and self._was_said(found.body, Note.title == title):
+            if self._was_said(found.body, col(Note.title).startswith(f"{on} · ")):
+                return None
+            said = found.title or PurePosixPath(found.where.rpartition(":")[0]).name
+            on, title = None, f"{on} · {said}"[: notes.MAX_TITLE]
+        elif on is None and self._was_said(found.body, Note.title == title):
             return None
         self.db.add(
             Note(

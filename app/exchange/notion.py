@@ -104,35 +104,35 @@ def read_page(page: Page) -> Found:
         return found
     diary.take_lists(page.name, page.lines, on, found)
     if _says_something(page):
-        found.notes.append(FoundNote(f"{page.name}:1", on, "" if on else page.title, page.body))
+        found.notes.append(FoundNote(f"{page.name}:1", on, _undated(page.title), page.body))
     return found
 
 
 def _journal(
     name: str, rows: list[CsvRow], title: str, day: str, pages: Mapping[str, Page], found: Found, used: set[str]
 ) -> None:
-    by_day: dict[date, list[tuple[CsvRow, str]]] = {}
+    by_day: dict[date, list[tuple[CsvRow, str, str]]] = {}
     for row in rows:
         try:
             written = starts_with_date(row.cells[day]) or starts_with_date(row.cells[title])
             if written is None:
                 raise ValueError(f"{row.cells[day]!r} is no date" if row.cells[day] else "a row without a date")
+            on, heading = written[0], _undated(row.cells[title])
+            page = _page_of_row(name, row.cells[title], on, pages, used)
         except ValueError as error:
             found.cannot(row.where, str(error))
             continue
-        on = written[0]
-        page = _page_of_row(name, row.cells[title], on, pages, used)
         if page is not None:
             used.add(page.name)
             diary.take_lists(page.name, page.lines, on, found)
         told = [f"- {column}: {cell}" for column, cell in row.cells.items() if cell and column not in (title, day)]
         text = "\n\n".join(filter(None, ("\n".join(told), page.body if page else "")))
-        heading = row.cells[title] if starts_with_date(row.cells[title]) is None else ""
-        by_day.setdefault(on, []).append((row, f"## {heading}\n\n{text}".strip() if heading else text))
+        by_day.setdefault(on, []).append((row, heading, f"## {heading}\n\n{text}".strip() if heading else text))
     for on, parts in by_day.items():
-        body = "\n\n".join(filter(None, (text for _, text in parts)))
+        body = "\n\n".join(filter(None, (text for _, _, text in parts)))
+        headings = " · ".join(filter(None, (heading for _, heading, _ in parts)))
         if body:
-            found.notes.append(FoundNote(parts[0][0].where, on, "", body))
+            found.notes.append(FoundNote(parts[0][0].where, on, headings, body))
 
 
 def _page_of_row(table: str, title: str, on: date, pages: Mapping[str, Page], used: set[str]) -> Page | None:
@@ -185,6 +185,12 @@ def _says_something(page: Page) -> bool:
     """Whether there is more than headings and links to other exported pages."""
     rest = (re.sub(r"\[[^\]]*\]\((?!\w+:)[^)]*\.(md|csv)\)", "", line.text) for line in page.lines if not line.heading)
     return any(line.strip(" -*\t") for line in rest)
+
+
+def _undated(title: str) -> str:
+    """A title that says more than its day; else nothing."""
+    written = starts_with_date(title)
+    return title if written is None else written[1]
 
 
 def _first(columns: list[str], names: tuple[str, ...]) -> str | None:

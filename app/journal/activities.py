@@ -39,7 +39,9 @@ def activity(name: str) -> Activity:
     try:
         return Activity(name)
     except ValueError:
-        raise OnehourError(f"there is no activity {name!r}", fix=nearest(name, list(Activity))) from None
+        raise OnehourError(
+            f"there is no activity {name!r}", fix=nearest(name, [each.value for each in Activity])
+        ) from None
 
 
 def current(marks: Sequence[Mark]) -> Activity:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import date, datetime, time, timedelta
+
 import plotly.graph_objects as go
 from sqlmodel import Session
 
 from app.journal.activities import shares
-from app.journal.days import MINUTE_MS
+from app.journal.days import DAY, MINUTE_MS
 from app.journal.tables import Challenge
 from app.reports.week import Week
 from app.scores.board import board_runs, sent_elsewhere
@@ -14,6 +16,8 @@ from app.scores.board import board_runs, sent_elsewhere
 # The Okabe–Ito colours, told apart by everybody; names and marker shapes say the same.
 BLUE, ORANGE, GREEN, GREY = "#0072B2", "#E69F00", "#009E73", "#999999"
 VERMILION, SKY = "#D55E00", "#56B4E9"
+
+MOST_TICKS = 14
 
 
 def as_html(db: Session, challenge: Challenge, week: Week) -> str:
@@ -63,6 +67,7 @@ def _scores(db: Session, challenge: Challenge, week: Week) -> go.Figure | None:
     runs = board_runs(db, challenge, challenge.starts_on, week.last)
     elsewhere = [(on, one) for on, sent in sent_elsewhere(db, challenge).items() for one in sent if on <= week.last]
     figure = go.Figure()
+    first = week.last
     kinds = (
         ("CV", BLUE, "circle", [(run.row.local_date, run.row.cv, run.row.run_key) for run in runs]),
         ("LB public", ORANGE, "diamond", [(run.row.local_date, run.public, run.row.run_key) for run in runs]),
@@ -74,9 +79,26 @@ def _scores(db: Session, challenge: Challenge, week: Week) -> go.Figure | None:
         known = [(on, score, key) for on, score, key in points if score is not None]
         if known:
             on, score, key = zip(*known, strict=True)
+            first = min(first, *on)
             marker = {"color": colour, "symbol": shape, "size": 9}
             figure.add_scatter(x=on, y=score, text=key, name=name, mode="markers", marker=marker)
-    return _titled(figure, f"Scores so far ({challenge.metric})", challenge.metric) if figure.data else None
+    if not figure.data:
+        return None
+    _by_day(figure, first, week.last)
+    return _titled(figure, f"Scores so far ({challenge.metric})", challenge.metric)
+
+
+def _by_day(figure: go.Figure, first: date, last: date) -> None:
+    """An axis of whole days with half a day on either side: left alone, Plotly parts a single day into milliseconds."""
+    step = -(-((last - first).days + 1) // MOST_TICKS)
+    midnights = [datetime.combine(on, time()) for on in (first, last)]
+    figure.update_xaxes(
+        type="date",
+        range=[midnights[0] - DAY / 2, midnights[1] + DAY / 2],
+        tick0=midnights[0],
+        dtick=step * (DAY // timedelta(milliseconds=1)),
+        tickformat="%d %b",
+    )
 
 
 def _titled(figure: go.Figure, title: str, unit: str) -> go.Figure:

@@ -70,6 +70,7 @@ def shown(monkeypatch: pytest.MonkeyPatch, journal: Journal, page: str) -> AppTe
         (["settings", "--target", "code=-50 read=150"], "must be 100 %"),
         (["settings", "--target", "code=nan"], "'code=nan' is no activity=number"),
         (["session", "split", "code=inf"], "'code=inf' is no activity=number"),
+        (["session", "activity", "coding"], "there is no activity 'coding'. Did you mean 'code'?"),
         (["settings", "--time-zone", "Mars/Olympus"], "there is no time zone 'Mars/Olympus'"),
     ],
 )

@@ -121,9 +121,41 @@ def test_a_date_is_read_as_people_write_it(written: str) -> None:
     assert day[0] == date(2019, 2, 12)
 
 
-@pytest.mark.parametrize("written", ["12/02/2019", "day 12", "2019", "", "Version 2.1, 2019", "2019-02-123"])
-def test_what_can_be_read_in_two_ways_is_no_date(written: str) -> None:
+@pytest.mark.parametrize(
+    "written", ["day 12", "2019", "", "Version 2.1, 2019", "2019-02-123", "1/2 done", "12.02.1 released"]
+)
+def test_what_names_no_day_of_a_calendar_is_no_date(written: str) -> None:
     assert starts_with_date(written) is None
+
+
+@pytest.mark.parametrize("written", ["12/02/2019", "**12.02.2019**", "1-2-2019: crops", "12/02/19", "@12 / 02 / 2019"])
+def test_a_date_that_can_mean_two_days_is_refused(written: str) -> None:
+    with pytest.raises(ValueError, match="can mean two days"):
+        starts_with_date(written)
+
+
+def test_a_heading_whose_date_can_mean_two_days_is_told_with_its_line_and_its_text_is_not_taken() -> None:
+    text = "# Diary\n\n## 2026-11-21\nfine\n\n## 12/02/2026: unclear\n- [ ] whose day\n"
+    assert diary.is_diary("## 12/02/2026: unclear")
+    found = diary.read("d.md", text, STARTS_ON)
+    reason = "'12/02/2026' can mean two days; write the year first, as in 2019-02-12"
+    assert [(problem.where, problem.reason) for problem in found.problems] == [("d.md:6", reason)]
+    assert [note.body for note in found.notes] == ["fine", "# Diary"]
+    assert found.todos == []
+
+
+@pytest.mark.parametrize(
+    ("columns", "cells", "name", "said"),
+    [
+        ("run | CV | LB", "resnet18 | 0.41 | 0.382", "resnet18", "cv 0.41"),
+        ("# | CV | try | LB", "1 | 0.41 | **larger crops** | 0.382", "larger crops", "# 1, cv 0.41"),
+        ("CV | note | LB", "0.41 | - | 0.382", "submission", "cv 0.41, note -"),
+    ],
+)
+def test_a_score_is_named_by_what_the_diary_says(columns: str, cells: str, name: str, said: str) -> None:
+    rule = "|".join("---" for _ in columns.split("|"))
+    (sent,) = diary.read("d.md", f"## 2019-02-12\n| {columns} |\n|{rule}|\n| {cells} |\n", STARTS_ON).submissions
+    assert (sent.file_name, sent.description) == (name, said)
 
 
 SUBMISSIONS = """fileName,date,description,status,publicScore,privateScore
@@ -209,6 +241,7 @@ def laid_out(folder: Path, files: dict[str, str]) -> Path:
 def test_a_notion_export_gives_its_journal_todos_and_references(tmp_path: Path) -> None:
     found = foreign_records.read(laid_out(tmp_path / "out", NOTION), STARTS_ON)
     bodies = {note.on or note.title: note.body for note in found.notes}
+    assert [note.title for note in found.notes if note.on] == ["Crops · Siamese", ""]
     assert bodies == {
         date(2019, 2, 12): (
             "## Crops\n\n- hours: 1\n\nThe left tip is cut.\n\n- [ ] mend it\n- [x] look\n\n## Siamese"
@@ -231,7 +264,7 @@ def test_a_notion_export_gives_its_journal_todos_and_references(tmp_path: Path) 
     assert sorted((problem.where, problem.reason) for problem in found.problems) == [
         (f"Whales/Journal {ID}_all.csv:5", "a row without a date"),
         (f"Whales/Journal {ID}_all.csv:6", "'February 31, 2019' is no day of the calendar"),
-        (f"Whales/Tasks {ID}.csv:5", "'12/02/2019' is no date"),
+        (f"Whales/Tasks {ID}.csv:5", "'12/02/2019' can mean two days; write the year first, as in 2019-02-12"),
     ]
     assert found.others == 1
 

@@ -97,6 +97,20 @@ def test_a_day_with_a_note_of_its_own_keeps_it(journal: Journal, challenge: Chal
     ]
 
 
+def test_a_page_whose_day_has_a_note_keeps_its_title(journal: Journal, challenge: Challenge, tmp_path: Path) -> None:
+    table = {"Journal.csv": "Name,Date\nKickoff,2026-03-01\n", "Journal/Kickoff.md": "# Kickoff\n\nWe begin.\n"}
+    alone = {"Retro 0123456789abcdef0123456789abcdef.md": "# Retro\n\nDate: 2026-03-01\n\nIt went well.\n"}
+    (tmp_path / "a.md").write_text("## 2026-03-01\nthe day's own\n")
+    imported(journal, challenge, tmp_path / "a.md")
+    for _ in range(2):
+        imported(journal, challenge, laid_out(tmp_path / "notion", table | alone))
+    assert rows(journal.home, "local_date, title", "note") == [
+        ("2026-03-01", None),
+        (None, "2026-03-01 · Kickoff"),
+        (None, "2026-03-01 · Retro"),
+    ]
+
+
 def test_a_person_may_go_on_with_an_imported_note_and_import_again(
     journal: Journal, challenge: Challenge, clock: MovableClock, tmp_path: Path
 ) -> None:

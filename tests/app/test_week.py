@@ -303,6 +303,22 @@ def test_the_figure_of_scores_shows_what_was_sent_elsewhere_until_the_week(
     assert "blend</script>" not in figures
 
 
+def test_the_figure_of_scores_counts_whole_days_though_they_all_fall_on_one(
+    journal: Journal, challenge: Challenge, clock: MovableClock
+) -> None:
+    assert week_figures.MOST_TICKS >= 7
+    sent_elsewhere(journal, challenge, clock.at, 0.74)
+    figures = the_figures(journal, challenge, clock)
+    axis = json.loads(re.findall(r'"xaxis":(\{"type":"date".*?\})', figures)[0])
+    assert axis == {
+        "type": "date",
+        "range": ["2026-03-01T12:00:00", "2026-03-08T12:00:00"],
+        "tick0": "2026-03-02T00:00:00",
+        "dtick": DAY_S * 1000,
+        "tickformat": "%d %b",
+    }
+
+
 def test_the_score_typed_in_counts_and_not_the_one_computed_at_home(
     journal: Journal, lived: Challenge, clock: MovableClock
 ) -> None:
