@@ -14,11 +14,10 @@ from app.journal.store import Journal
 from app.journal.tables import Note
 from app.reports import record
 from app.scores.board import BoardRun
-from app.scores.run_rows import score_text
 from app.views import journal_calendar, journal_search
 from app.views.desk import attempt, plain
 from app.views.note_text import note_text
-from app.views.run_words import cv_words, state_words
+from app.views.run_words import cv_words, lb_words, state_words
 from engine.contract import OnehourError
 
 
@@ -135,7 +134,7 @@ def _cards(runs: list[BoardRun], on: date) -> None:
 
 def _card(run: BoardRun, on: date) -> tuple[str, ...]:
     row = run.row
-    lb = f"LB {score_text(run.public)} / {score_text(run.private)} ({run.lb_source})" if run.lb_source else ""
+    lb = lb_words(run)
     submitted = "submission kept" if run.submission_path and not lb else ""
     other_day = f"of {row.local_date}" if row.local_date != on else ""
     link = f"[{plain(row.run_key)}]({links.run_address(row.run_key)})"

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from app.journal.days import MINUTE_MS
-from app.scores.run_rows import RunRow, cv_text
+from app.scores.board import BoardRun
+from app.scores.run_rows import RunRow, cv_text, score_text
 from app.scores.submissions import Slots
 from app.scores.verdict import Verdict, verdict_text
 
@@ -30,6 +31,13 @@ def state_words(run: RunRow) -> str:
 
 def cv_words(run: RunRow) -> str:
     return f"CV {cv_text(run)}" if run.cv is not None else ""
+
+
+def lb_words(run: BoardRun) -> str:
+    """`LB 0.812 / 0.801 (local)`: public, private, and who says so; empty without a score."""
+    if run.public is None and run.private is None:
+        return ""
+    return f"LB {score_text(run.public)} / {score_text(run.private)} ({run.lb_source})"
 
 
 def verdict_words(verdict: Verdict | None) -> str:

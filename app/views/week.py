@@ -19,7 +19,7 @@ from app.reports.week import DayMark, NextWeek, Week
 from app.scores.run_rows import score_text
 from app.views.desk import attempt, plain
 from app.views.note_text import note_text
-from app.views.run_words import cv_words, state_words, verdict_words
+from app.views.run_words import cv_words, lb_words, state_words, verdict_words
 
 # A shape and a word beside the number, so that no colour is needed.
 SHAPES: dict[DayMark, str] = {
@@ -164,7 +164,7 @@ def _runs(week: Week) -> None:
     lines = []
     for run in newest:
         row = run.row
-        scores = (cv_words(row), f"LB {score_text(run.public)}" if run.public is not None else "")
+        scores = (cv_words(row), lb_words(run))
         verdict = verdict_words(week.verdicts.get(row.run_id))
         said = (
             f"`{row.run_key}` {plain(row.hypothesis)}",
