@@ -113,7 +113,7 @@ def todo_list(as_json: AsJson = False) -> None:
         said += ["important"] if row.priority else []
         said += ["overtime"] if at.is_overtime(row.created_at) else []
         left_over = todos.left_over_from(row, challenge, today)
-        said += [f"from day {left_over}"] if left_over is not None else []
+        said += [f"from {left_over}"] if left_over is not None else []
         said += [f"for {row.planned_on}"] if row.planned_on > today else []
         print("  ".join(said))
 

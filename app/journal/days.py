@@ -59,6 +59,12 @@ def day_number(on: date, starts_on: date) -> int:
     return (on - starts_on).days + 1
 
 
+def day_name(on: date, starts_on: date) -> str:
+    """`Day 17`; the date for a day before the challenge's first, which has no number."""
+    number = day_number(on, starts_on)
+    return f"Day {number}" if number >= 1 else on.isoformat()
+
+
 def week_starts(on: date, starts_on: date) -> date:
     """The first day of the challenge week that `on` lies in; weeks are counted from the challenge's first day."""
     return starts_on + timedelta(days=(on - starts_on).days // 7 * 7)

@@ -20,6 +20,7 @@ from engine.contract import OnehourError, nearest
 KINDS = ("note", "todo", "reference", "run", "submission", "inbox")
 INDEXED_LENGTH = 3
 AROUND = 70
+READ_AROUND = 2_000  # links and pictures are longer than the words that they leave
 MAX_WORDS = 500
 
 
@@ -115,12 +116,19 @@ def _tagged(body: str, tag: str) -> bool:
 
 
 def _snippet(body: str, terms: list[str]) -> str:
-    """The words around the first place where one of the terms stands, on one line."""
-    places = [found.start() for term in terms for found in [re.search(re.escape(term), body, re.IGNORECASE)] if found]
-    at = min(places, default=0)
+    """The words around the first place where one of the terms stands, on one line; addresses are left out."""
+    at = _first_place(body, terms, otherwise=0)
+    before, behind = max(0, at - READ_AROUND), at + READ_AROUND
+    read = links.words_of(body[before:behind])
+    at = _first_place(read, terms, otherwise=len(links.words_of(body[before:at])))
     start, end = max(0, at - AROUND), at + 2 * AROUND
-    words = " ".join(body[start:end].split())
-    return ("… " if start else "") + words + (" …" if end < len(body) else "")
+    words = " ".join(read[start:end].split())
+    return ("… " if before or start else "") + words + (" …" if behind < len(body) or end < len(read) else "")
+
+
+def _first_place(body: str, terms: list[str], otherwise: int) -> int:
+    places = [found.start() for term in terms for found in [re.search(re.escape(term), body, re.IGNORECASE)] if found]
+    return min(places, default=otherwise)
 
 
 def _address(kind: str, target: str, on: date | None) -> str:

@@ -9,7 +9,7 @@ from datetime import date
 from sqlmodel import Session, col, func, or_, select
 
 from app.journal import challenges, references, sittings
-from app.journal.days import DAY, day_number
+from app.journal.days import DAY, day_name
 from app.journal.rules import PLANNING, Action, require
 from app.journal.store import Journal
 from app.journal.tables import Challenge, Reference, Run, Todo, TodoLink
@@ -198,11 +198,11 @@ def planned_for(db: Session, challenge: Challenge, on: date) -> list[Todo]:
     )
 
 
-def left_over_from(todo: Todo, challenge: Challenge, today: date) -> int | None:
-    """The number of the day from which an open todo rolled over; None for one of today or later."""
+def left_over_from(todo: Todo, challenge: Challenge, today: date) -> str | None:
+    """The day from which an open todo rolled over, as `day 3` or its date; None for one of today or later."""
     if todo.done_at is not None or todo.planned_on >= today:
         return None
-    return day_number(todo.planned_on, challenge.starts_on)
+    return day_name(todo.planned_on, challenge.starts_on).lower()
 
 
 def done_between(db: Session, challenge: Challenge, first_at: int, end_at: int) -> list[Todo]:

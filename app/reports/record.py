@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date
 
 from sqlalchemy import or_
 from sqlmodel import Session, col, select
 
-from app.journal import links, notes, references, todos
-from app.journal.days import day_number
+from app.journal import challenges, links, notes, references, todos
+from app.journal.days import DAY, day_name, day_number
 from app.journal.tables import Challenge, Experiment, InboxItem, Note, Run, Todo
 from app.scores.board import BoardRun, board_runs, board_runs_named
 
@@ -25,7 +26,6 @@ class Backlink:
 @dataclass(frozen=True)
 class DayRecord:
     local_date: date
-    number: int
     note: Note | None
     runs: list[BoardRun]  # of that day, and those its note names
     todos: list[Todo]
@@ -40,12 +40,11 @@ def day_record(db: Session, challenge: Challenge, on: date) -> DayRecord:
     query = select(InboxItem).where(InboxItem.challenge_id == challenge.id, InboxItem.local_date == on)
     return DayRecord(
         on,
-        number,
         note,
         [*board_runs(db, challenge, on, on), *named_runs(db, challenge, note, besides=on)],
         todos.planned_for(db, challenge, on),
         list(db.exec(query.order_by(col(InboxItem.id))).all()),
-        backlinks(db, challenge, links.LinkKind.DAY, str(number), besides=note),
+        backlinks(db, challenge, links.LinkKind.DAY, str(number), besides=note) if number >= 1 else [],
         references.uncredited(db, challenge, on, on),
     )
 
@@ -97,11 +96,26 @@ def known(db: Session, challenge: Challenge, body: str) -> links.Known:
     )
 
 
-def neighbours(challenge: Challenge, on: date, today: date) -> tuple[date | None, date | None]:
-    """The days before and after `on` that can be read: from the challenge's first day to today or its last."""
-    last = min(max(today, challenge.starts_on), challenge.starts_on + timedelta(days=challenge.days - 1))
-    before = on - timedelta(days=1) if on > challenge.starts_on else None
-    return before, on + timedelta(days=1) if on < last else None
+def earlier_days(db: Session, challenge: Challenge) -> list[date]:
+    """The days before the challenge's first that hold something (a note, a todo, a thought), the oldest first.
+
+    Imported records reach back so far, and the inbox takes thoughts before the first day.
+    """
+    found: set[date | None] = set()
+    for table, on in ((Note, Note.local_date), (Todo, Todo.planned_on), (InboxItem, InboxItem.local_date)):
+        mine = select(col(on)).where(col(table.challenge_id) == challenge.id, col(on) < challenge.starts_on)
+        found.update(db.exec(mine.distinct()).all())
+    return sorted(on for on in found if on is not None)
+
+
+def neighbours(challenge: Challenge, on: date, today: date, earlier: Sequence[date]) -> tuple[date | None, date | None]:
+    """The days before and after `on` that can be read: those of `earlier`, then from the challenge's first day to today or its last."""
+    first = challenge.starts_on
+    last = min(max(today, first), challenges.last_day(challenge))
+    before = on - DAY if on > first else max((day for day in earlier if day < on), default=None)
+    if on < first:
+        return before, min((day for day in earlier if day > on), default=first)
+    return before, on + DAY if on < last else None
 
 
 def _signs(kind: links.LinkKind, target: str) -> list[str]:
@@ -118,4 +132,4 @@ def _signs(kind: links.LinkKind, target: str) -> list[str]:
 def _where(note: Note, challenge: Challenge) -> tuple[str, str]:
     if note.local_date is None:
         return note.title or "", links.note_address(note.id)
-    return f"Day {day_number(note.local_date, challenge.starts_on)}", links.day_address(note.local_date)
+    return day_name(note.local_date, challenge.starts_on), links.day_address(note.local_date)

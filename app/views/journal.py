@@ -22,7 +22,10 @@ from engine.contract import OnehourError
 
 
 def show(journal: Journal, at: Sitting) -> None:
-    journal_calendar.show(journal, at, None if "note" in st.query_params else _chosen_day(at))
+    with journal.reading() as db:
+        earlier = record.earlier_days(db, at.challenge)
+    chosen = _chosen_day(at, earlier)
+    journal_calendar.show(journal, at, None if "note" in st.query_params else chosen)
     page, aside = st.columns([4, 1.25], gap="medium")
     with aside:
         looking_for = journal_search.form()
@@ -33,23 +36,25 @@ def show(journal: Journal, at: Sitting) -> None:
         elif "note" in st.query_params:
             _outside_page(journal, at, st.query_params["note"])
         else:
-            _day_page(journal, at, _chosen_day(at))
+            _day_page(journal, at, chosen, earlier)
 
 
-def _chosen_day(at: Sitting) -> date:
-    """The day in the address, kept inside what can be read: the challenge's days up to today."""
+def _chosen_day(at: Sitting, earlier: list[date]) -> date:
+    """The day in the address, kept inside what can be read: `earlier` ones that hold something, the challenge's days up to today."""
     first, last = at.challenge.starts_on, min(at.local_date, challenges.last_day(at.challenge))
     try:
         asked = date.fromisoformat(st.query_params.get("day", ""))
     except ValueError:
-        asked = last
+        asked = max(first, last)
+    if asked < first:
+        return next((day for day in earlier if day >= asked), first)
     return max(first, min(asked, last))
 
 
-def _day_page(journal: Journal, at: Sitting, on: date) -> None:
+def _day_page(journal: Journal, at: Sitting, on: date, earlier: list[date]) -> None:
     with journal.reading() as db:
         shown = record.day_record(db, at.challenge, on)
-    editing = _head(at, shown)
+    editing = _head(at, shown, earlier)
     action = notes.action_for(on, at)
     reason = refusal(action, at.moment, "Writing the day's note") if permit(action, at.moment) is Permit.NO else ""
     st.fragment(_day_note)(journal, at, on, editing, reason)
@@ -63,21 +68,25 @@ def _day_page(journal: Journal, at: Sitting, on: date) -> None:
         _revisions(journal, at, shown.note)
 
 
-def _head(at: Sitting, shown: record.DayRecord) -> bool:
+def _head(at: Sitting, shown: record.DayRecord, earlier: list[date]) -> bool:
     """The day between its neighbours. Returns whether it is to be edited."""
-    before, after = record.neighbours(at.challenge, shown.local_date, at.local_date)
+    on, starts_on = shown.local_date, at.challenge.starts_on
+    before, after = record.neighbours(at.challenge, on, at.local_date, earlier)
     with st.container(horizontal=True, vertical_alignment="center", gap="small", key="journal_head"):
-        _leaf(f"‹ Day {shown.number - 1}", before, "Left")
+        if before is not None:
+            _leaf(f"‹ {days.day_name(before, starts_on)}", before, "Left")
         late = " :orange[late]" if shown.note is not None and shown.note.late else ""
-        st.markdown(f"**Day {shown.number}** · {shown.local_date:%a} {shown.local_date}{late}", width="content")
-        _leaf(f"Day {shown.number + 1} ›", after, "Right")
-        is_today = shown.local_date == at.local_date
-        return st.toggle("Edit", value=is_today, key=f"edit_{shown.local_date}")
+        when = f"{on:%a} {on}" if on >= starts_on else f"{on:%A}, before day 1"
+        st.markdown(f"**{days.day_name(on, starts_on)}** · {when}{late}", width="content")
+        if after is not None:
+            _leaf(f"{days.day_name(after, starts_on)} ›", after, "Right")
+        if on < starts_on and shown.note is None:
+            return False
+        return st.toggle("Edit", value=on == at.local_date, key=f"edit_{on}")
 
 
-def _leaf(label: str, to: date | None, shortcut: str) -> None:
-    if to is not None:
-        st.button(label, key=f"leaf_{shortcut}", shortcut=shortcut, on_click=_open_day, args=(to,))
+def _leaf(label: str, to: date, shortcut: str) -> None:
+    st.button(label, key=f"leaf_{shortcut}", shortcut=shortcut, on_click=_open_day, args=(to,))
 
 
 def _open_day(on: date) -> None:
@@ -90,7 +99,11 @@ def _day_note(journal: Journal, at: Sitting, on: date, editing: bool, reason: st
         note = notes.of_day(db, at.challenge, on)
         body, revision = (note.body, note.revision) if note else (notes.template(at.challenge), 0)
         if not editing:
-            if note is None:
+            if (
+                note is None and on < at.challenge.starts_on
+            ):  # an imported note can be gone on with, late; none is begun
+                st.caption("Nothing was written on this day. It lies before day 1: no note is begun on it.")
+            elif note is None:
                 st.caption("Nothing was written on this day. Edit takes late words too; they are flagged.")
             else:
                 note_text(db, at.challenge, body)

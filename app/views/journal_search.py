@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from app.journal.days import day_number
+from app.journal.days import day_name
 from app.journal.search import KINDS, Asked, marked, search
 from app.journal.sittings import Sitting
 from app.journal.store import Journal
@@ -38,7 +38,7 @@ def results(journal: Journal, at: Sitting, asked: Asked) -> None:
     count = f"The newest {LIMIT} are shown" if len(hits) == LIMIT else f"{len(hits)} found"
     st.caption(count if hits else "Nothing found. Fewer words or filters find more; every word must stand somewhere.")
     for hit in hits:
-        day = f"Day {day_number(hit.local_date, at.challenge.starts_on)}" if hit.local_date else ""
+        day = day_name(hit.local_date, at.challenge.starts_on) if hit.local_date else ""
         title = plain(hit.title or day)
         snippet = "".join(_said(piece, match) for piece, match in marked(hit.snippet, asked.terms))
         where = f" · {day}" if day and hit.title else ""

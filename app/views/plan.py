@@ -102,7 +102,7 @@ def _about(at: Sitting, todo: Todo) -> list[str]:
     said = [f"{todo.minutes:g} min"] if todo.minutes else []
     said += ["**important**"] if todo.priority else []
     said += [OVERTIME] if at.is_overtime(todo.created_at) else []
-    return said + ([f":gray[from day {left_over}]"] if left_over is not None else [])
+    return said + ([f":gray[from {left_over}]"] if left_over is not None else [])
 
 
 def _overtime(at: Sitting, moment: int) -> str:

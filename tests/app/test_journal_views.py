@@ -7,7 +7,10 @@ from datetime import date
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from app.exchange import intake
+from app.exchange.found import Found, FoundNote, FoundTodo
 from app.journal import inbox, notes, references, sessions, todos
+from app.journal.days import DAY
 from app.journal.store import Journal
 from app.journal.tables import Challenge
 from app.views import desk
@@ -17,6 +20,7 @@ from tests.e2e.past import finish
 
 DAY_S = 86_400
 TODAY = date(2026, 3, 2)
+FRIDAY = date(2026, 2, 27)  # before day 1
 
 
 @pytest.fixture(autouse=True)
@@ -72,6 +76,46 @@ def test_a_day_that_is_none_opens_the_nearest(challenge: Challenge, asked: str, 
     assert f"**Day {number}**" in texts(opened(day=asked))
 
 
+@pytest.fixture
+def before_day_1(journal: Journal, challenge: Challenge) -> None:
+    """Imported: notes of two days before the first, a todo of a third."""
+    notes_found = [FoundNote(f"d.md:{on.day}", on, "", f"crops of {on:%d %b}") for on in (FRIDAY, FRIDAY - 6 * DAY)]
+    intake.take_in(journal, Found(notes_found, [FoundTodo("d.md:9", FRIDAY + DAY, "look at crops", False)]))
+
+
+def test_an_imported_day_before_the_first_is_found_and_read_under_its_date(before_day_1: None) -> None:
+    assert ":gray[note] [2026-02-27](/journal?day=2026-02-27)" in texts(opened(q="27 feb"))
+    shown = opened(day="2026-02-27")
+    assert "**2026-02-27** · Friday, before day 1" in texts(shown)
+    assert "crops of 27 Feb" in texts(shown)
+    assert "Day 1**" not in texts(shown)
+    assert not shown.toggle(key="edit_2026-02-27").value
+
+
+def test_the_days_before_the_first_are_turned_over_to_day_1(before_day_1: None) -> None:
+    at = opened(day="2026-02-21")
+    turned = []
+    while "‹" not in "".join(button.label for button in at.button) or "**Day 1**" not in texts(at):
+        turned.append([button.label for button in at.button if "‹" in button.label or "›" in button.label])
+        ran(at.button(key="leaf_Right").click())
+    assert turned == [["2026-02-27 ›"], ["‹ 2026-02-21", "2026-02-28 ›"], ["‹ 2026-02-27", "Day 1 ›"]]
+    assert [button.label for button in at.button if "‹" in button.label or "›" in button.label] == ["‹ 2026-02-28"]
+    assert "**2026-02-27**" in texts(opened(day="2026-02-22")), "a day that holds nothing opens the next that does"
+
+
+def test_an_imported_note_is_gone_on_with_late_and_none_is_begun_before_day_1(
+    journal: Journal, before_day_1: None
+) -> None:
+    at = opened(day="2026-02-27")
+    ran(at.toggle(key="edit_2026-02-27").set_value(True))
+    assert notes.save(journal, FRIDAY, "thought over", 1).late
+    assert "**2026-02-27** · Friday, before day 1 :orange[late]" in texts(opened(day="2026-02-27"))
+    without_note = opened(day="2026-02-28")
+    assert "○ look at crops" in texts(without_note)
+    assert "no note is begun on it" in texts(without_note)
+    assert [toggle.key for toggle in without_note.toggle] == []
+
+
 def test_a_past_days_note_is_late(journal: Journal, challenge: Challenge, clock: MovableClock) -> None:
     clock.move(DAY_S)
     at = opened(day="2026-03-02")
@@ -107,12 +151,12 @@ def test_an_earlier_revision_is_read_and_restored(journal: Journal, challenge: C
 
 def test_the_search_in_the_address_is_answered_with_links(journal: Journal, challenge: Challenge) -> None:
     sessions.start(journal)
-    notes.save(journal, TODAY, "the *grey* needle #crops", 0)
+    notes.save(journal, TODAY, "the *_grey_* needle #crops", 0)
     todos.add(journal, "another needle")
     shown = texts(opened(q="needle"))
     assert "2 found" in shown
     assert r":gray[note] [Day 1](/journal?day=2026-03-02)" in shown
-    assert r"the \*grey\* **needle** #crops" in shown
+    assert r"the \_grey\_ **needle** #crops" in shown
     assert "1 found" in texts(opened(tag="crops"))
     assert "1 found" in texts(opened(q="needle", kind="todo"))
     assert "Nothing found" in texts(opened(q="haystack"))

@@ -120,10 +120,34 @@ def test_the_snippet_shows_the_first_place_on_one_line(journal: Journal, filled:
     notes.save(journal, date(2026, 3, 3), "a\n" * 500 + "the *needle*\nhere" + "\nb" * 500, 1)
     with journal.reading() as db:
         (hit,) = search(db, filled, Asked("NEEDLE"))
-    assert "the *needle* here b b" in hit.snippet
+    assert "the needle here b b" in hit.snippet
     assert hit.snippet.startswith("… ")
     assert hit.snippet.endswith(" …")
     assert marked("a Needle in", ["needle"]) == [("a ", False), ("Needle", True), (" in", False)]
+
+
+@pytest.mark.parametrize(
+    ("body", "asked", "said"),
+    [
+        ("before ![crop.jpg](/api/image/" + "c137" * 16 + ".jpg) the needle", "needle", "before crop.jpg the needle"),
+        (
+            "## Tried\n\nthe **grey** needle, [as they say](https://x.org/a)",
+            "needle",
+            "Tried the grey needle, as they say",
+        ),
+        ("a ![](/api/image/a.png) needle, 2**3 and 2 * 3 * 4", "needle", "a picture needle, 2**3 and 2 * 3 * 4"),
+        ("a ![tail](/api/image/abc1.png) and more", "abc1", "a tail and more"),
+        ("x " * 3_000 + "![tail](/api/image/abc1.png) end", "abc1", "x tail end"),
+    ],
+)
+def test_the_snippet_shows_words_and_pictures_by_their_name(
+    journal: Journal, filled: Challenge, body: str, asked: str, said: str
+) -> None:
+    notes.save(journal, date(2026, 3, 3), body, 1)
+    with journal.reading() as db:
+        hits = search(db, filled, Asked(asked, kind="note"))
+    assert said in hits[0].snippet
+    assert "/api/image" not in hits[0].snippet
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60, deadline=None)

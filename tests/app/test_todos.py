@@ -99,7 +99,9 @@ def test_what_stays_open_says_from_which_day_it_is(journal: Journal, challenge: 
     sessions.start(journal)
     todo = todos.add(journal, "crops")
     assert todos.left_over_from(todo, challenge, TODAY) is None
-    assert todos.left_over_from(todo, challenge, date(2026, 3, 5)) == 1
+    assert todos.left_over_from(todo, challenge, date(2026, 3, 5)) == "day 1"
+    todo.planned_on = date(2026, 2, 27)
+    assert todos.left_over_from(todo, challenge, TODAY) == "2026-02-27", "a day before the first has no number"
     todos.done(journal, todo.id)
     with journal.reading() as db:
         assert todos.left_over_from(todos.named(db, challenge, todo.id), challenge, TOMORROW) is None
