@@ -120,6 +120,13 @@ def board_days(db: Session, challenge: Challenge, first: date, last: date, now: 
     ]
 
 
+def days_before(db: Session, challenge: Challenge) -> list[BoardDay]:
+    """The days before the challenge's first on which something imported was sent, newest first."""
+    elsewhere = sent_elsewhere(db, challenge)
+    earlier = sorted((on for on in elsewhere if on < challenge.starts_on), reverse=True)
+    return [BoardDay(on, day_number(on, challenge.starts_on), None, (), tuple(elsewhere[on])) for on in earlier]
+
+
 def sent_elsewhere(db: Session, challenge: Challenge) -> dict[date, list[SentElsewhere]]:
     """The imported submissions by the logical day on which they were sent, in that order."""
     rows = db.exec(

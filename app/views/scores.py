@@ -1,4 +1,7 @@
-"""Scores: do CV and LB agree, day by day? One row a run or imported submission, its day's hours beside it, newest first."""
+"""Scores: do CV and LB agree, day by day? One row a run or imported submission, its day's hours beside it, newest first.
+
+What was sent before the challenge's first day has no day's number: it stands below in a table of its own, by its date.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ from app.journal.home import COMMAND
 from app.journal.sittings import Sitting
 from app.journal.store import Journal
 from app.scores import leaderboard
-from app.scores.board import BoardDay, BoardRun, SentElsewhere, board_days
+from app.scores.board import BoardDay, BoardRun, SentElsewhere, board_days, days_before
 from app.scores.run_rows import cv_text, score_text
 from app.views.desk import attempt
 
@@ -21,6 +24,8 @@ def show(journal: Journal, at: Sitting) -> None:
     challenge = at.challenge
     if at.day_number < 1:
         st.caption(f"The challenge starts on {challenge.starts_on}. Scores appear here day by day.")
+        with journal.reading() as db:
+            _before(days_before(db, challenge))
         return
     until = min(at.local_date, challenges.last_day(challenge))
     pages = max(1, -(-((until - challenge.starts_on).days + 1) // DAYS_A_PAGE))
@@ -29,6 +34,7 @@ def show(journal: Journal, at: Sitting) -> None:
     first = max(challenge.starts_on, last - (DAYS_A_PAGE - 1) * DAY)
     with journal.reading() as db:
         days = board_days(db, challenge, first, last, at.now)
+        earlier = days_before(db, challenge) if first == challenge.starts_on else []
     rows = [row for day in days for row in _rows(day)]
     st.dataframe(
         rows,
@@ -51,13 +57,35 @@ def show(journal: Journal, at: Sitting) -> None:
     )
     runs = [run for day in days for run in day.runs]
     if not runs:
-        st.caption("No run yet: start the hour on Today and queue one." if pages == 1 else "No run on these days.")
+        imported = any(day.sent_elsewhere for day in (*days, *earlier))
+        yet = "Only imported submissions yet: start the hour on Today and queue a first run."
+        none = yet if imported else "No run yet: start the hour on Today and queue one."
+        st.caption(none if pages == 1 else "No run on these days.")
+    _before(earlier)
+    if not runs:
         return
     if challenge.truth_path is None:
         st.caption(f"With the labels of the test part, `{COMMAND} lb local TRUTH.csv` scores every submission here.")
     submitted = [run for run in runs if run.submission_path is not None]
     if submitted:
         _enter_by_hand(journal, submitted)
+
+
+def _before(days: list[BoardDay]) -> None:
+    if not days:
+        return
+    st.markdown("**Before day 1**")
+    st.dataframe(
+        [{"Date": day.local_date} | _sent_cells(sent) for day in days for sent in reversed(day.sent_elsewhere)],
+        hide_index=True,
+        width="stretch",
+        column_order=["Date", "LB", "Run", "What", "State"],
+        column_config={
+            "Date": st.column_config.DateColumn(width=100),
+            "LB": st.column_config.TextColumn(width=150, help="public / private"),
+            "What": st.column_config.TextColumn(width="large"),
+        },
+    )
 
 
 def _rows(day: BoardDay) -> list[dict[str, object]]:

@@ -14,6 +14,7 @@ from streamlit.testing.v1.element_tree import Button, Widget
 from app.components.clock import reading as clock_reading
 from app.exchange import intake, submissions_csv
 from app.exchange.csv_rows import CsvRow
+from app.exchange.found import Found, FoundSubmission
 from app.jobs import backlog, orders, sample_challenge
 from app.journal import challenges, checklist, corrections, inbox, notes, rest_days, sessions, sittings, todos
 from app.journal.days import DAY
@@ -592,6 +593,24 @@ def test_imported_submissions_stand_on_their_day_and_the_days_minutes_once(
     ]
     assert table["Minutes"].tolist()[0] == 30
     assert table["Minutes"].isna().tolist() == [False, True, True]
+
+
+def test_submissions_sent_before_day_1_stand_below_by_their_date(journal: Journal, challenge: Challenge) -> None:
+    assert "No run yet: start the hour on Today and queue one." in texts(page("scores"))
+    found = Found(
+        submissions=[
+            FoundSubmission(f"d.md:{on.day}", f"try-{on.day}", "", on=on, public=on.day / 100)
+            for on in (challenge.starts_on - 9 * DAY, challenge.starts_on - 3 * DAY)
+        ]
+    )
+    intake.take_in(journal, found)
+    at = page("scores")
+    assert "Only imported submissions yet: start the hour on Today and queue a first run." in texts(at)
+    assert "No run yet" not in texts(at)
+    assert at.dataframe[1].value[["Date", "Run", "LB"]].astype(str).to_numpy().tolist() == [
+        ["2026-02-27", "try-27", "0.270 / – manual"],
+        ["2026-02-21", "try-21", "0.210 / – manual"],
+    ]
 
 
 @pytest.mark.parametrize(
