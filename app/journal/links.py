@@ -64,6 +64,7 @@ _LINK = re.compile(
 )
 _PICTURE_OR_LINK = re.compile(r"(?P<picture>!?)\[(?P<words>[^\[\]\n]{0,300})\]\([^()\n]{0,2000}\)")
 _HEADING = re.compile(r"^[ ]{0,3}#{1,6}[ \t]+", re.MULTILINE)
+_TABLE_RULE = re.compile(r"^[ \t]*\|[ \t:|-]+$|(?<=[ \t])\|(?=[ \t])|^\||\|[ \t]*$", re.MULTILINE)
 _EMPHASIS = re.compile(r"(?<![\w*])(\*{1,3})(?=[^\s*])([^*\n]{1,300})(?<=\S)\1(?![\w*])")
 _ALLOWED_SCHEMES = "https?:|mailto:|ftp:"
 _SCHEME = rf"[\s\x00-\x20]*(?!{_ALLOWED_SCHEMES})[a-z][a-z0-9+.\s-]*(?::|&\#|&colon)"
@@ -128,9 +129,9 @@ def harmless(body: str) -> str:
 
 
 def words_of(body: str) -> str:
-    """A stretch of a note as its words: pictures as their name, links as their text, no marks of headings or emphasis."""
+    """A stretch of a note as its words: pictures as their name, links as their text, no marks of headings, emphasis or tables."""
     named = _PICTURE_OR_LINK.sub(lambda match: match["words"].strip() or ("picture" if match["picture"] else ""), body)
-    return _EMPHASIS.sub(r"\2", _HEADING.sub("", named))
+    return _EMPHASIS.sub(r"\2", _TABLE_RULE.sub("", _HEADING.sub("", named)))
 
 
 def _made_text(match: re.Match[str]) -> str:

@@ -135,6 +135,7 @@ def test_the_snippet_shows_the_first_place_on_one_line(journal: Journal, filled:
             "needle",
             "Tried the grey needle, as they say",
         ),
+        ("| run | LB |\n|---|---|\n| needle | 0.382 |\n| a|b", "needle", "run LB needle 0.382 a|b"),
         ("a ![](/api/image/a.png) needle, 2**3 and 2 * 3 * 4", "needle", "a picture needle, 2**3 and 2 * 3 * 4"),
         ("a ![tail](/api/image/abc1.png) and more", "abc1", "a tail and more"),
         ("x " * 3_000 + "![tail](/api/image/abc1.png) end", "abc1", "x tail end"),
