@@ -151,6 +151,17 @@ def ref_edit(
         print(f"&{row.key}  {row.kind}  {row.title}")
 
 
+@ref_app.command("remove")
+def ref_remove(
+    key: Annotated[str, typer.Argument(help="as it stands behind &")],
+    force: Annotated[bool, typer.Option("--force", help="also when runs, todos or notes name it")] = False,
+) -> None:
+    """Take a reference off the list for good. Refused while runs, todos or notes name it: it prints which."""
+    with opened_journal() as journal:
+        row = references.remove(journal, key, force=force)
+        print(f"&{row.key} is removed: {row.title}, {row.url}")
+
+
 @ref_app.command("list")
 def ref_list(as_json: AsJson = False) -> None:
     """All references with the runs that used them, newest first."""

@@ -12,14 +12,16 @@ from urllib.parse import SplitResult, unquote, urlsplit
 from sqlalchemy import ColumnElement
 from sqlmodel import Session, col, func, or_, select
 
-from app.journal import challenges, links, sittings
+from app.journal import challenges, links, notes, sittings
+from app.journal.home import COMMAND
 from app.journal.rules import Action, require
 from app.journal.store import Journal
-from app.journal.tables import Challenge, Note, Reference, Run, RunReference
+from app.journal.tables import Challenge, Note, Reference, Run, RunReference, TodoLink
 from engine.contract import OnehourError, nearest
 
 KINDS = ("kernel", "discussion", "paper", "repository", "post")
 LIMITS = {"url": 2_000, "title": 500, "author": 200, "licence": 200, "taken": 5_000}
+MOST_NAMED = 5
 _KEY = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,58}[a-z0-9])?")
 _MAYBE_NAMED = re.compile(r"&([a-z0-9-]+)")
 
@@ -127,6 +129,47 @@ def change(journal: Journal, key: str, **said: str) -> Reference:
             setattr(reference, name, value.strip())
         db.add(reference)
     return reference
+
+
+def remove(journal: Journal, key: str, *, force: bool = False) -> Reference:
+    """Take a reference off the list for good.
+
+    What runs, todos or notes still name is kept, and the refusal says who they are. With `force` it goes all the same, with the links from
+    runs and todos; &key stays in the notes as text.
+    """
+    with journal.writing() as db:
+        challenge = challenges.active(db)
+        reference = named(db, challenge, key)
+        require(Action.WORK, sittings.moment(db, challenge, journal.now()), "Removing a reference")
+        needed = needed_by(db, challenge, reference)
+        if needed and not force:
+            more = f" and {len(needed) - MOST_NAMED} more" if len(needed) > MOST_NAMED else ""
+            raise OnehourError(
+                f"&{reference.key} is named by {', '.join(needed[:MOST_NAMED])}{more}",
+                fix=f"Take that back first, or remove it all the same: {COMMAND} ref remove {reference.key} --force",
+            )
+        for link in (
+            *db.exec(select(RunReference).where(RunReference.reference_id == reference.id)).all(),
+            *db.exec(select(TodoLink).where(TodoLink.reference_id == reference.id)).all(),
+        ):
+            db.delete(link)
+        db.flush()
+        db.delete(reference)
+    return reference
+
+
+def needed_by(db: Session, challenge: Challenge, reference: Reference) -> list[str]:
+    """Who names a reference, in words: the runs that used it, the todos linked to it, the notes with its &key."""
+    todos = db.exec(select(TodoLink.todo_id).where(TodoLink.reference_id == reference.id)).all()
+    notes_with = select(Note).where(
+        Note.challenge_id == challenge.id, col(Note.body).contains(f"&{reference.key}", autoescape=True)
+    )
+    naming = [
+        notes.name_of(note)
+        for note in db.exec(notes_with.order_by(col(Note.local_date), col(Note.title))).all()
+        if reference.key in links.targets(note.body, links.LinkKind.REFERENCE)
+    ]
+    return [*users(db, challenge, [reference])[reference.id], *(f"todo {number}" for number in todos), *naming]
 
 
 def use(journal: Journal, run_key: str, key: str) -> None:

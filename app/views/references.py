@@ -126,6 +126,27 @@ def _details(journal: Journal, at: Sitting, row: Reference, used_by: list[str], 
         st.text_area("Taken", row.taken, key=f"taken_{row.id}", height=80, disabled=not may)
         st.text_input("Used by another run", key=f"run_{row.id}", placeholder="@run", disabled=not may)
         st.form_submit_button("Save", disabled=not may, on_click=attempt, args=(_save, journal, row))
+    if may:
+        _remove(journal, at, row)
+
+
+def _remove(journal: Journal, at: Sitting, row: Reference) -> None:
+    """Who names it stands beside the button: a click there is the person's word that it goes all the same."""
+    with journal.reading() as db:
+        needed = references.needed_by(db, at.challenge, row)
+    with st.popover("Remove"):
+        if needed:
+            shown = ", ".join(needed[:MOST_USERS]) + (
+                f" and {len(needed) - MOST_USERS} more" * (len(needed) > MOST_USERS)
+            )
+            st.caption(f"Named by {plain(shown)}. Runs and todos lose the link; in notes &{row.key} stays as text.")
+        label = "Remove it all the same" if needed else "Remove it"
+        st.button(label, key=f"remove_{row.id}", on_click=attempt, args=(_removed, journal, row.key, bool(needed)))
+
+
+def _removed(journal: Journal, key: str, was_named: bool) -> None:
+    references.remove(journal, key, force=was_named)
+    st.query_params.pop("reference", None)
 
 
 def _save(journal: Journal, row: Reference) -> None:

@@ -185,6 +185,21 @@ def test_a_pasted_address_is_taken_on_corrected_and_credited(journal: Journal, c
         assert references.named(db, challenge, "arxiv-1708-02002").title == "Focal loss"
 
 
+def test_a_reference_is_removed_on_its_page_which_says_who_names_it(journal: Journal, challenge: Challenge) -> None:
+    sessions.start(journal)
+    for number in (1, 2):
+        references.add(journal, f"https://arxiv.org/abs/1801.0769{number}")
+    notes.save(journal, TODAY, "as in &arxiv-1801-07691", 0)
+    at = opened("references", reference="arxiv-1801-07691")
+    assert "Named by the note of 2026-03-02. Runs and todos lose the link" in texts(at)
+    ran(at.button(key="remove_1").click())
+    assert "reference" not in at.query_params
+    assert at.dataframe[0].value["Key"].tolist() == ["arxiv-1801-07692"]
+    assert at.button(key="remove_2").label == "Remove it"
+    sessions.end(journal)
+    assert not [button for button in opened("references").button if (button.key or "").startswith("remove_")]
+
+
 def test_a_javascript_address_is_refused_and_the_form_keeps_it(journal: Journal, challenge: Challenge) -> None:
     sessions.start(journal)
     at = opened("references")

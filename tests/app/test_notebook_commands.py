@@ -79,6 +79,11 @@ def test_references_from_the_address_to_the_credits(
     assert "there is no run" in said(capsys, "ref", "link", "humpback_001-r01", "repo", code=2)
     assert "no web address" in said(capsys, "ref", "add", "javascript:alert(1)", code=2)
     assert "by owner (MIT)." in said(capsys, "ref", "credits")
+    said(capsys, "note", "add", "see &repo")
+    assert "&repo is named by the note of 2026-03-02" in said(capsys, "ref", "remove", "repo", code=2)
+    removed = "&repo is removed: owner/repo, https://github.com/owner/repo"
+    assert said(capsys, "ref", "remove", "&repo", "--force") == removed
+    assert said(capsys, "ref", "list") == ""
 
 
 def test_todos_are_edited_moved_linked_and_removed(

@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import event
 
-from app.journal import notes, references, sessions
+from app.journal import notes, references, sessions, todos
 from app.journal.references import Guess, guess
+from app.journal.rules import AgainstTheRules
 from app.journal.store import Journal
 from app.journal.tables import Challenge, Experiment, Run
 from app.reports import credits
@@ -163,6 +164,44 @@ def test_only_the_days_whose_note_names_a_known_reference_have_their_runs_read(
     with journal.reading() as db:
         assert references.uncredited(db, challenge, TODAY, TODAY, most=1) == {"humpback_001-r01": ["focal"]}
     assert str(TODAY) in asked
+
+
+def test_a_reference_that_nobody_names_is_removed_in_the_hour_only(journal: Journal, challenge: Challenge) -> None:
+    sessions.start(journal)
+    references.add(journal, ARXIV)
+    assert references.remove(journal, "&arxiv-1708-02002").url == ARXIV
+    with journal.reading() as db:
+        assert references.every(db, challenge) == []
+    references.add(journal, ARXIV)
+    sessions.end(journal)
+    with pytest.raises(AgainstTheRules):
+        references.remove(journal, "arxiv-1708-02002", force=True)
+
+
+def test_a_reference_that_is_named_says_by_whom_and_goes_by_force_with_its_links(
+    journal: Journal, challenge: Challenge
+) -> None:
+    sessions.start(journal)
+    references.add(journal, ARXIV)
+    references.add(journal, f"{ARXIV}1")
+    with_run(journal, challenge)
+    references.use(journal, "humpback_001-r01", "arxiv-1708-02002")
+    references.use(journal, "humpback_001-r01", "arxiv-1708-020021")
+    todo = todos.add(journal, "read it")
+    todos.link(journal, todo.id, "&arxiv-1708-02002")
+    notes.save(journal, TODAY, "as in &arxiv-1708-02002", 0)
+    notes.create(journal, "Other", body="`&arxiv-1708-02002` in code and &arxiv-1708-020021")
+    who = "&arxiv-1708-02002 is named by humpback_001-r01, todo 1, the note of 2026-03-02"
+    with pytest.raises(OnehourError, match=f"^{who}. Take that back first, .*--force"):
+        references.remove(journal, "arxiv-1708-02002")
+    references.remove(journal, "arxiv-1708-02002", force=True)
+    with journal.reading() as db:
+        assert [row.key for row in references.every(db, challenge)] == ["arxiv-1708-020021"]
+        assert list(references.users(db, challenge).values()) == [["humpback_001-r01"]]
+        assert todos.links_of(db, [todo]) == {}
+        note = notes.of_day(db, challenge, TODAY)
+    assert note is not None
+    assert note.body == "as in &arxiv-1708-02002"
 
 
 def test_a_misspelt_run_or_reference_is_refused_with_the_nearest(journal: Journal, challenge: Challenge) -> None:
