@@ -22,7 +22,9 @@ def page(db: Session, challenge: Challenge, on: date, now: int) -> str:
     of_planned = f" of {challenge.minutes_per_day:g}" if challenge.mode == "daily" else ""
     hour = "no hour was used" if used is None else f"{used / days.MINUTE_MS:.0f}{of_planned} minutes"
     number = days.day_number(on, challenge.starts_on)
-    parts = [f"# Day {number} of {challenge.days} · {challenge.competition} · {on}\n\n{hour}\n"]
+    numbered = f"Day {number} of {challenge.days} · {challenge.competition} · {on}"
+    heading = numbered if number >= 1 else f"{on}, before day 1 · {challenge.competition}"
+    parts = [f"# {heading}\n\n{hour}\n"]
     session = sittings.of_day(db, challenge, on)
     if session is not None:
         reasons = [event.detail for event in sittings.events_of(db, session) if event.kind == EventKind.PAUSE]

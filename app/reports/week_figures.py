@@ -97,7 +97,7 @@ def _by_day(figure: go.Figure, first: date, last: date) -> None:
         range=[midnights[0] - DAY / 2, midnights[1] + DAY / 2],
         tick0=midnights[0],
         dtick=step * (DAY // timedelta(milliseconds=1)),
-        tickformat="%d %b",
+        tickformat="%d %b" if first.year == last.year else "%Y-%m-%d",
     )
 
 

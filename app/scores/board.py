@@ -41,6 +41,9 @@ class SentElsewhere:
     private: float | None
 
 
+Elsewhere = Mapping[date, list[SentElsewhere]]
+
+
 @dataclass(frozen=True)
 class BoardDay:
     local_date: date
@@ -106,23 +109,23 @@ def _board_run(row: RunRow, path: str | None, scores: Mapping[str, tuple[float |
     )
 
 
-def board_days(db: Session, challenge: Challenge, first: date, last: date, now: int) -> list[BoardDay]:
+def board_days(
+    db: Session, challenge: Challenge, first: date, last: date, now: int, elsewhere: Elsewhere
+) -> list[BoardDay]:
     """Every day from `first` to `last` (inclusive), newest first, with its hour, its runs and what was imported."""
     used = usage.used_ms(db, challenge, first, last, now)
     by_day: dict[date, list[BoardRun]] = defaultdict(list)
     for run in board_runs(db, challenge, first, last):
         by_day[run.row.local_date].append(run)
     length = (last - first).days + 1
-    elsewhere = sent_elsewhere(db, challenge)
     return [
-        BoardDay(on, day_number(on, challenge.starts_on), used.get(on), tuple(by_day[on]), tuple(elsewhere[on]))
+        BoardDay(on, day_number(on, challenge.starts_on), used.get(on), tuple(by_day[on]), tuple(elsewhere.get(on, ())))
         for on in (last - DAY * back for back in range(length))
     ]
 
 
-def days_before(db: Session, challenge: Challenge) -> list[BoardDay]:
+def days_before(challenge: Challenge, elsewhere: Elsewhere) -> list[BoardDay]:
     """The days before the challenge's first on which something imported was sent, newest first."""
-    elsewhere = sent_elsewhere(db, challenge)
     earlier = sorted((on for on in elsewhere if on < challenge.starts_on), reverse=True)
     return [BoardDay(on, day_number(on, challenge.starts_on), None, (), tuple(elsewhere[on])) for on in earlier]
 

@@ -13,7 +13,7 @@ from app.journal.home import COMMAND
 from app.journal.sittings import Sitting
 from app.journal.store import Journal
 from app.scores import leaderboard
-from app.scores.board import BoardDay, BoardRun, SentElsewhere, board_days, days_before
+from app.scores.board import BoardDay, BoardRun, SentElsewhere, board_days, days_before, sent_elsewhere
 from app.scores.run_rows import cv_text, score_text
 from app.views.desk import attempt
 
@@ -25,7 +25,8 @@ def show(journal: Journal, at: Sitting) -> None:
     if at.day_number < 1:
         st.caption(f"The challenge starts on {challenge.starts_on}. Scores appear here day by day.")
         with journal.reading() as db:
-            _before(days_before(db, challenge))
+            elsewhere = sent_elsewhere(db, challenge)
+        _before(days_before(challenge, elsewhere))
         return
     until = min(at.local_date, challenges.last_day(challenge))
     pages = max(1, -(-((until - challenge.starts_on).days + 1) // DAYS_A_PAGE))
@@ -33,8 +34,9 @@ def show(journal: Journal, at: Sitting) -> None:
     last = until - back * DAY
     first = max(challenge.starts_on, last - (DAYS_A_PAGE - 1) * DAY)
     with journal.reading() as db:
-        days = board_days(db, challenge, first, last, at.now)
-        earlier = days_before(db, challenge) if first == challenge.starts_on else []
+        elsewhere = sent_elsewhere(db, challenge)
+        days = board_days(db, challenge, first, last, at.now, elsewhere)
+    earlier = days_before(challenge, elsewhere) if first == challenge.starts_on else []
     rows = [row for day in days for row in _rows(day)]
     st.dataframe(
         rows,

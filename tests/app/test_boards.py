@@ -84,7 +84,7 @@ def test_each_day_shows_its_hours_and_its_runs_with_cv_beside_lb(
     add_run(journal, challenge, 1, FIRST, 0.5, (0.4, 0.6), {"local": (0.45, 0.44)})
     add_run(journal, challenge, 2, FIRST, None)
     with journal.reading() as db:
-        newest, first = board_days(db, challenge, FIRST, FIRST + timedelta(days=1), clock.at)
+        newest, first = board_days(db, challenge, FIRST, FIRST + timedelta(days=1), clock.at, {})
     assert (newest.used_ms, newest.runs, first.number, first.used_ms) == (None, (), 1, 1_800_000)
     scored, running = first.runs
     assert (scored.row.cv, scored.public, scored.private, scored.lb_source) == (0.5, 0.45, 0.44, "local")
@@ -190,6 +190,14 @@ def test_the_page_of_a_day_tells_the_hour_the_work_the_runs_and_the_note(
         assert part in page
     assert "written late" not in page
     assert "no hour was used" in empty
+
+
+def test_the_page_of_a_day_before_the_first_has_its_date_and_no_number(
+    journal: Journal, challenge: Challenge, clock: MovableClock
+) -> None:
+    with journal.reading() as db:
+        page = day_report.page(db, challenge, FIRST - timedelta(days=3), clock.at)
+    assert page.startswith("# 2026-02-27, before day 1 · humpback\n")
 
 
 def test_a_typed_private_score_leaves_the_public_one_of_home_where_it_is(
