@@ -10,7 +10,18 @@ from pydantic import Field
 from engine.contract.spec import Frozen
 
 # A metric has a name and a direction; nothing assumes that higher is better.
-METRIC_DIRECTIONS: Mapping[str, Literal["max", "min"]] = {"map5": "max"}
+METRIC_DIRECTIONS: Mapping[str, Literal["max", "min"]] = {
+    "map1": "max",
+    "map3": "max",
+    "map5": "max",
+    "map10": "max",
+    "accuracy": "max",
+    "macro_f1": "max",
+    "log_loss": "min",
+    "auc": "max",
+    "qwk": "max",
+    "rmse": "min",
+}
 
 
 class FoldScore(Frozen):
@@ -48,3 +59,4 @@ class RunResult(Frozen):
     started_at: int
     finished_at: int
     versions: dict[str, str] = Field(default_factory=dict)
+    parents: tuple[str, ...] = Field((), description="run ids whose predictions a blend is made of; empty for a run")
