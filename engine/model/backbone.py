@@ -25,7 +25,6 @@ _wandb_waits = "wandb" not in sys.modules
 if _wandb_waits:
     sys.modules["wandb"] = None  # type: ignore[assignment]
 import timm  # noqa: E402
-
 from timm.layers import SelectAdaptivePool2d  # noqa: E402
 from timm.models.vgg import VGG  # noqa: E402
 
