@@ -58,7 +58,10 @@ def units(spec: RunSpec, images: int) -> float:
 
 
 def labelled_images(spec: RunSpec) -> int:
-    """Rows of the label file, or a stated default when it cannot be read here."""
+    """Rows of the label file, files where folders are the labels, or a stated default when neither can be read here."""
+    if spec.data.labels is None:
+        found = sum(1 for _ in (Path(spec.data.dir) / spec.data.train_images).glob("*/*"))
+        return found or DEFAULT_IMAGES
     try:
         with (Path(spec.data.dir) / spec.data.labels).open("rb") as labels:
             return max(1, sum(1 for _ in labels) - 1)

@@ -205,3 +205,56 @@ def test_a_file_that_cannot_be_read_is_named(folder: Path) -> None:
     (folder / "train.csv").unlink()
     (folder / "train.csv").mkdir()
     assert "train.csv: the file cannot be read (Is a directory)" in refusal(folder)
+
+
+def by_folder(folder: Path) -> Path:
+    """The same images without a label file: each stands in the folder of its label."""
+    for image, label in TRAIN.items():
+        (folder / "train" / label).mkdir(exist_ok=True)
+        (folder / "train" / image).rename(folder / "train" / label / image)
+    (folder / "train.csv").unlink()
+    return folder
+
+
+def test_without_a_label_file_the_folder_of_an_image_is_its_label(folder: Path) -> None:
+    competition = load(DataSpec(dir=str(by_folder(folder)), labels=None))
+    assert competition.images == ("new_whale/n1.jpg", "w_a/a1.jpg", "w_a/a2.jpg", "w_b/b1.jpg")
+    assert competition.labels == ("new_whale", "w_a", "w_a", "w_b")
+    assert competition.known_labels == ("w_a", "w_b")
+    assert (competition.labels_path, competition.notes) == (None, ())
+    assert len(set(decode_all(competition).train)) == 4
+    before = data_sha256(competition)
+    (folder / "train/w_b/b1.jpg").rename(folder / "train/w_a/b1.jpg")
+    assert data_sha256(load(DataSpec(dir=str(folder), labels=None))) != before
+
+
+def test_folders_that_cannot_be_labels_are_refused(folder: Path) -> None:
+    assert "an image stands in none: a1.jpg, a2.jpg, b1.jpg and 1 more" in refusal(folder, labels=None)
+    by_folder(folder)
+    (folder / "train/w_a/a1.jpg").write_bytes(b"")
+    assert "w_a/a1.jpg (zero bytes). Replace each by a whole image, or take it out of its folder" in refusal(
+        folder, labels=None
+    )
+    assert "a column of sightings needs a label file" in refusal(folder, labels=None, sightings_col="Seen")
+    (folder / "train/w_a").rename(folder / "train/w a")
+    assert "the name of a folder holds a space, which separates labels in a submission: 'w a'" in refusal(
+        folder, labels=None
+    )
+    shutil.rmtree(folder / "train")
+    (folder / "train").mkdir()
+    assert "train: there is no image below it" in refusal(folder, labels=None)
+
+
+def test_sightings_are_read_where_a_column_has_them(folder: Path) -> None:
+    (folder / "train.csv").write_text("Image,Id,Seen\na1.jpg,w_a,s1\na2.jpg,w_a,s1\nb1.jpg,w_b,\nn1.jpg,new_whale,s2\n")
+    assert load(DataSpec(dir=str(folder), sightings_col="Seen")).sightings == ("s1", "s1", "", "s2")
+    assert "'Seen' is not known" in refusal(folder)
+    sentence = refusal(folder, sightings_col="Sen")
+    assert "'Sen' is missing. Did you mean 'Seen'? data.image_col, data.label_col and data.sightings_col" in sentence
+
+
+def test_images_of_one_class_alone_are_refused(folder: Path) -> None:
+    edit(folder / "train.csv", lambda text: text.replace("new_whale", "w_a").replace("w_b", "w_a"))
+    assert refusal(folder).endswith(
+        "train.csv: every image has the label 'w_a'. There must be labels to learn, at least two."
+    )
