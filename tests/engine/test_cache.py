@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 import pytest
 
+from engine.__main__ import main
 from engine.contract import OnehourError
 from engine.data import cache
 from engine.data.cache import cache_dir, cache_size, cached_images, clear_cache
@@ -126,19 +127,20 @@ def test_a_set_that_was_cut_off_is_none(tmp_path: Path, place: Path) -> None:
 
 
 WANTS = """
-import sys, pathlib
+import sys, pathlib, threading
 from engine.data import cache
 paths = sorted(pathlib.Path(sys.argv[1]).iterdir())
-read, lock, begun = cache.read_image, cache.fcntl.flock, []
+read, lock, begun, once = cache.read_image, cache.fcntl.flock, [], threading.Lock()
 def locked(*asked):
     cache.fcntl.flock = lock
     print("locking", flush=True)
     lock(*asked)
 cache.fcntl.flock = locked
 def told(*asked):
-    if not begun:
-        begun.append(print("decoding", flush=True))
-        sys.stdin.readline()
+    with once:
+        if not begun:
+            begun.append(print("decoding", flush=True))
+            sys.stdin.readline()
     return read(*asked)
 cache.read_image = told
 print(cache.cached_images(paths, (20, 30))[:].tobytes().hex(), flush=True)
@@ -221,6 +223,30 @@ def test_clearing_removes_the_sets_and_nothing_else(tmp_path: Path, place: Path)
     assert clear_cache() == 6 * 20 * 30 * 3 + 3
     assert files(place) == [".txt"]
     assert cache_size() == (0, 0)
+
+
+def test_the_command_tells_place_and_size_and_clears(tmp_path: Path, place: Path, capsys) -> None:
+    cached_images(drawn(tmp_path / "data", 1), (2000, 3000))
+    assert main(["cache"]) == 0
+    assert capsys.readouterr().out == f"{place}: 1 set of images, 0.02 GB\n"
+    assert main(["cache", "--clear"]) == 0
+    assert capsys.readouterr().out == f"{place}: 0.02 GB removed\n"
+    assert files(place) == []
+
+
+def test_an_image_that_was_damaged_after_it_was_kept_is_named(
+    tmp_path: Path, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cache, "JPEG_FROM_BYTES", 1000)
+    kept = cached_images(drawn(tmp_path / "data"), (400, 400))
+    (file,) = place.iterdir()
+    raw = bytearray(file.read_bytes())
+    raw[8 * 7 : 8 * 7 + 100] = bytes(100)
+    with file.open("r+b") as handle:
+        handle.write(raw)
+    with pytest.raises(OnehourError, match=r"\.jpegs: image 0 of it is damaged"):
+        kept[0]
+    assert kept[1].shape == (400, 400, 3)
 
 
 def test_without_a_place_asked_for_it_lies_below_the_home(monkeypatch: pytest.MonkeyPatch) -> None:
