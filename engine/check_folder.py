@@ -20,6 +20,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from engine.contract import OnehourError, RunSpec
+from engine.run_folder import file_sha256
 
 Verdict = Literal["error", "warning", "note", "ok"]  # worst first
 
@@ -47,7 +48,6 @@ GEOMETRIC = frozenset((
     "SquareSymmetry", "ThinPlateSpline", "Transpose", "VerticalFlip",
 ))
 # fmt: on
-CROP_KEYS = ("boxes", "box_margin")  # of DataSpec: they say which part of a picture is cut out
 
 
 class Check(BaseModel):
@@ -98,9 +98,15 @@ class AugmentedSheet(BaseModel):
 
 
 def augmentation_key(spec: RunSpec) -> str:
-    """A hash over the crop and the geometric transforms of `spec`: another key means that the pictures must be looked at."""
-    data = spec.data.model_dump(mode="json")
-    crop = {key: data[key] for key in CROP_KEYS if data.get(key)}
+    """A hash over the crop and the geometric transforms of `spec`: another key means that the pictures must be looked at.
+
+    The crop is what stands in the file of data.boxes, and its margin. Raises OnehourError when the file cannot be read.
+    """
+    crop: list[object] = []
+    if spec.data.boxes is not None:
+        path = Path(spec.data.dir).expanduser() / spec.data.boxes
+        with _as_sentence(path, "the boxes cannot be read"):
+            crop = [file_sha256(path), spec.data.box_margin]
     moved = [one.model_dump(mode="json") for one in spec.augment if one.name in GEOMETRIC]
     text = json.dumps([crop, moved], sort_keys=True, ensure_ascii=False)
     return hashlib.sha256(text.encode()).hexdigest()[:16]

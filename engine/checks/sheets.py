@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import cache
 from pathlib import Path
 
 import cv2
+import matplotlib
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
@@ -123,16 +125,22 @@ def paste(
     left, top = _left(column, pairs), GAP + row * (TILE[1] + CAPTION + GAP)
     sheet.paste(Image.fromarray(fitted), (left + (TILE[0] - size[0]) // 2, top + (TILE[1] - size[1]) // 2))
     pen = ImageDraw.Draw(sheet)
-    font = ImageFont.load_default(11)
+    font = _font()
     for line, (words, ink) in enumerate(((first, INK), (second, FAINT))):
         pen.text((left, top + TILE[1] + 2 + 13 * line), _shortened(words, pen, font), fill=ink, font=font)
+
+
+@cache
+def _font() -> ImageFont.FreeTypeFont:
+    """matplotlib's DejaVu Sans, which comes with fastai: Pillow's own font lacks most letters but the English ones."""
+    return ImageFont.truetype(str(Path(matplotlib.get_data_path()) / "fonts/ttf/DejaVuSans.ttf"), 10)
 
 
 def _left(column: int, pairs: bool) -> int:
     return GAP + column * (TILE[0] + GAP) + (column // 2 * 2 * GAP if pairs else 0)
 
 
-def _shortened(words: str, pen: ImageDraw.ImageDraw, font: ImageFont.FreeTypeFont | ImageFont.ImageFont) -> str:
+def _shortened(words: str, pen: ImageDraw.ImageDraw, font: ImageFont.FreeTypeFont) -> str:
     """The end of a long name tells more than its beginning."""
     if pen.textlength(words, font=font) <= TILE[0]:
         return words
