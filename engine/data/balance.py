@@ -7,12 +7,13 @@ the same item drawn again is augmented anew.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
-from engine.contract import OnehourError
+from engine.contract import OnehourError, RunSpec
 from engine.data.csv_table import counted
 
 
@@ -48,6 +49,46 @@ def left_out(labels: Sequence[str], minimum: int, unknown_label: str | None) -> 
             fix="Set it lower.",
         )
     return few
+
+
+@dataclass(frozen=True)
+class Draws:
+    """`number` of items an epoch, and `draw`, which draws as many: item + N × repetition, in the order of training."""
+
+    number: int
+    draw: Callable[[np.random.Generator], np.ndarray]
+
+
+def draws_of(spec: RunSpec, targets: np.ndarray) -> Draws:
+    """How an epoch draws from the items with `targets` (N,); with mirrored identities their second half are the mirrors.
+
+    Raises OnehourError when sampler: pk wants more labels than there are.
+    """
+    mirrored = spec.mirrored_identities
+    images = len(targets) // 2 if mirrored else len(targets)
+    if spec.sampler == "pk":
+        batches = max(1, images // spec.batch_size)
+        draw = partial(pk_epoch, targets, spec.pk_labels, spec.pk_images, batches)
+        draw(np.random.default_rng(0))  # what it refuses, it refuses before training
+        return Draws(batches * spec.batch_size, draw)
+    if spec.sampler == "balanced":
+        return Draws(images, partial(weighted_epoch, targets, images))
+    if spec.balance_to > 1:
+        return Draws(
+            balanced_draws(targets, spec.balance_to, mirrored),
+            partial(balanced_epoch, targets, spec.balance_to, mirrored),
+        )
+    return Draws(images, lambda random: random.permutation(len(targets))[:images])
+
+
+def weighted_epoch(targets: np.ndarray, draws: int, random: np.random.Generator) -> np.ndarray:
+    """`draws` items, with replacement, a label weighted by the root of its size."""
+    _, which, sizes = np.unique(targets, return_inverse=True, return_counts=True)
+    weights = sizes[which] ** -0.5
+    share = np.cumsum(weights / weights.sum())
+    # One draw in each of n equal strips: every item comes about as often as its weight says, not more by luck.
+    strips = (np.arange(draws) + random.random(draws)) / draws
+    return random.permutation(np.minimum(np.searchsorted(share, strips), len(share) - 1))
 
 
 def balanced_draws(targets: np.ndarray, minimum: int, mirrored: bool) -> int:

@@ -14,8 +14,11 @@ from collections.abc import Collection, Hashable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from engine.contract import OnehourError
+from engine.contract import OnehourError, RunSpec
+from engine.data.balance import left_out
+from engine.data.competition import Competition
 from engine.data.csv_table import counted, first_few, read_csv_table, refuse_found, refuse_twice
+from engine.data.groups import Groups
 from engine.run_folder import file_sha256, write_text
 
 COLUMNS = ("image", "label", "fold", "group")
@@ -29,6 +32,35 @@ class Folds:
     label: tuple[str, ...]
     fold: tuple[int, ...]
     group: tuple[int, ...]
+
+
+def folds_of(spec: RunSpec, competition: Competition, groups: Groups) -> Folds:
+    """The folds of a run: new ones, or those of spec.folds_from. They depend on the data, spec.folds and spec.seed alone.
+
+    Raises OnehourError where folds_from does not fit, and where minimum_images or few images leave nothing to train on.
+    """
+    left_out(competition.labels, spec.minimum_images, competition.unknown_label)
+    if spec.folds_from is None:
+        return make_folds(competition.images, competition.labels, groups.number, spec.folds, spec.seed)
+    path = Path(spec.folds_from).expanduser()
+    return reuse_folds(path, competition.images, competition.labels, groups.number, spec.folds)
+
+
+def notes_of(spec: RunSpec, folds: Folds) -> tuple[str, ...]:
+    """What a person should know of these folds beside the CV."""
+    unknown = spec.data.unknown_label
+    few = left_out(folds.label, spec.minimum_images, unknown)
+    notes = []
+    if spec.folds_from is not None:
+        notes.append(f"The folds are those of {spec.folds_from}.")
+    if few:
+        missed = sum(label in few for label in folds.label)
+        notes.append(
+            f"{counted(len(few), 'id has', 'ids have')} fewer than {spec.minimum_images} images ({first_few(sorted(few))}) and "
+            f"{'is' if len(few) == 1 else 'are'} left out of training: {counted(missed, 'image is', 'images are')} "
+            "scored in validation and missed, as on the leaderboard."
+        )
+    return (*notes, *fold_notes(folds, unknown, few))
 
 
 def make_folds(
@@ -142,10 +174,10 @@ def assign_folds(labels: Sequence[str], groups: Sequence[Hashable], folds: int, 
     return tuple(result)
 
 
-def fold_notes(folds: Folds, unknown_label: str | None) -> tuple[str, ...]:
+def fold_notes(folds: Folds, unknown_label: str | None, left_out: Collection[str] = ()) -> tuple[str, ...]:
     """What a person should know beside the CV: ids that their fold cannot answer, and folds of unequal size."""
     notes = []
-    alone = unanswerable_labels(folds.label, folds.fold, unknown_label)
+    alone = unanswerable_labels(folds.label, folds.fold, unknown_label).difference(left_out)
     if alone:
         number = sum(label in alone for label in folds.label)
         told = f"{counted(len(alone), 'id has', 'ids have')} all images in one fold ({first_few(sorted(alone))})"

@@ -8,8 +8,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bench.folds import humpback_labels
-from engine.contract import OnehourError
-from engine.data.balance import BalancePlan, balance_plan, balanced_draws, balanced_epoch, left_out, pk_epoch
+from engine.contract import OnehourError, RunSpec, spec_from_mapping
+from engine.data.balance import (
+    BalancePlan,
+    balance_plan,
+    balanced_draws,
+    balanced_epoch,
+    draws_of,
+    left_out,
+    pk_epoch,
+)
 
 pytestmark = pytest.mark.unit
 sizes = st.lists(st.integers(1, 30), min_size=1, max_size=12)
@@ -106,3 +114,55 @@ def test_epochs_follow_their_random_generator_alone() -> None:
     ):
         assert (draw(1) == draw(1)).all()
         assert (draw(1) != draw(2)).any()
+
+
+def spec(**keys: object) -> RunSpec:
+    return spec_from_mapping({"data": {"dir": "."}, **keys}, "test")
+
+
+def test_every_image_comes_once_unless_the_spec_says_otherwise() -> None:
+    """The order of default runs and of sampler: balanced, by which their weights are what they were."""
+    targets = items([1, 5, 30, 2], 0)
+    draws = draws_of(spec(), targets)
+    assert draws.number == 38
+    assert (draws.draw(np.random.default_rng(4)) == np.random.default_rng(4).permutation(38)).all()
+    mirrored = draws_of(spec(mirrored_identities=True), np.concatenate([targets, targets + 1000]))
+    assert (mirrored.draw(np.random.default_rng(4)) == np.random.default_rng(4).permutation(76)[:38]).all()
+
+    random = np.random.default_rng(4)
+    weights = np.bincount(targets)[targets] ** -0.5
+    strips = (np.arange(38) + random.random(38)) / 38
+    before = random.permutation(np.searchsorted(np.cumsum(weights / weights.sum()), strips))
+    balanced = draws_of(spec(sampler="balanced"), targets)
+    assert (balanced.draw(np.random.default_rng(4)) == before).all()
+
+
+@pytest.mark.parametrize("mirrored", [False, True])
+def test_a_spec_sets_how_many_items_an_epoch_draws(mirrored: bool) -> None:
+    targets = np.concatenate([items([1, 5, 30, 2], 0), [-1] * 4])  # the last are negatives of the unknown label
+    if mirrored:
+        targets = np.concatenate([targets, np.where(targets < 0, -1, targets + 1000)])
+    for keys, number in (
+        ({}, 42),
+        ({"sampler": "balanced"}, 42),
+        ({"balance_to": 10}, 70),
+        ({"sampler": "pk", "pk_labels": 4, "pk_images": 2, "batch_size": 8}, 40),
+        ({"sampler": "pk", "pk_labels": 4, "pk_images": 20, "batch_size": 80}, 80),
+    ):
+        draws = draws_of(spec(mirrored_identities=mirrored, **keys), targets)
+        assert draws.number == number == len(draws.draw(np.random.default_rng(0))), keys
+
+
+@pytest.mark.parametrize(
+    ("keys", "words"),
+    [
+        ({"sampler": "pk", "batch_size": 64}, ("pk_labels * pk_images = 32 images", "batch_size is 64")),
+        ({"sampler": "pk", "balance_to": 20}, ("balance_to is for sampler: shuffle",)),
+        ({"minimum_images": 0}, ("minimum_images = 0",)),
+        ({"grey": "yes"}, ("grey = 'yes'", "'random'")),
+    ],
+)
+def test_keys_that_do_not_fit_together_are_refused(keys: dict[str, object], words: tuple[str, ...]) -> None:
+    with pytest.raises(OnehourError) as caught:
+        spec(**keys)
+    assert all(word in str(caught.value) for word in words), str(caught.value)

@@ -11,18 +11,22 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bench.folds import humpback_labels
-from engine.contract import OnehourError
+from engine.contract import OnehourError, spec_from_mapping
+from engine.data.competition import Competition
 from engine.data.folds import (
     Folds,
     assign_folds,
     counted_labels,
     fold_notes,
+    folds_of,
     make_folds,
+    notes_of,
     read_folds,
     reuse_folds,
     unanswerable_labels,
     write_folds,
 )
+from engine.data.groups import group
 
 pytestmark = pytest.mark.unit
 
@@ -59,6 +63,11 @@ def test_a_group_never_crosses_folds_and_the_same_seed_gives_the_same_folds(rows
 def test_without_copies_every_label_and_every_fold_is_even_to_one_image() -> None:
     labels = humpback_labels()
     assigned = assign_folds(labels, range(len(labels)), 5, seed=3)
+    # Verdicts pair runs of different versions by their folds: those of a seed stay what they were.
+    assert (
+        hashlib.sha256(bytes(assigned)).hexdigest()
+        == "cab8638c8fe8ae654e5ecd1dfa7072379d1999fc920e4ab7f2e7af85e23d61eb"
+    )
     table, total = Counter(zip(labels, assigned, strict=True)), Counter(labels)
     for label, n in total.items():
         shares = [table[label, fold] for fold in range(5)]
@@ -140,13 +149,6 @@ def test_a_group_that_makes_the_folds_uneven_is_noted() -> None:
     assert fold_notes(folds, None) == ("The folds have 2 to 12 images: one group of 12 images cannot be parted.",)
 
 
-def test_the_folds_of_a_spec_stay_what_they_were() -> None:
-    """Verdicts pair runs of different versions by this hash."""
-    labels = humpback_labels()
-    digest = hashlib.sha256(bytes(assign_folds(labels, range(len(labels)), 5, seed=0))).hexdigest()
-    assert digest == "ebc980e22e5ac8189d58cc836cf8806a826078ee54d3e670a3fe37cd45793834"
-
-
 EARLIER = [f"{i}.jpg" for i in range(6)], ["a", "a", "b", "b", "c", "c"]
 
 
@@ -160,6 +162,41 @@ def test_folds_of_an_earlier_run_are_taken_whole_so_that_their_hash_is_equal(tmp
     backwards = reuse_folds(tmp_path / "folds.csv", images[::-1], labels[::-1], range(6), 2)
     assert dict(zip(backwards.image, backwards.fold, strict=True)) == dict(
         zip(earlier.image, earlier.fold, strict=True)
+    )
+
+
+def competition(labels: list[str]) -> Competition:
+    """What folds look at; nothing of it is on disk."""
+    here = Path(".")
+    images = tuple(f"{i}.jpg" for i in range(len(labels)))
+    known = tuple(sorted(set(labels) - {"new_whale"}))
+    return Competition(here, here, here, here, here, images, tuple(labels), known, "new_whale", (), ("Image", "Id"), ())
+
+
+def test_other_settings_give_the_same_folds_and_another_seed_can_take_them_from_a_run(tmp_path: Path) -> None:
+    data = competition(["a", "a", "b", "b", "c", "new_whale"] * 3)
+    groups = group(data.images, data.labels, data.images)
+
+    def folds(**keys: object) -> Folds:
+        return folds_of(spec_from_mapping({"data": {"dir": "."}, "folds": 3, **keys}, "test"), data, groups)
+
+    first = folds()
+    assert folds(balance_to=9, backbone="vgg16", grey="all", minimum_images=4) == first
+    assert folds(seed=1).fold != first.fold
+    write_folds(tmp_path / "folds.csv", first)
+    assert folds(seed=1, folds_from=str(tmp_path / "folds.csv")) == first
+
+
+def test_labels_left_out_of_training_and_folds_taken_from_a_run_are_noted() -> None:
+    data = competition(["a", "a", "a", "b", "b", "c", "new_whale"])
+    spec = spec_from_mapping(
+        {"data": {"dir": "."}, "folds": 2, "minimum_images": 3, "folds_from": "runs/w_001-r01/folds.csv"}, "test"
+    )
+    folds = make_folds(data.images, data.labels, range(7), 2, seed=0)
+    assert notes_of(spec, folds) == (
+        "The folds are those of runs/w_001-r01/folds.csv.",
+        "2 ids have fewer than 3 images (b, c) and are left out of training: 3 images are scored in validation and "
+        "missed, as on the leaderboard.",
     )
 
 
