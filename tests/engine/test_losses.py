@@ -11,6 +11,7 @@ from timm.loss import BinaryCrossEntropy, LabelSmoothingCrossEntropy
 from torch import nn
 
 from engine.contract import OnehourError, RunSpec, spec_from_mapping
+from engine.data.images import TrainingImages
 from engine.training.losses import TrainingLoss, batch_hard, loss_notes, loss_of, margins_by_frequency
 
 
@@ -203,3 +204,10 @@ def test_triplets_without_pairs_in_the_batches_are_told() -> None:
 def test_keys_that_do_not_go_together_are_refused_in_a_sentence(keys: dict[str, Any], sentence: str) -> None:
     with pytest.raises(OnehourError, match=sentence):
         asked(**keys)
+
+
+@pytest.mark.unit
+def test_a_negative_is_one_in_the_mirror_too() -> None:
+    pixels = np.zeros((3, 8, 8, 3), np.uint8)
+    images = TrainingImages(pixels, np.arange(3), np.array([0, -1, 1]), 2, mirrored=True, augment=None, seed=0)
+    assert [int(images[item][1]) for item in range(len(images))] == [0, -1, 1, 2, -1, 3]
