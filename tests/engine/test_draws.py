@@ -1,13 +1,18 @@
 """Draws as training sees them: repeated items are augmented anew, and grey is grey everywhere it should be."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
-from engine.contract import Transform, spec_from_mapping
+from engine.contract import RunResult, Transform, spec_from_mapping
 from engine.data.augment import compose
 from engine.data.balance import draws_of
 from engine.data.images import EpochLoader, GreyImages, TrainingImages
+from engine.run_folder import RunFolder
+from engine.training.run import train
 
 SIZE = (16, 24)
 
@@ -79,3 +84,35 @@ def test_grey_images_have_three_equal_channels_one_by_one_and_together() -> None
     assert np.abs(grey[3][..., 0] - expected).max() <= 1
     assert grey[rows[:0]].shape == (0, *SIZE, 3)
     assert all(is_grey(training(colour=False)[i][0]) for i in range(12))
+
+
+def test_runs_of_other_seed_and_settings_share_the_folds_of_an_earlier_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ONEHOUR_CACHE", str(tmp_path / "cache"))
+    random = np.random.default_rng(0)
+    for part in ("train/a", "train/b", "train/seldom", "test"):
+        (tmp_path / part).mkdir(parents=True)
+        for i in range(1 if part == "train/seldom" else 8):
+            Image.fromarray(random.integers(0, 255, (40, 48, 3), dtype=np.uint8)).save(tmp_path / part / f"{i}.png")
+    (tmp_path / "sample_submission.csv").write_text("Image,Id\n" + "".join(f"{i}.png,a\n" for i in range(8)))
+    keys = {
+        "data": {"dir": str(tmp_path), "labels": None, "unknown_label": None}, "folds": 2, "backbone": "test_resnet",
+        "image_size": [32, 32], "batch_size": 4, "stages": [{"epochs": 1, "lr": 0.01}], "tracking": {"wandb": "off"},
+    }  # fmt: skip
+
+    def run(name: str, **others: object) -> RunResult:
+        folder = RunFolder(tmp_path / "runs" / name)
+        train(spec_from_mapping({**keys, **others}, "test"), folder, "")
+        result = folder.read_result()
+        assert result is not None
+        return result
+
+    first = run("first", sampler="pk", pk_labels=2, pk_images=2, grey="all")
+    assert (first.images, first.classes) == (17, 3)
+    folds = str(tmp_path / "runs/first/folds.csv")
+    second = run("second", seed=1, folds_from=folds, balance_to=9, grey="random", minimum_images=2)
+    assert second.folds_sha256 == first.folds_sha256
+    assert second.classes == 2
+    assert f"The folds are those of {folds}." in second.notes
+    assert any("1 id has fewer than 2 images (seldom) and is left out of training" in note for note in second.notes)
