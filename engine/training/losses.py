@@ -65,20 +65,14 @@ class TrainingLoss(nn.Module):
         return rows if self.reduction == "none" else rows.mean()
 
 
-def loss_of(spec: RunSpec, class_counts: np.ndarray | None = None) -> TrainingLoss:
-    """The loss that `spec` asks for. `class_counts` (classes,): training images of each label, mirrors not counted.
-
-    The counts are only looked at with arcface_margin_by_frequency. Raises ValueError when they are then missing.
-    """
-    margin: float | torch.Tensor | None = None
-    if spec.head == "arcface":
-        margin = spec.arcface_margin
-        if spec.arcface_margin_by_frequency:
-            if class_counts is None:
-                raise ValueError("arcface_margin_by_frequency needs the number of images of each class")
-            margins = margins_by_frequency(class_counts, spec.arcface_margin)
-            margin = torch.from_numpy(np.tile(margins, 2 if spec.mirrored_identities else 1))
-    return TrainingLoss(spec, margin)
+def loss_of(spec: RunSpec, class_counts: np.ndarray) -> TrainingLoss:
+    """The loss that `spec` asks for. `class_counts` (classes,): training images of each label, mirrors not counted."""
+    if spec.head != "arcface":
+        return TrainingLoss(spec, None)
+    if not spec.arcface_margin_by_frequency:
+        return TrainingLoss(spec, spec.arcface_margin)
+    margins = margins_by_frequency(class_counts, spec.arcface_margin)
+    return TrainingLoss(spec, torch.from_numpy(np.tile(margins, 2 if spec.mirrored_identities else 1)))
 
 
 def loss_notes(spec: RunSpec) -> tuple[str, ...]:

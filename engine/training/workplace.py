@@ -15,11 +15,19 @@ from engine.data.competition import Competition
 from engine.run_folder import RunFolder
 
 
+def disk_needed(spec: RunSpec, images: int, net_bytes: int) -> int:
+    """The most bytes a run ever holds: the images at the size of each stage, last and best weights of each fold, and in
+    the fold under way the optimizer's state (twice the weights) and averaged weights, while a new file is written
+    beside the old one.
+    """
+    pixels = sum(images * height * width * 3 for height, width in set(spec.stage_sizes))
+    averaged = spec.averaging != "none"
+    return pixels + net_bytes * (2 * spec.folds + 6 + 2 * averaged) + 50_000_000
+
+
 def refuse_full_disk(spec: RunSpec, folder: RunFolder, competition: Competition, net_bytes: int) -> None:
     """A full disk would otherwise show as a damaged checkpoint, or, with W&B, not at all."""
-    images = len(competition.images) + len(competition.test_images)
-    pixels = images * spec.image_size[0] * spec.image_size[1] * 3
-    needed = pixels + net_bytes * (2 * spec.folds + 6) + 50_000_000
+    needed = disk_needed(spec, len(competition.images) + len(competition.test_images), net_bytes)
     place = next(path for path in (folder.path.absolute(), *folder.path.absolute().parents) if path.exists())
     free = shutil.disk_usage(place).free
     if free < needed:
