@@ -9,6 +9,7 @@ python -m engine train SPEC.yaml --out RUN_DIR [--set key=value ...] [--time-lim
 python -m engine train --preset NAME --data DIR --out RUN_DIR [--set key=value ...]
 python -m engine folds LABELS.csv [--image-col Image --label-col Id --unknown-label new_whale --folds 5 --minimum 20] [--json]
 python -m engine score --metric map5 --truth CSV --predictions CSV [--json]
+python -m engine blend RUN_DIR RUN_DIR ... --out RUN_DIR [--by score|rank] [--weights oof|equal]
 python -m engine cache [--clear]
 
 Exit codes: 0 fine, 1 our bug, 2 bad input, 75 stopped before the time limit (start the same command again), 130 interrupted.
@@ -23,7 +24,7 @@ import os
 import sys
 import warnings
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -153,7 +154,10 @@ def folds(
 @app.command()
 def score(
     truth: Annotated[Path, typer.Option(metavar="CSV", help="Image,Id and maybe Usage (public or private)")],
-    predictions: Annotated[Path, typer.Option(metavar="CSV", help="Image,Id with labels separated by spaces")],
+    predictions: Annotated[
+        Path,
+        typer.Option(metavar="CSV", help="Image,Id with labels separated by spaces, a number, or a column a label"),
+    ],
     metric: Annotated[str, typer.Option(help="name of the metric")] = "map5",
     as_json: Annotated[bool, typer.Option("--json", help="one JSON object")] = False,
 ) -> int:
@@ -242,6 +246,26 @@ def cache(clear: Annotated[bool, typer.Option("--clear", help="remove everything
         return EXIT_OK
     sets, held = cache_size()
     print(f"{cache_dir()}: {sets} {'set' if sets == 1 else 'sets'} of images, {held / 1e9:.2f} GB")
+    return EXIT_OK
+
+
+@app.command()
+def blend(
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN_DIR...", help="finished runs on the same folds")],
+    out: Annotated[Path, typer.Option(metavar="RUN_DIR", help="folder of the blend; absent or empty")],
+    by: Annotated[
+        Literal["score", "rank"], typer.Option(help="what is added up; rank for runs of different kinds")
+    ] = "score",
+    weights: Annotated[
+        Literal["oof", "equal"], typer.Option(help="oof: fitted on out-of-fold predictions, honestly nested")
+    ] = "oof",
+) -> int:
+    """Make one run of several finished ones, with its own CV and submission."""
+    from engine.inference.blend import blend as blend_runs
+
+    result = blend_runs(runs, RunFolder(out), by, weights)
+    print(result.notes[0])
+    print(f"CV {result.metric} {result.cv:.4f} over {result.images} images; {RunFolder(out).submission_csv}")
     return EXIT_OK
 
 

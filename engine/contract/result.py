@@ -42,7 +42,9 @@ class RunResult(Frozen):
     direction: Literal["max", "min"]
     cv: float = Field(description="metric over all OOF rows")
     fold_scores: tuple[FoldScore, ...]
-    threshold: float | None = Field(None, description="chosen on all OOF rows, used for the test images")
+    threshold: float | None = Field(
+        None, description="chosen on all OOF rows and carried over to the scores of the test images"
+    )
     images: int = Field(description="training images scored in validation, the unknown label included")
     classes: int = Field(description="labels the model was trained on")
     unknown_images: int = 0

@@ -51,7 +51,9 @@ def answer(
     """
     if METRICS[metric].answer != "labels":
         classes = in_order(labels)
-        return Answered(as_asked(metric, valid, classes), as_asked(metric, test, classes))
+        return Answered(
+            as_asked(metric, spread(valid, classes), classes), as_asked(metric, spread(test, classes), classes)
+        )
     k = METRICS[metric].places
     if unknown_label is None or unknown_label not in labels:
         return Answered(without_unknown(valid, k), without_unknown(test, k))
@@ -82,21 +84,24 @@ def without_unknown(ranked: Ranked, k: int) -> list[tuple[str, ...]]:
     return [tuple(label for label in row[:k] if label) for row in ranked.labels.tolist()]
 
 
-def as_asked(metric: str, ranked: Ranked, classes: tuple[str, ...]) -> Probabilities | np.ndarray:
-    """Probabilities of all `classes`, or the number that is expected under them: for qwk the nearest label."""
-    codes = {label: i for i, label in enumerate(classes)}
-    values = np.zeros((len(ranked.labels), len(classes)))
-    column = np.array([[codes.get(label, -1) for label in row] for row in ranked.labels.tolist()])
-    row, place = np.nonzero(column >= 0)
-    values[row, column[row, place]] = ranked.scores[row, place]
-    values /= np.maximum(values.sum(axis=1, keepdims=True), np.finfo(float).tiny)
+def as_asked(metric: str, values: np.ndarray, classes: tuple[str, ...]) -> Probabilities | np.ndarray:
+    """Scores (N, C) of all `classes` as probabilities, or as the number expected under them: for qwk the nearest label."""
+    values = values / np.maximum(values.sum(axis=1, keepdims=True), np.finfo(float).tiny)
     if METRICS[metric].answer == "probabilities":
         return Probabilities(classes, values)
     numbers = as_numbers(classes)
     expected = values @ numbers
-    if metric == "rmse":
-        return expected
-    return numbers[np.abs(expected[:, None] - numbers).argmin(axis=1)]
+    return expected if metric == "rmse" else numbers[np.abs(expected[:, None] - numbers).argmin(axis=1)]
+
+
+def spread(ranked: Ranked, classes: tuple[str, ...]) -> np.ndarray:
+    """The scores (N, C) of all `classes`; 0 for one that is not among an image's best."""
+    codes = {label: i for i, label in enumerate(classes)}
+    column = np.array([[codes.get(label, -1) for label in row] for row in ranked.labels.tolist()])
+    values = np.zeros((len(column), len(classes)))
+    row, place = np.nonzero(column >= 0)
+    values[row, column[row, place]] = ranked.scores[row, place]
+    return values
 
 
 def score_by_fold(metric: str, labels: Sequence[str], folds: np.ndarray, answers: Answers) -> tuple[float, list[float]]:

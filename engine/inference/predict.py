@@ -21,12 +21,12 @@ from engine.data.images import batches
 from engine.inference.answers import Ranked
 from engine.inference.local_features import Points, evidence, with_evidence
 from engine.inference.metric import METRICS
+from engine.inference.record import KEPT
 from engine.model.head import Net, probabilities_of
 from engine.run_folder import atomic_file
 from engine.training.fold import FoldData
 from engine.training.stop import Stop
 
-KEPT = 10  # labels a row in oof.npz and test.npz
 KEPT_PER_FOLD = 100  # labels a row in a fold's predictions: what stands behind is 0 in the mean over folds
 BLOCK = 1024  # images whose scores for all labels are held at a time
 

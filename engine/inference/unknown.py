@@ -17,6 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 
 PLACES = 5
+Labels = Sequence[str] | np.ndarray  # names, or codes: whole numbers
 CURVE_POINTS = 500  # of a curve that is kept to be drawn
 
 
@@ -49,7 +50,7 @@ class Curve:
         return [(float(self.edges[i]), float(self.scores[i])) for i in shown]
 
 
-def row_weights(labels: Sequence[str], unknown_label: str, expected_share: float | None) -> np.ndarray:
+def row_weights(labels: Labels, unknown_label: str | int, expected_share: float | None) -> np.ndarray:
     """Weights (N,) under which the unknown label makes up `expected_share` of the rows; ones when it is None.
 
     The mean weight is 1. Rows of one kind alone cannot be re-weighted and keep the weight 1.
@@ -62,10 +63,10 @@ def row_weights(labels: Sequence[str], unknown_label: str, expected_share: float
 
 
 def threshold_curve(
-    labels: Sequence[str],
+    labels: Labels,
     top_labels: np.ndarray,
     top_scores: np.ndarray,
-    unknown_label: str,
+    unknown_label: str | int,
     weights: np.ndarray | None = None,
     k: int = PLACES,
 ) -> Curve:
@@ -99,10 +100,10 @@ def threshold_curve(
 
 
 def best_threshold(
-    labels: Sequence[str],
+    labels: Labels,
     top_labels: np.ndarray,
     top_scores: np.ndarray,
-    unknown_label: str,
+    unknown_label: str | int,
     weights: np.ndarray | None = None,
     k: int = PLACES,
 ) -> Threshold:
@@ -184,7 +185,7 @@ def insert_unknown(
 
 
 def _checked(
-    labels: Sequence[str], top_labels: np.ndarray, top_scores: np.ndarray, unknown_label: str, k: int
+    labels: Labels, top_labels: np.ndarray, top_scores: np.ndarray, unknown_label: str | int, k: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     truth, top = np.asarray(labels), np.asarray(top_labels)[:, :k]
     scores = np.asarray(top_scores, dtype=np.float64)[:, :k]
