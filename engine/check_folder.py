@@ -75,6 +75,7 @@ class Checks(BaseModel):
     unknown_images: int
     images_per_label: dict[int, int]  # number of images → number of known labels that have so many
     checks: tuple[Check, ...]
+    notes: tuple[str, ...] = ()  # of a run: what it says about its data and folds
 
     @property
     def verdict(self) -> Verdict:

@@ -51,7 +51,7 @@ def augmented_sheet(spec: RunSpec, folder: CheckFolder) -> AugmentedSheet:
             break
     if not originals:
         raise OnehourError("no training image can be decoded", str(competition.train_dir), "Check the data first.")
-    augment = Augmentation(spec.augment, spec.image_size)
+    augment = Augmentation(spec.augment, spec.image_size, random_grey=spec.grey == "random")
     drawn = [
         (place, *augment(image, draw_seed(spec.seed, "sheet", turn, place)))
         for turn in range(DRAWS)
@@ -83,8 +83,8 @@ def augmented_sheet(spec: RunSpec, folder: CheckFolder) -> AugmentedSheet:
 class Augmentation:
     """The transforms of a spec for images of (height, width), with what they invent."""
 
-    def __init__(self, transforms: Sequence[Transform], image_size: tuple[int, int]) -> None:
-        self._as_asked, self._forced = compose(transforms, image_size), compose(_forced(transforms), image_size)
+    def __init__(self, transforms: Sequence[Transform], image_size: tuple[int, int], random_grey: bool = False) -> None:
+        self._as_asked, self._forced = (compose(t, image_size, random_grey) for t in (transforms, _forced(transforms)))
 
     def __call__(self, image: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
         """An augmented image of an RGB uint8 one (h, w, 3), and where it was invented: (h, w) bool."""
@@ -114,7 +114,8 @@ def _forced(transforms: Sequence[Transform]) -> list[Transform]:
 def _as_trained(path: Path, box: Box | None, spec: RunSpec) -> np.ndarray:
     height, width = spec.image_size
     image = read_image(path, box, spec.data.box_margin)
-    return cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
+    image = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
+    return cv2.cvtColor(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB) if spec.grey == "all" else image
 
 
 def _sheet(

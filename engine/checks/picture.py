@@ -123,11 +123,12 @@ def text_like(grey: np.ndarray) -> float:
 
 
 def _described(image: Image.Image) -> Picture:
+    # Pillow opens 48-bit PNGs as RGB; how it will unpack them tells, until something (a PNG's EXIF) makes it do so.
+    tile = getattr(image, "tile", None)
+    raw_mode = str(tile[0][3]) if tile else ""
     frames = getattr(image, "n_frames", 1)
     orientation = int(image.getexif().get(0x0112, 1))
     mode, kind = image.mode, image.format or ""
-    tile = getattr(image, "tile", None)
-    raw_mode = str(tile[0][3]) if tile else ""  # Pillow opens 48-bit PNGs as RGB; how it unpacks them tells
     bits = 1 if mode == "1" else 16 if mode.startswith("I") or ";16" in raw_mode else 8
     transparent = image.has_transparency_data
     with _one_large if image.width * image.height > LARGE else nullcontext():

@@ -12,7 +12,7 @@ from engine.checks import copies, sheets
 from engine.checks.copies import NearPairs
 from engine.checks.listing import Listing, list_folder
 from engine.checks.picture import Picture
-from engine.checks.survey import QUARANTINE_LIMIT, Entry, look_at_all, named
+from engine.checks.survey import QUARANTINE_LIMIT, Entry, Survey, look_at_all, named
 from engine.contract import DataSpec
 from engine.data.csv_table import counted, first_few
 from engine.run_folder import write_json
@@ -34,24 +34,47 @@ def check(data: DataSpec, folder: CheckFolder) -> Checks:
     near = copies.near_pairs([one for _, one in readable])
     found = [
         *_folder_checks(listing, data),
-        *_file_checks(seen),
-        *_copy_checks(readable, near, data.unknown_label),
-        *_look_checks(readable),
-        *_label_checks(listing.labels, data.unknown_label),
+        _unreadable([(entry, one.unreadable) for entry, one in seen if one.unreadable], len(listing.labels)),
+        *_checks_of(readable, near, listing.labels, data.unknown_label),
     ]
     sheets.draw(readable, near, data.unknown_label, folder)
-    known = Counter(label for label in listing.labels if label and label != data.unknown_label)
-    checks = Checks(
-        data_dir=str(data.dir),
-        train_images=len(listing.labels),
-        test_images=len(seen) - len(listing.labels),
+    checks = _gathered(str(data.dir), listing.labels, len(seen) - len(listing.labels), data.unknown_label, found)
+    write_json(folder.checks_json, checks.model_dump(mode="json"))
+    return checks
+
+
+def checks_of_run(survey: Survey, notes: Sequence[str]) -> Checks:
+    """What a run's checks.json says: the checks of the images it uses, and its notes."""
+    competition = survey.competition
+    found = [
+        _unreadable(survey.quarantined, len(competition.images) + len(survey.quarantined)),
+        *_checks_of(survey.seen, survey.near, competition.labels, competition.unknown_label),
+    ]
+    checks = _gathered(str(competition.root), competition.labels, len(survey.test), competition.unknown_label, found)
+    return checks.model_copy(update={"notes": tuple(notes)})
+
+
+def _gathered(
+    data_dir: str, labels: Sequence[str], test_images: int, unknown: str | None, found: Sequence[Check]
+) -> Checks:
+    known = Counter(label for label in labels if label and label != unknown)
+    return Checks(
+        data_dir=data_dir,
+        train_images=len(labels),
+        test_images=test_images,
         labels=len(known),
-        unknown_images=sum(label == data.unknown_label for label in listing.labels),
+        unknown_images=sum(label == unknown for label in labels),
         images_per_label=dict(sorted(Counter(known.values()).items())),
         checks=tuple(sorted(found, key=lambda one: _ORDER.index(one.verdict))),
     )
-    write_json(folder.checks_json, checks.model_dump(mode="json"))
-    return checks
+
+
+def _checks_of(seen: _Seen, near: NearPairs, labels: Sequence[str], unknown: str | None) -> Iterator[Check]:
+    """The checks of readable images `seen`; `near` holds places in it."""
+    yield from _kind_checks(seen)
+    yield from _copy_checks(seen, near, unknown)
+    yield from _look_checks(seen)
+    yield from _label_checks(labels, unknown)
 
 
 def _check(
@@ -99,18 +122,19 @@ def _folder_checks(listing: Listing, data: DataSpec) -> Iterator[Check]:
     )  # fmt: skip
 
 
-def _file_checks(seen: _Seen) -> Iterator[Check]:
-    broken = [(entry, one.unreadable) for entry, one in seen if one.unreadable]
-    train = sum(entry.part == "train" for entry, _ in seen)
+def _unreadable(broken: Sequence[tuple[Entry, str]], train: int) -> Check:
     broken_train = sum(entry.part == "train" for entry, _ in broken)
     refused = broken_train < len(broken) or broken_train > max(1, QUARANTINE_LIMIT * train)
     then = "a run refuses that" if refused else "a run leaves out what is broken and says so"
-    yield _check(
+    return _check(
         "unreadable images", "error" if refused else "warning", named(broken),
         f"{counted(len(broken), 'image')} cannot be decoded to the end ({broken_train} of training); {then}. "
         "All stand in quarantine.csv.",
         "Every image can be decoded to its last pixel.",
     )  # fmt: skip
+
+
+def _kind_checks(seen: _Seen) -> Iterator[Check]:
     kinds: tuple[tuple[str, Verdict, str, Callable[[Picture], bool]], ...] = (
         ("tiny images", "warning", f"with a side below {TINY} pixels", lambda one: min(one.width, one.height) < TINY),
         ("huge images", "note", "of 40 megapixels and more", lambda one: one.width * one.height >= HUGE),
@@ -123,7 +147,7 @@ def _file_checks(seen: _Seen) -> Iterator[Check]:
         ("images of one colour", "warning", "with nothing to see", lambda one: one.contrast < 2.0),
     )
     for name, verdict, words, belongs in kinds:
-        examples = [_name(entry) for entry, one in seen if not one.unreadable and belongs(one)]
+        examples = [_name(entry) for entry, one in seen if belongs(one)]
         yield _check(
             name,
             verdict,

@@ -72,9 +72,18 @@ class Survey:
         return mirrored(self.phash)
 
     @cached_property
+    def seen(self) -> list[tuple[Entry, Picture]]:
+        """Training images, then test images, with what was seen in them."""
+        return list(zip(entries(self.competition), (*self.train, *self.test), strict=True))
+
+    @cached_property
     def near(self) -> NearPairs:
-        """Near copies among the training images, each hash confirmed by the thumbnails."""
-        return near_pairs(self.train)
+        """Near copies among the images of `seen`, each hash confirmed by the thumbnails."""
+        return near_pairs([one for _, one in self.seen])
+
+    def near_in_training(self) -> list[tuple[int, int]]:
+        """Near copies as places in competition.images: what may not stand on both sides of a split."""
+        return [(one, other) for one, other in self.near.pairs() if other < len(self.train)]
 
 
 def survey(competition: Competition, folder: CheckFolder) -> Survey:
