@@ -10,7 +10,6 @@ from torch import nn
 
 from engine.contract import RunSpec
 from engine.model.backbone import Backbone
-from engine.training.losses import loss_of as loss_of
 
 EMBEDDING = 256  # numbers that describe an image to an arcface head and to retrieval
 

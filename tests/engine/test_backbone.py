@@ -136,6 +136,6 @@ def test_the_power_of_gem_comes_from_a_file_that_has_one_and_begins_anew_from_on
     for file, power in (("with.pt", 4.5), ("without.pt", 3.0)):
         keys = {"backbone": "test_resnet", "weights": "file", "weights_path": str(tmp_path / file)}
         built = build_backbone(asked(**keys, pooling="gem"))
-        assert float(built.net.global_pool.p) == power
+        assert built.net.global_pool.p.item() == power
         assert torch.equal(built.net.state_dict()["conv1.0.weight"], state["conv1.0.weight"])
         build_backbone(asked(**keys))  # a run without GeM may go on from one with it

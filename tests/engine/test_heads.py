@@ -1,5 +1,6 @@
 """What stands behind the backbone: necks, heads, embeddings, and the scores that logits become."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -7,9 +8,14 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from engine.contract import RunSpec, spec_from_mapping
+from engine.contract import EXIT_OK, RunSpec, spec_from_mapping
 from engine.model.backbone import Backbone, build_backbone
 from engine.model.head import Cosines, Net, body_and_head, probabilities_of
+from engine.run_folder import RunFolder
+from tests.engine.test_training import pictures as competition
+from tests.engine.test_training import run
+
+__all__ = ["competition"]  # the fixture
 
 
 def asked(**keys: Any) -> RunSpec:
@@ -85,3 +91,30 @@ def test_a_net_that_compares_gives_its_embedding_too_in_training_alone() -> None
     assert (logits.shape, embedding.shape) == ((4, 5), (4, 96))
     torch.testing.assert_close(net.head(embedding), logits)
     assert net.eval()(pictures()).shape == (4, 5)
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        {
+            "pooling": "gem",
+            "neck": "bn",
+            "head": "arcface",
+            "arcface_subcentres": 2,
+            "arcface_margin_by_frequency": True,
+            "mirrored_identities": True,
+            "triplet_weight": 1.0,
+            "sampler": "balanced",
+            "unknown_in_training": "negatives",
+            "retrieval_share": 0.5,
+        },
+        {"loss": "bce", "label_smoothing": 0.05, "cutmix": 1.0, "unknown_in_training": "negatives"},
+    ],
+)
+def test_a_whole_run_with_all_that_a_head_can_have_beats_chance(
+    competition: Path, tmp_path: Path, keys: dict[str, Any]
+) -> None:
+    assert run(competition, tmp_path / "r", **keys) == EXIT_OK
+    result = RunFolder(tmp_path / "r").read_result()
+    assert result is not None
+    assert result.cv > 0.5  # new_whale first and then any five: 0.35 at best

@@ -19,6 +19,11 @@ def asked(**keys: Any) -> RunSpec:
     return spec_from_mapping({"data": {"dir": "."}} | keys, "test")
 
 
+def loss_for(**keys: Any) -> TrainingLoss:
+    """The loss of a spec with five labels, of which each has as many images."""
+    return loss_of(asked(**keys), np.full(5, 4))
+
+
 def drawn(rows: int = 6, classes: int = 5) -> tuple[torch.Tensor, torch.Tensor]:
     generator = torch.Generator().manual_seed(0)
     return torch.randn(rows, classes, generator=generator) * 3, torch.randint(classes, (rows,), generator=generator)
@@ -26,36 +31,36 @@ def drawn(rows: int = 6, classes: int = 5) -> tuple[torch.Tensor, torch.Tensor]:
 
 def test_a_spec_that_asks_for_nothing_gets_torchs_cross_entropy_to_the_bit() -> None:
     logits, targets = drawn()
-    assert torch.equal(loss_of(asked())(logits, targets), nn.CrossEntropyLoss()(logits, targets))
+    assert torch.equal(loss_for()(logits, targets), nn.CrossEntropyLoss()(logits, targets))
 
 
 def test_label_smoothing_is_timms() -> None:
     logits, targets = drawn()
-    found = loss_of(asked(label_smoothing=0.1))(logits, targets)
+    found = loss_for(label_smoothing=0.1)(logits, targets)
     torch.testing.assert_close(found, LabelSmoothingCrossEntropy(0.1)(logits, targets))
 
 
 def test_focal_loss_counts_an_image_by_how_far_it_is_from_sure() -> None:
     """Probabilities 3/4 and 1/4 of the truth: -ln(p)·(1-p)² each."""
     logits = torch.log(torch.tensor([[3.0, 1.0], [3.0, 1.0]]))
-    found = loss_of(asked(loss="focal"))(logits, torch.tensor([0, 1]))
+    found = loss_for(loss="focal")(logits, torch.tensor([0, 1]))
     assert float(found) == pytest.approx((-math.log(0.75) * 0.25**2 - math.log(0.25) * 0.75**2) / 2)
-    steeper = loss_of(asked(loss="focal", focal_gamma=3))(logits, torch.tensor([0, 1]))
+    steeper = loss_for(loss="focal", focal_gamma=3)(logits, torch.tensor([0, 1]))
     assert float(steeper) == pytest.approx((-math.log(0.75) * 0.25**3 - math.log(0.25) * 0.75**3) / 2)
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.2])
 def test_a_yes_or_no_for_each_label_is_timms(smoothing: float) -> None:
     logits, targets = drawn()
-    found = loss_of(asked(loss="bce", label_smoothing=smoothing))(logits, targets)
+    found = loss_for(loss="bce", label_smoothing=smoothing)(logits, targets)
     torch.testing.assert_close(found, BinaryCrossEntropy(smoothing, sum_classes=True)(logits, targets))
 
 
 def test_an_angular_margin_widens_the_true_angle_alone() -> None:
     """Two classes at 60° and 90° from the image, a margin of 30°: both cosines are then 0, a toss-up."""
-    spec = asked(head="arcface", arcface_scale=10, arcface_margin=math.radians(30))
+    loss = loss_for(head="arcface", arcface_scale=10, arcface_margin=math.radians(30))
     logits = 10 * torch.tensor([[0.5, 0.0]])
-    assert float(loss_of(spec)(logits, torch.tensor([0]))) == pytest.approx(math.log(2), abs=1e-5)
+    assert float(loss(logits, torch.tensor([0]))) == pytest.approx(math.log(2), abs=1e-5)
 
 
 def test_a_rare_label_has_the_widest_margin_and_none_is_below_the_least() -> None:
@@ -72,14 +77,14 @@ def test_margins_by_frequency_are_those_of_each_target_and_of_its_mirror() -> No
     by_frequency.reduction = "none"
     found = by_frequency(logits, torch.arange(4))
     for target, margin in enumerate([0.25, 0.45, 0.25, 0.45]):
-        alone = loss_of(asked(**keys, arcface_margin=margin))(logits[:1], torch.tensor([target]))
+        alone = loss_for(**keys, arcface_margin=margin)(logits[:1], torch.tensor([target]))
         assert float(found[target]) == pytest.approx(float(alone), rel=1e-5)
 
 
 @pytest.mark.parametrize("keys", [{}, {"head": "arcface"}, {"loss": "focal"}])
 def test_a_negative_is_pushed_towards_no_preference_and_known_images_learn_as_before(keys: dict[str, Any]) -> None:
-    known = loss_of(asked(**keys))
-    with_negatives = loss_of(asked(**keys, unknown_in_training="negatives"))
+    known = loss_for(**keys)
+    with_negatives = loss_for(**keys, unknown_in_training="negatives")
     logits, targets = drawn()
     torch.testing.assert_close(with_negatives(logits, targets), known(logits, targets))
     assert float(with_negatives(torch.full((1, 5), 7.0), torch.tensor([-1]))) == pytest.approx(0, abs=1e-6)
@@ -93,14 +98,14 @@ def test_a_negative_is_pushed_towards_no_preference_and_known_images_learn_as_be
 
 def test_a_negative_answers_no_to_every_label_where_each_is_a_yes_or_no() -> None:
     logits, _ = drawn(1)
-    found = loss_of(asked(loss="bce", unknown_in_training="negatives"))(logits, torch.tensor([-1]))
+    found = loss_for(loss="bce", unknown_in_training="negatives")(logits, torch.tensor([-1]))
     torch.testing.assert_close(found, F.softplus(logits).sum())
 
 
 def test_a_batch_of_negatives_alone_has_a_loss_and_a_gradient() -> None:
     logits, _ = drawn()
     logits.requires_grad_()
-    loss_of(asked(unknown_in_training="negatives"))(logits, torch.full((6,), -1)).backward()
+    loss_for(unknown_in_training="negatives")(logits, torch.full((6,), -1)).backward()
     assert logits.grad is not None
     assert torch.isfinite(logits.grad).all()
     assert logits.grad.abs().sum() > 0
@@ -152,12 +157,10 @@ def test_two_equal_pictures_in_a_batch_leave_the_triplets_gradient_a_number() ->
 def test_triplets_are_added_with_their_weight_in_training_alone() -> None:
     logits, targets = drawn(4)
     embedding = at(0, 60, 90, 180)
-    spec = asked(triplet_weight=0.5)
+    loss = loss_for(triplet_weight=0.5)
     plain = F.cross_entropy(logits, targets)
-    torch.testing.assert_close(
-        loss_of(spec)((logits, embedding), targets), plain + 0.5 * batch_hard(embedding, targets)
-    )
-    torch.testing.assert_close(loss_of(spec)(logits, targets), plain)
+    torch.testing.assert_close(loss((logits, embedding), targets), plain + 0.5 * batch_hard(embedding, targets))
+    torch.testing.assert_close(loss(logits, targets), plain)
 
 
 @pytest.mark.parametrize(
@@ -166,7 +169,7 @@ def test_triplets_are_added_with_their_weight_in_training_alone() -> None:
 )
 def test_the_loss_of_a_batch_is_the_mean_of_the_losses_of_its_images(keys: dict[str, Any]) -> None:
     logits, targets = drawn()
-    loss: TrainingLoss = loss_of(asked(**keys))
+    loss = loss_for(**keys)
     whole = loss(logits, targets)
     loss.reduction = "none"
     rows = loss(logits, targets)

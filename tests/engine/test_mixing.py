@@ -73,9 +73,13 @@ def fit(spec: RunSpec, seen: Seen, workers: int = 0, skipped: int = 0, seed: int
         order = list(range(skipped * BATCH, BATCH * BATCHES))
         loader = DataLoader(Plain(), bs=BATCH, num_workers=workers, n=len(order), get_idxs=lambda: order)
     learner = Learner(
-        DataLoaders(loader, DataLoader(Plain(), bs=BATCH)), Pixels(), loss_of(spec), default_cbs=False,
-        cbs=[TrainEvalCallback(), seen, *mixing(spec, 1, lambda: seen.step)], train_bn=False,
-    )  # fmt: skip
+        DataLoaders(loader, DataLoader(Plain(), bs=BATCH)),
+        Pixels(),
+        loss_of(spec, np.ones(CLASSES)),
+        default_cbs=False,
+        cbs=[TrainEvalCallback(), seen, *mixing(spec, 1, lambda: seen.step)],
+        train_bn=False,
+    )
     learner.fit(1, lr=0.1)
     return learner
 
