@@ -158,14 +158,10 @@ def assign_folds(labels: Sequence[str], groups: Sequence[Hashable], folds: int, 
     result = [0] * len(labels)
     for held, items in dealt:
         lots = rng.sample(range(folds), folds)
-        best = min(
-            range(folds),
-            key=lambda fold: (
-                sum(n * count[label][fold] / total[label] for label, n in held.items()),
-                size[fold],
-                lots[fold],
-            ),
-        )
+        shares = [0.0] * folds
+        for label, n in held.items():
+            shares = [share + n * here / total[label] for share, here in zip(shares, count[label], strict=True)]
+        best = min(zip(shares, size, lots, range(folds), strict=True))[3]
         for label, n in held.items():
             count[label][best] += n
         size[best] += len(items)
