@@ -75,7 +75,9 @@ def augmented_sheet(spec: RunSpec, folder: CheckFolder) -> AugmentedSheet:
         write_json(folder.augmented_json, made.model_dump(mode="json"))
     except OSError as error:
         raise OnehourError(
-            f"the check's folder cannot be written ({error.strerror or error})", str(folder.path), "Name another one."
+            f"the check's folder cannot be written ({error.strerror or error})",
+            str(folder.path),
+            "Choose a place you may write to.",
         ) from None
     return made
 

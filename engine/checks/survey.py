@@ -161,7 +161,9 @@ def look_at_all(wanted: Sequence[Entry], folder: CheckFolder) -> list[tuple[Entr
             folder.quarantine_csv.unlink(missing_ok=True)
     except OSError as error:
         raise OnehourError(
-            f"the check's folder cannot be written ({error.strerror or error})", str(folder.path), "Name another one."
+            f"the check's folder cannot be written ({error.strerror or error})",
+            str(folder.path),
+            "Choose a place you may write to.",
         ) from None
     return pictures
 

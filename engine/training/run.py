@@ -5,7 +5,6 @@ Started again, a run goes on where it stopped: folds with predictions are done, 
 
 from __future__ import annotations
 
-import functools
 import logging
 import os
 import sys
@@ -17,24 +16,18 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import numpy as np
 
+from engine.checks.report import checks_of_run
 from engine.contract import EXIT_OK, EXIT_REQUEUE, OnehourError, RunSpec
 from engine.data import competition as competitions
 from engine.data import folds as fold_lists
-from engine.data.augment import compose
-from engine.data.balance import left_out
-from engine.data.cache import Pixels, cached_images
-from engine.data.competition import Competition, ContentHashes
 from engine.data.folds import Folds
-from engine.data.given_boxes import GivenBoxes, given_boxes
-from engine.data.groups import group
-from engine.data.images import GreyImages
 from engine.inference.local_features import find_points
 from engine.inference.outcome import write_outcome
 from engine.inference.predict import Predictor, save_fold
-from engine.inference.submission import refuse_other_answers
 from engine.run_folder import RunFolder, write_json, write_text
 from engine.training.fold import FoldData
 from engine.training.loop import build_net, device_name, train_fold
+from engine.training.prepare import Images, Prepared, fold_data, prepare
 from engine.training.resume import save, weights_sha256
 from engine.training.stop import Stop, Stopped
 from engine.training.tracking import FoldLog, Sample, now_ms
@@ -56,14 +49,9 @@ def train(spec: RunSpec, folder: RunFolder, spec_text: str, time_limit_s: float 
         with logged_to([logging.StreamHandler(sys.stderr)]):
             log.info("%s: this run is finished already", folder.path)
         return EXIT_OK
-    competition = competitions.load(spec.data)
-    boxes = given_boxes(spec.data, competition)
-    for size in set(spec.stage_sizes):
-        compose(spec.augment, size, spec.grey == "random")
-    refuse_other_answers(spec.metric, competition)
-    hashes = competitions.decode_all(competition)
-    groups = group(competition.images, competition.labels, hashes.train, (), competition.sightings)
-    folds = fold_lists.folds_of(spec, competition, groups)
+    with logged_to([logging.StreamHandler(sys.stderr)]):
+        prepared = prepare(spec, folder.path.resolve().parent)
+    competition, folds, notes = prepared.competition, prepared.folds, prepared.notes
     net_bytes = 4 * sum(p.numel() for p in build_net(spec, 0, len(competition.known_labels) + 1).parameters())
     refuse_full_disk(spec, folder, competition, net_bytes)
 
@@ -73,12 +61,11 @@ def train(spec: RunSpec, folder: RunFolder, spec_text: str, time_limit_s: float 
         if not folder.spec_yaml.exists():
             write_text(folder.spec_yaml, spec_text)
         _write_folds(folder, folds)
-        notes = (*competition.notes, *boxes.notes, *groups.notes, *fold_lists.notes_of(spec, folds))
-        write_json(folder.checks_json, _checks(competition, hashes, notes))
+        write_json(folder.checks_json, checks_of_run(prepared.seen, notes).model_dump(mode="json"))
         for note in notes:
             log.info("note: %s", note)
         try:
-            _train_folds(spec, folder, competition, boxes, folds, stop)
+            _train_folds(spec, folder, prepared, stop)
         except Stopped as reason:
             if not stop.advanced and not stop.signal_name:
                 raise OnehourError(
@@ -97,33 +84,23 @@ def train(spec: RunSpec, folder: RunFolder, spec_text: str, time_limit_s: float 
     return EXIT_OK
 
 
-def _train_folds(
-    spec: RunSpec, folder: RunFolder, competition: Competition, boxes: GivenBoxes, folds: Folds, stop: Stop
-) -> None:
+def _train_folds(spec: RunSpec, folder: RunFolder, prepared: Prepared, stop: Stop) -> None:
     """Train every fold that has no predictions yet, and write them."""
     open_folds = [fold for fold in range(spec.folds) if not folder.fold_predictions(fold).exists()]
     if not open_folds:
         return
-    paths = [competition.train_dir / name for name in competition.images]
-    paths += [competition.test_dir / name for name in competition.test_images]
-    names = (*competition.images, *competition.test_images)
-    test_rows = np.arange(len(competition.images), len(paths))
-    points = find_points(paths) if spec.local_features else None
-
-    @functools.cache
-    def pixels_at(size: tuple[int, int]) -> Pixels:
-        pixels = cached_images(paths, size, boxes.boxes, spec.data.box_margin)
-        return GreyImages(pixels) if spec.grey == "all" else pixels
-
+    competition, images = prepared.competition, Images(spec, prepared)
+    test_rows = np.arange(len(competition.images), len(images.paths))
+    points = find_points(images.paths) if spec.local_features else None
     for fold in open_folds:
         stop.check()
-        data = fold_data(spec, competition, folds, fold, pixels_at(spec.stage_sizes[-1]), names)
+        data = fold_data(spec, prepared, fold, images)
         log.info(
             "fold %d: %d images of %d classes to train on, %d to validate",
             fold, len(data.train_rows), len(data.classes), len(data.valid_rows),
         )  # fmt: skip
         with FoldLog(spec, folder, fold) as rows:
-            trained = train_fold(spec, folder, data, pixels_at, rows, stop)
+            trained = train_fold(spec, folder, data, images.at, rows, stop)
             predictor = Predictor(trained.net, spec, data, points, competition.unknown_label, stop)
             save_fold(
                 folder.fold_predictions(fold), predictor, test_rows, train_s=trained.train_s,
@@ -159,26 +136,6 @@ def worst_images(predictions: Path, data: FoldData, count: int = SAMPLES) -> lis
     ]
 
 
-def fold_data(
-    spec: RunSpec, competition: Competition, folds: Folds, fold: int, pixels: Pixels, names: tuple[str, ...]
-) -> FoldData:
-    """What `fold` trains on and validates. `pixels` and `names` hold the training images first, in the order of `folds`."""
-    labels, fold_of = np.array(folds.label, dtype=object), np.array(folds.fold)
-    trained = fold_of != fold
-    if spec.unknown_in_training == "drop":
-        trained &= labels != competition.unknown_label
-    few = left_out(folds.label, spec.minimum_images, competition.unknown_label)
-    trained &= np.array([label not in few for label in folds.label])
-    learnt = set(labels[trained].tolist())
-    if spec.unknown_in_training == "negatives":
-        learnt -= {competition.unknown_label}  # trained on with target -1: no label may claim them
-    classes = tuple(sorted(learnt))
-    target = {label: i for i, label in enumerate(classes)}
-    targets = np.array([target.get(label, -1) for label in labels], dtype=np.int64)
-    train_rows, valid_rows = np.flatnonzero(trained), np.flatnonzero(fold_of == fold)
-    return FoldData(pixels, names, classes, train_rows, targets[train_rows], valid_rows, targets[valid_rows])
-
-
 def _write_folds(folder: RunFolder, folds: Folds) -> None:
     if not folder.folds_csv.exists():
         fold_lists.write_folds(folder.folds_csv, folds)
@@ -188,21 +145,6 @@ def _write_folds(folder: RunFolder, folds: Folds) -> None:
             str(folder.folds_csv),
             "Put the data back, or start a new run.",
         )
-
-
-def _checks(competition: Competition, hashes: ContentHashes, notes: tuple[str, ...]) -> dict[str, object]:
-    """Thin: what was decoded, exact copies, copies with different labels, copies across training and test."""
-    labels: dict[str, set[str]] = {}
-    for content, label in zip(hashes.train, competition.labels, strict=True):
-        labels.setdefault(content, set()).add(label)
-    return {
-        "train_images": len(hashes.train),
-        "test_images": len(hashes.test),
-        "exact_copies_in_train": len(hashes.train) - len(labels),
-        "copies_with_different_labels": sum(len(found) > 1 for found in labels.values()),
-        "test_images_also_in_train": sum(content in labels for content in hashes.test),
-        "notes": list(notes),
-    }
 
 
 def _first_row_at(folder: RunFolder, now: int) -> int:
