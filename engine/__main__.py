@@ -7,6 +7,7 @@ python -m engine boxes train DATA_DIR --boxes CSV --out DIR [--minutes M]
 python -m engine boxes apply DATA_DIR --model DIR --out CSV
 python -m engine train SPEC.yaml --out RUN_DIR [--set key=value ...] [--time-limit SECONDS]
 python -m engine train --preset NAME --data DIR --out RUN_DIR [--set key=value ...]
+python -m engine lr-find SPEC.yaml|--preset NAME [--data DIR] --out FILE.png [--set key=value ...]
 python -m engine folds LABELS.csv [--image-col Image --label-col Id --unknown-label new_whale --folds 5 --minimum 20] [--json]
 python -m engine score --metric map5 --truth CSV --predictions CSV [--json]
 python -m engine blend RUN_DIR RUN_DIR ... --out RUN_DIR [--by score|rank] [--weights oof|equal]
@@ -131,6 +132,23 @@ def train(
     return train_spec(resolved, RunFolder(out), spec_text, time_limit)
 
 
+@app.command("lr-find")
+def lr_find(
+    out: Annotated[Path, typer.Option(metavar="FILE.png", help="plot; the curve goes beside it as JSON")],
+    spec: Annotated[Path | None, typer.Argument(metavar="SPEC.yaml", help="what would be run")] = None,
+    preset: Annotated[str | None, typer.Option(help="name of a preset instead of a spec file")] = None,
+    data: Annotated[Path | None, typer.Option(help="folder of the competition's data; sets data.dir")] = None,
+    overrides: Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="sets one key")] = None,
+) -> int:
+    """Train a hundred batches with a growing learning rate, plot the loss over it and suggest a rate for stages.lr."""
+    resolved, _ = _asked(spec, preset, data, overrides, "lr-find --preset cpu-transfer --data DIR --out lr.png")
+
+    from engine.training.lr_find import lr_find as find
+
+    print(f"suggested rate of the head: {find(resolved, out).suggested:.2g}; {out}")
+    return EXIT_OK
+
+
 @app.command()
 def folds(
     labels: Annotated[Path, typer.Argument(metavar="LABELS.csv", help="one row a training image")],
@@ -242,10 +260,10 @@ def cache(clear: Annotated[bool, typer.Option("--clear", help="remove everything
     from engine.data.cache import cache_dir, cache_size, clear_cache
 
     if clear:
-        print(f"{cache_dir()}: {clear_cache() / 1e9:.2f} GB removed")
+        print(f"{cache_dir()}: {clear_cache() / 1e6:,.0f} MB removed")
         return EXIT_OK
     sets, held = cache_size()
-    print(f"{cache_dir()}: {sets} {'set' if sets == 1 else 'sets'} of images, {held / 1e9:.2f} GB")
+    print(f"{cache_dir()}: {sets} {'set' if sets == 1 else 'sets'} of images, {held / 1e6:,.0f} MB")
     return EXIT_OK
 
 

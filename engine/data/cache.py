@@ -30,7 +30,7 @@ from engine.data.decode import read_image
 log = logging.getLogger(__name__)
 FORMAT = 1  # to be raised when images are decoded, resized or stored in another way
 BOUND = 20_000_000_000  # bytes of all sets together
-# As they are is five times as fast to read as JPEG and loses nothing; large images in large numbers would not fit.
+# As they are is three times as fast to read as JPEG and loses nothing; large images in large numbers would not fit.
 JPEG_FROM_SIDE, JPEG_FROM_BYTES, JPEG_QUALITY = 384, 2_000_000_000, 95
 RAW, JPEGS, PART = ".rgb", ".jpegs", ".part"
 

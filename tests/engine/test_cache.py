@@ -228,9 +228,9 @@ def test_clearing_removes_the_sets_and_nothing_else(tmp_path: Path, place: Path)
 def test_the_command_tells_place_and_size_and_clears(tmp_path: Path, place: Path, capsys) -> None:
     cached_images(drawn(tmp_path / "data", 1), (2000, 3000))
     assert main(["cache"]) == 0
-    assert capsys.readouterr().out == f"{place}: 1 set of images, 0.02 GB\n"
+    assert capsys.readouterr().out == f"{place}: 1 set of images, 18 MB\n"
     assert main(["cache", "--clear"]) == 0
-    assert capsys.readouterr().out == f"{place}: 0.02 GB removed\n"
+    assert capsys.readouterr().out == f"{place}: 18 MB removed\n"
     assert files(place) == []
 
 
