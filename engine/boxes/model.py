@@ -16,6 +16,7 @@ from engine.run_folder import atomic_file
 
 MODEL = "model.pt"
 SHIFT = 0.04  # of the picture's sides, between the views that a box is judged by
+PLACED = 64  # channels of which the head knows the place
 _BATCH = 64
 
 
@@ -29,16 +30,26 @@ class BoxNet(nn.Module):
         super().__init__()
         self.name, self.size = name, size
         self.body = backbone.net
-        self.head = nn.Sequential(nn.Dropout(0.1), nn.Linear(backbone.features, 4))
-        nn.init.zeros_(self.head[1].weight)
-        nn.init.zeros_(self.head[1].bias)
+        with torch.inference_mode():
+            _, channels, down, across = self.body.eval().forward_features(torch.zeros(1, 3, *size)).shape
+        # Not the mean over the map, as for a label: where in the map something lies is the question.
+        self.head = nn.Sequential(
+            nn.Conv2d(channels, PLACED, 1, bias=False),
+            nn.BatchNorm2d(PLACED),
+            nn.ReLU(),
+            nn.Flatten(),
+            nn.Dropout(0.1),
+            nn.Linear(PLACED * down * across, 4),
+        )
+        nn.init.zeros_(self.head[-1].weight)
+        nn.init.zeros_(self.head[-1].bias)
         self.register_buffer("mean", torch.tensor(backbone.mean).view(1, 3, 1, 1) * 255, persistent=False)
         self.register_buffer("std", torch.tensor(backbone.std).view(1, 3, 1, 1) * 255, persistent=False)
         self.to(memory_format=torch.channels_last)
 
     def forward(self, pictures: torch.Tensor) -> torch.Tensor:
         pixels = pictures.to(memory_format=torch.channels_last).float()
-        shares = self.head(self.body((pixels - self.mean) / self.std)).float().sigmoid()
+        shares = self.head(self.body.forward_features((pixels - self.mean) / self.std)).float().sigmoid()
         middle, half = shares[:, :2], shares[:, 2:] / 2
         return torch.cat([middle - half, middle + half], dim=1)
 

@@ -33,7 +33,7 @@ from engine.run_folder import write_json
 SIZE = (96, 192)
 REPORT, SHEET = "report.json", "least_certain.jpg"
 SHOWN = 24  # crops on a contact sheet
-BATCH = 32
+BATCH = 16
 EPOCHS, LEAST_STEPS = 5, 200  # whichever is longer, unless the minutes are over before
 LR_BODY, LR_HEAD = 1e-3, 5e-3
 ONE_IN = 5  # boxes held out
