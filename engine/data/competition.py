@@ -1,4 +1,4 @@
-"""A competition's folder, read and refused strictly: after `load` and `decode_all` the training needs no excuses."""
+"""A competition's folder, read and refused strictly: after `load` every name, label and column is right."""
 
 from __future__ import annotations
 
@@ -6,12 +6,8 @@ import hashlib
 import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from io import BytesIO
 from pathlib import Path
-
-from PIL import Image
 
 from engine.contract import DataSpec, OnehourError, nearest
 from engine.data.csv_table import CsvTable, counted, first_few, read_csv_table, refuse_found, refuse_twice
@@ -47,7 +43,7 @@ class ContentHashes:
 
 
 def load(data: DataSpec) -> Competition:
-    """Read label file, sample submission and both folders; images are listed, not opened (see `decode_all`).
+    """Read label file, sample submission and both folders; images are listed, not opened (engine.checks does).
 
     Raises OnehourError naming file, line, column or image, and what would be right.
     """
@@ -117,32 +113,6 @@ def read_labels(path: Path, image_col: str, label_col: str, sightings_col: str |
     return Labelled(images, labels, table.column(sightings_col) if sightings_col else None, table)
 
 
-def decode_all(competition: Competition) -> ContentHashes:
-    """Decode every training and test image to the last pixel and hash what was seen, each file read once.
-
-    Pillow does it, because OpenCV returns a truncated JPEG as if it were whole. Threads suffice: decoding and
-    hashing leave the interpreter free. Raises OnehourError naming the broken files.
-    """
-    train = [competition.train_dir / name for name in competition.images]
-    test = [competition.test_dir / name for name in competition.test_images]
-    with ThreadPoolExecutor() as pool:
-        seen = list(pool.map(_content_hash, train + test, chunksize=32))
-    broken = [
-        f"{path.relative_to(competition.root) if path.is_relative_to(competition.root) else path} ({reason})"
-        for path, (_, reason) in zip(train + test, seen, strict=True)
-        if reason
-    ]
-    refuse_found(
-        broken,
-        f"{len(broken)} of {counted(len(seen), 'image')} cannot be decoded",
-        str(competition.root),
-        "Replace each by a whole image, or take it out of "
-        f"{competition.labels_path.name if competition.labels_path else 'its folder'} if it is a training image.",
-    )
-    hashes = [content for content, _ in seen]
-    return ContentHashes(tuple(hashes[: len(train)]), tuple(hashes[len(train) :]))
-
-
 def data_sha256(competition: Competition) -> str:
     """Hash over the label file and the names and sizes of the images: two runs with the same one saw the same data."""
     digest = hashlib.sha256(competition.labels_path.read_bytes() if competition.labels_path else b"")
@@ -153,25 +123,6 @@ def data_sha256(competition: Competition) -> str:
         for name in sorted(names):
             digest.update(f"\0{folder.name}/{name}\0{(folder / name).stat().st_size}".encode())
     return digest.hexdigest()
-
-
-def _content_hash(path: Path) -> tuple[str, str]:
-    """(hash of the pixels, ""), or ("", why the file cannot be decoded)."""
-    try:
-        raw = path.read_bytes()
-        if not raw:
-            return "", "zero bytes"
-        with Image.open(BytesIO(raw)) as image:
-            pixels = image.convert("RGB")
-    except OSError as error:
-        if error.strerror:
-            return "", error.strerror
-        return "", "truncated" if "truncated" in str(error) else "no image that can be read"
-    except Exception as error:  # a broken file makes Pillow's plug-ins raise almost anything; the file is at fault
-        return "", str(error) or type(error).__name__
-    digest = hashlib.blake2b(f"{pixels.width}x{pixels.height}".encode(), digest_size=16)
-    digest.update(pixels.tobytes())
-    return digest.hexdigest(), ""
 
 
 def _files_below(folder: Path) -> frozenset[str]:

@@ -7,11 +7,13 @@ import cv2
 import numpy as np
 import pytest
 
+from engine.check_folder import CheckFolder
 from engine.checks.picture import perceptual_hash
+from engine.checks.survey import survey
 from engine.contract import DataSpec, OnehourError
 from engine.data import sample
 from engine.data.boxes import read_boxes
-from engine.data.competition import decode_all, load
+from engine.data.competition import load
 from engine.data.fluke import Individual, Photograph, individual, sighting
 from engine.data.sample import TRAIN_SIZES, draw_sample
 from engine.inference.submission import read_truth
@@ -38,9 +40,9 @@ def test_the_sample_has_a_long_tail_and_whales_that_nobody_named(folder: Path) -
     assert competition.notes == ()
 
 
-def test_one_named_whale_and_one_without_a_name_have_an_exact_copy_in_training(folder: Path) -> None:
+def test_one_named_whale_and_one_without_a_name_have_an_exact_copy_in_training(folder: Path, tmp_path: Path) -> None:
     competition = load(DataSpec(dir=str(folder)))
-    content = decode_all(competition)
+    content = survey(competition, CheckFolder(tmp_path)).content
     by_content: dict[str, list[str]] = {}
     for label, one in zip(competition.labels, content.train, strict=True):
         by_content.setdefault(one, []).append(label)
