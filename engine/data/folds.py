@@ -39,7 +39,13 @@ def folds_of(spec: RunSpec, competition: Competition, groups: Groups) -> Folds:
 
     Raises OnehourError where folds_from does not fit, and where minimum_images or few images leave nothing to train on.
     """
-    left_out(competition.labels, spec.minimum_images, competition.unknown_label)
+    few = left_out(competition.labels, spec.minimum_images, competition.unknown_label)
+    learnt = sorted(set(competition.known_labels) - few)
+    if len(learnt) == 1 and (spec.unknown_in_training == "drop" or competition.unknown_label not in competition.labels):
+        raise OnehourError(
+            f"{learnt[0]!r} is the only label to train on, and there is nothing to tell it from",
+            fix="Lower minimum_images, or train on the unknown label too (unknown_in_training).",
+        )
     if spec.folds_from is None:
         return make_folds(competition.images, competition.labels, groups.number, spec.folds, spec.seed)
     path = Path(spec.folds_from).expanduser()

@@ -187,6 +187,20 @@ def test_other_settings_give_the_same_folds_and_another_seed_can_take_them_from_
     assert folds(seed=1, folds_from=str(tmp_path / "folds.csv")) == first
 
 
+def test_one_label_alone_is_refused_unless_it_is_told_from_the_unknown() -> None:
+    data = competition(["a", "a", "a", "b", "b", "c", "new_whale"])
+    groups = group(data.images, data.labels, data.images)
+
+    def folds(**keys: object) -> Folds:
+        return folds_of(spec_from_mapping({"data": {"dir": "."}, "folds": 2, **keys}, "test"), data, groups)
+
+    with pytest.raises(OnehourError, match=r"'a' is the only label to train on.*Lower minimum_images"):
+        folds(minimum_images=3)
+    with pytest.raises(OnehourError, match="minimum_images = 4 leaves no label to train on"):
+        folds(minimum_images=4)
+    assert folds(minimum_images=3, unknown_in_training="class") == folds(minimum_images=2)
+
+
 def test_labels_left_out_of_training_and_folds_taken_from_a_run_are_noted() -> None:
     data = competition(["a", "a", "a", "b", "b", "c", "new_whale"])
     spec = spec_from_mapping(
