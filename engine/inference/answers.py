@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from engine.contract import OnehourError
 from engine.inference.metric import METRICS, Lists, Probabilities, as_numbers, in_order, score
 from engine.inference.unknown import carried_over, insert_unknown, nested_thresholds, row_weights, threshold_curve
 
@@ -84,14 +85,30 @@ def without_unknown(ranked: Ranked, k: int) -> list[tuple[str, ...]]:
     return [tuple(label for label in row[:k] if label) for row in ranked.labels.tolist()]
 
 
+def refuse_folds_of_one_label(metric: str, labels: Sequence[str], folds: Sequence[int]) -> None:
+    """Raise OnehourError, before anything is trained, where a fold's images could not be scored at the end."""
+    found: dict[int, set[str]] = {}
+    for label, fold in zip(labels, folds, strict=True):
+        found.setdefault(fold, set()).add(label)
+    alone = [fold for fold, kinds in sorted(found.items()) if len(kinds) == 1]
+    if metric == "auc" and alone:
+        raise OnehourError(
+            f"all images of fold {alone[0]} have the label {min(found[alone[0]])!r}, and auc compares two",
+            "folds",
+            "Use fewer folds or another metric.",
+        )
+
+
 def as_asked(metric: str, values: np.ndarray, classes: tuple[str, ...]) -> Probabilities | np.ndarray:
-    """Scores (N, C) of all `classes` as probabilities, or as the number expected under them: for qwk the nearest label."""
+    """Scores (N, C) of all `classes` as probabilities, or as a number: the likeliest for qwk, for rmse the expected one.
+
+    The expected number of a net that is seldom sure lies near the middle: rounded, it would be the same label for all.
+    """
     values = values / np.maximum(values.sum(axis=1, keepdims=True), np.finfo(float).tiny)
     if METRICS[metric].answer == "probabilities":
         return Probabilities(classes, values)
     numbers = as_numbers(classes)
-    expected = values @ numbers
-    return expected if metric == "rmse" else numbers[np.abs(expected[:, None] - numbers).argmin(axis=1)]
+    return values @ numbers if metric == "rmse" else numbers[values.argmax(axis=1)]
 
 
 def spread(ranked: Ranked, classes: tuple[str, ...]) -> np.ndarray:

@@ -308,7 +308,10 @@ class _Pool:
         """The best KEPT labels of the images `rows` under `weights` (P,), and their scores; -1 and -inf fill them up."""
         codes = self.codes[rows]
         scores = np.where(codes < 0, -np.inf, self.values[rows] @ weights.astype(np.float32)).astype(np.float32)
-        order = np.argsort(-scores, axis=1, kind="stable")[:, :KEPT]
+        if codes.shape[1] > KEPT:
+            best = np.sort(np.argpartition(-scores, KEPT - 1, axis=1)[:, :KEPT], axis=1)
+            codes, scores = np.take_along_axis(codes, best, axis=1), np.take_along_axis(scores, best, axis=1)
+        order = np.argsort(-scores, axis=1, kind="stable")  # of equal scores the earlier name first
         codes, scores = np.take_along_axis(codes, order, axis=1), np.take_along_axis(scores, order, axis=1)
         wide = ((0, 0), (0, KEPT - codes.shape[1]))
         return np.pad(codes, wide, constant_values=-1), np.pad(scores, wide, constant_values=-np.inf)

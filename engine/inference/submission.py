@@ -18,7 +18,7 @@ from engine.inference.metric import METRICS, Probabilities, as_numbers
 from engine.inference.unknown import PLACES
 from engine.run_folder import RunFolder, file_sha256, write_text
 
-IMAGES_PER_NUMBER = 4  # at least, where a number is predicted as the mean over labels
+IMAGES_PER_NUMBER = 4  # at least, where a number is predicted from labels
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ def refuse_other_answers(metric: str, competition: Competition) -> None:
             raise OnehourError(
                 f"{len(labels)} different numbers over {len(competition.images)} images are too many to be labels",
                 labelled,
-                f"{metric} is predicted as the mean over the labels: round them, to {IMAGES_PER_NUMBER} images a label or more.",
+                f"{metric} is predicted from labels that are numbers: round them, to {IMAGES_PER_NUMBER} images a label or more.",
             )
 
 
