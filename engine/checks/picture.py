@@ -148,13 +148,19 @@ def _described(image: Image.Image) -> Picture:
         transparent=transparent,
         brightness=round(float(grey.mean()), 2),
         contrast=round(float(grey.std()), 2),
-        colour=round(float((seen.max(axis=2) - seen.min(axis=2)).mean()), 2),
+        colour=round(_colour(seen), 2),
         sharpness=round(float(cv2.Laplacian(grey, cv2.CV_32F).var()), 2),
         text_like=round(text_like(grey), 4) if min(grey.shape) >= 32 else 0.0,
         content=content_hash(pixels),
         phash=perceptual_hash(grey),
         thumbnail=base64.b64encode(thumbnail.tobytes()).decode(),
     )
+
+
+def _colour(rgb: np.ndarray) -> float:
+    red, green, blue = cv2.split(rgb)
+    widest = cv2.subtract(cv2.max(cv2.max(red, green), blue), cv2.min(cv2.min(red, green), blue))
+    return float(widest.mean())
 
 
 def _shrunk(pixels: np.ndarray) -> np.ndarray:
