@@ -76,7 +76,7 @@ def cached_images(
     if not paths:
         return np.zeros((0, *size, 3), np.uint8)
     boxes = boxes if boxes is not None and any(boxes) else [None] * len(paths)
-    as_jpeg = max(size) >= JPEG_FROM_SIDE and _raw_bytes(paths, size) > JPEG_FROM_BYTES
+    as_jpeg = _as_jpeg(len(paths), size)
     entry = cache_dir() / f"{_key(paths, size, boxes, margin)}{JPEGS if as_jpeg else RAW}"
     with _as_sentence(entry.parent):
         entry.parent.mkdir(parents=True, exist_ok=True)
@@ -86,12 +86,17 @@ def cached_images(
                 if _opened(entry, len(paths), size) is not None:
                     continue  # another process made it while this one waited
                 log.info("decoding %d images to %d × %d pixels", len(paths), *size)
-                _make_room(entry.parent, _raw_bytes(paths, size) // (4 if as_jpeg else 1))
+                _make_room(entry.parent, bytes_needed(len(paths), size))
                 (_write_jpegs if as_jpeg else _write_raw)(part, paths, size, boxes, margin)
                 part.flush()
                 os.fsync(part.fileno())
                 os.replace(part_path, entry)
     return kept
+
+
+def bytes_needed(count: int, size: tuple[int, int]) -> int:
+    """The most bytes that a set of `count` images of `size` (height, width) takes."""
+    return _raw_bytes(count, size) // (4 if _as_jpeg(count, size) else 1)
 
 
 def cache_dir() -> Path:
@@ -156,7 +161,7 @@ def _images(
 def _write_raw(
     part: IO[bytes], paths: Sequence[Path], size: tuple[int, int], boxes: Sequence[Box | None], margin: float
 ) -> None:
-    os.posix_fallocate(part.fileno(), 0, _raw_bytes(paths, size))  # a full disk would kill who writes to the map
+    os.posix_fallocate(part.fileno(), 0, _raw_bytes(len(paths), size))  # a full disk would kill who writes to the map
     pixels = np.memmap(part, np.uint8, "r+", shape=(len(paths), *size, 3))
     for _ in _images(paths, size, boxes, margin, pixels.__setitem__):
         pass
@@ -180,8 +185,12 @@ def _write_jpegs(
     part.write(offsets.tobytes())
 
 
-def _raw_bytes(paths: Sequence[Path], size: tuple[int, int]) -> int:
-    return len(paths) * size[0] * size[1] * 3
+def _as_jpeg(count: int, size: tuple[int, int]) -> bool:
+    return max(size) >= JPEG_FROM_SIDE and _raw_bytes(count, size) > JPEG_FROM_BYTES
+
+
+def _raw_bytes(count: int, size: tuple[int, int]) -> int:
+    return count * size[0] * size[1] * 3
 
 
 def _sizes(place: Path) -> dict[Path, int]:
