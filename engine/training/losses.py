@@ -76,13 +76,20 @@ def loss_of(spec: RunSpec, class_counts: np.ndarray) -> TrainingLoss:
 
 
 def loss_notes(spec: RunSpec) -> tuple[str, ...]:
-    """What a person should know of a loss that is possible but of little use."""
-    if spec.triplet_weight and spec.sampler == "shuffle":
-        return (
-            "triplet_weight compares images of one label in a batch, and sampler: shuffle seldom draws two:"
-            " set sampler: pk",
+    """What a person should know of a loss that is possible but of little use with the batches that it will see."""
+    notes = []
+    if spec.triplet_weight and spec.sampler != "pk":
+        notes.append(
+            "triplet_weight compares images of one label in a batch, and where there are many labels"
+            f" sampler: {spec.sampler} seldom draws two: set sampler: pk"
         )
-    return ()
+    if spec.triplet_weight and spec.sampler == "pk" and spec.pk_images == 1:
+        notes.append(
+            "triplet_weight compares images of one label in a batch, and pk_images = 1 draws none: set 2 or more"
+        )
+    if spec.unknown_in_training == "negatives" and spec.sampler == "pk":
+        notes.append("sampler: pk draws all labels equally often, and the negatives count as one of them")
+    return tuple(notes)
 
 
 def margins_by_frequency(counts: np.ndarray, largest: float) -> np.ndarray:

@@ -177,9 +177,22 @@ def test_the_loss_of_a_batch_is_the_mean_of_the_losses_of_its_images(keys: dict[
     torch.testing.assert_close(rows.mean(), whole)
 
 
-def test_triplets_without_pairs_in_the_batches_are_told() -> None:
-    assert "sampler: pk" in loss_notes(asked(triplet_weight=1.0))[0]
+@pytest.mark.parametrize(
+    ("keys", "sentence"),
+    [
+        ({"triplet_weight": 1.0}, "set sampler: pk"),
+        ({"triplet_weight": 1.0, "sampler": "pk", "pk_labels": 32, "pk_images": 1}, "pk_images = 1 draws none"),
+        ({"unknown_in_training": "negatives", "sampler": "pk"}, "the negatives count as one"),
+    ],
+)
+def test_a_loss_of_little_use_with_its_batches_is_told(keys: dict[str, Any], sentence: str) -> None:
+    (note,) = loss_notes(asked(**keys))
+    assert sentence in note
+
+
+def test_a_loss_with_the_batches_that_it_needs_has_no_note() -> None:
     assert loss_notes(asked()) == ()
+    assert loss_notes(asked(triplet_weight=1.0, sampler="pk")) == ()
 
 
 @pytest.mark.unit
