@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import logging
 import os
 import sys
 import warnings
@@ -73,13 +74,15 @@ def check(
 ) -> int:
     """Decode every image and tell what is wrong, odd or twice there; writes facts, sheets and checks.json."""
     from engine.checks.report import check as check_data
+    from engine.training.workplace import logged_to
 
     asked = parse_overrides(overrides or ())
     keys = {"dir": str(data)} | {key.removeprefix("data."): asked[key] for key in asked if key.startswith("data.")}
     others = {key: asked[key] for key in asked if not key.startswith("data.")}
     spec = spec_from_mapping({"data": keys, **others}, OVERRIDDEN, asked)
     folder = CheckFolder(out) if out else CheckFolder.of_data(data, _runs_dir())
-    checks = check_data(spec.data, folder)
+    with logged_to([logging.StreamHandler(sys.stderr)]):
+        checks = check_data(spec.data, folder)
     for one in checks.checks:
         print(f"{one.verdict:<8} {one.name}: {one.sentence}")
     print(folder.path)
@@ -145,7 +148,7 @@ def lr_find(
 
     from engine.training.lr_find import lr_find as find
 
-    print(f"suggested rate of the head: {find(resolved, out).suggested:.2g}; {out}")
+    print(f"suggested rate of the head: {find(resolved, out, _runs_dir()).suggested:.2g}; {out}")
     return EXIT_OK
 
 
