@@ -111,13 +111,13 @@ class Rows(Callback):
         log.info("fold %d checkpoint in epoch %d after batch %d", self.rows.fold, self.number, self.resume.batch)
 
     def state(self) -> dict[str, Any]:
-        """For the checkpoint: what was measured of the epoch under way. Raises OnehourError when its loss is lost."""
-        self._refuse_lost_loss()
+        """For the checkpoint: what was measured of the epoch under way."""
         losses = torch.stack(self.losses).cpu() if self.losses else torch.zeros(0)
         return {"losses": losses, "images": self.images, "train_s": self.train_s, "data_s": self.data_s}
 
     def weights(self) -> dict[str, torch.Tensor]:
-        """For the checkpoint: the weights in training. Raises OnehourError when they are no longer numbers."""
+        """For the checkpoint: the weights in training. Raises OnehourError when they, or the loss, are no longer numbers."""
+        self._refuse_lost_loss()
         weights = self.averaging.net.state_dict()
         floats = [tensor for tensor in weights.values() if tensor.is_floating_point()]
         if not bool(torch.stack([tensor.isfinite().all() for tensor in floats]).all()):

@@ -13,6 +13,7 @@ from fastai.callback.schedule import ParamScheduler, SchedNo, combined_cos
 from engine.contract import RunSpec, Stage
 
 PRETRAINED_BODY_LR = 0.2  # of the head's: pretrained layers should move less than new ones
+MOMENTUM = 0.9  # where it does not cycle
 
 
 class StageSpan(NamedTuple):
@@ -37,12 +38,12 @@ def peak_rates(stage: Stage, pretrained: bool) -> np.ndarray:
 
 
 def schedule(stage: Stage, pretrained: bool) -> ParamScheduler:
-    """The rates of body and head over the stage, and with one_cycle their momentum."""
-    peak = peak_rates(stage, pretrained)
+    """The rates of body and head over the stage, and their momentum: always both, lest the stage before leave its own."""
+    peak, steady = peak_rates(stage, pretrained), SchedNo(MOMENTUM, MOMENTUM)
     if stage.schedule == "constant":
-        return ParamScheduler({"lr": SchedNo(peak, peak)})
+        return ParamScheduler({"lr": SchedNo(peak, peak), "mom": steady})
     if stage.schedule == "flat_cos":
-        return ParamScheduler({"lr": combined_cos(0.75, peak, peak, peak / 1e5)})
+        return ParamScheduler({"lr": combined_cos(0.75, peak, peak, peak / 1e5), "mom": steady})
     return ParamScheduler(
         {"lr": combined_cos(0.25, peak / 25, peak, peak / 1e5), "mom": combined_cos(0.25, 0.95, 0.85, 0.95)}
     )

@@ -32,8 +32,9 @@ SPEC: dict[str, Any] = {
     "tracking": {"wandb": "off"},
 }
 STAGES = [
-    {"epochs": 1, "lr": 0.01, "freeze": True, "schedule": "constant", "image_size": [16, 16]},
-    {"epochs": 2, "lr": 0.01, "schedule": "flat_cos", "body_lr": 0.1},
+    {"epochs": 1, "lr": 0.01, "freeze": True, "image_size": [16, 16]},
+    {"epochs": 1, "lr": 0.01, "schedule": "flat_cos", "body_lr": 0.1},
+    {"epochs": 1, "lr": 0.001, "schedule": "constant"},
 ]
 WAYS: dict[str, dict[str, Any]] = {
     "plain": {},
