@@ -146,18 +146,18 @@ def _outline(rng: np.random.Generator) -> np.ndarray:
 def _view(rng: np.random.Generator, size: tuple[int, int]) -> tuple[np.ndarray, float]:
     """The homography from canvas to picture, and the row of the waterline."""
     height, width = size
-    yaw, pitch, roll = np.deg2rad([rng.uniform(-36, 36), rng.uniform(-42, 42), rng.normal(0, 7)])
+    yaw, pitch, roll = np.deg2rad([rng.uniform(-32, 32), rng.uniform(-38, 38), rng.normal(0, 7)])
     # Seen from three and a half half-spans away, the half of the fluke that is turned to the boat is the larger one.
     corners = np.array([[0, 0], [_CANVAS[1], 0], [_CANVAS[1], _CANVAS[0]], [0, _CANVAS[0]]], np.float32)
     x, y = ((corners - [_CANVAS[1] / 2, _MIDDLE]) / _UNIT).T
     far = x * np.sin(yaw) + y * np.sin(pitch) * np.cos(yaw)
     flat = np.stack([x * np.cos(yaw), y * np.cos(pitch)], 1) / (1 + far / 3.5)[:, None]
     turn = np.array([[np.cos(roll), -np.sin(roll)], [np.sin(roll), np.cos(roll)]])
-    scale = rng.uniform(0.58, 0.92) * min(width, 2.3 * height) / 2
+    scale = rng.uniform(0.64, 0.95) * min(width, 2.3 * height) / 2
     half = scale * np.cos(yaw)
     middle = np.array([rng.uniform(0.95 * half, width - 0.95 * half), height * rng.uniform(0.36, 0.52)])
     to_view = cv2.getPerspectiveTransform(corners, (scale * flat @ turn.T + middle).astype(np.float32))
-    sunk = rng.uniform(0.05, 0.2) if rng.random() < 0.2 else rng.uniform(0.3, 0.42)  # partly under water
+    sunk = rng.uniform(0.05, 0.2) if rng.random() < 0.15 else rng.uniform(0.3, 0.42)  # partly under water
     return to_view, float(middle[1] + scale * np.cos(pitch) * sunk)
 
 
