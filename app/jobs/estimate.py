@@ -53,8 +53,8 @@ def estimate(db: Session, spec: RunSpec) -> float:
 
 def units(spec: RunSpec, images: int) -> float:
     """Pixels trained on, over all epochs and folds; each fold leaves its own part out."""
-    height, width = spec.image_size
-    return images * (spec.folds - 1) * spec.epochs * height * width
+    pixels = sum(stage.epochs * h * w for stage, (h, w) in zip(spec.stages, spec.stage_sizes, strict=True))
+    return images * (spec.folds - 1) * pixels
 
 
 def labelled_images(spec: RunSpec) -> int:

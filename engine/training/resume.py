@@ -149,7 +149,6 @@ class Resume(Callback):
         if self.training:
             self.step += 1
             self.batch += 1
-            self.stop.advanced = True
             if not ends_step(self.batch, self.accumulate, self.n_iter):
                 return  # a gradient is under way that no checkpoint holds
             if self.every_s and now - self.saved_at >= self.every_s and self.batch < self.n_iter:

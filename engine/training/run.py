@@ -67,11 +67,12 @@ def train(spec: RunSpec, folder: RunFolder, spec_text: str, time_limit_s: float 
         try:
             _train_folds(spec, folder, prepared, stop)
         except Stopped as reason:
-            if not stop.advanced and not stop.signal_name:
+            kept = any(folder.last_checkpoint(fold).exists() for fold in range(spec.folds))
+            if not kept and not stop.signal_name:
                 raise OnehourError(
-                    f"{reason}, and nothing was done that would be kept",
+                    f"{reason}, and not one batch was done",
                     "--time-limit",
-                    "Give more time: reading the images and one batch, or the predictions of one fold, must fit in.",
+                    "Give more time: the images must be read and a step be made in it.",
                 ) from None
             log.info("stopped: %s; start the run again to go on", reason)
             return EXIT_REQUEUE
@@ -106,7 +107,6 @@ def _train_folds(spec: RunSpec, folder: RunFolder, prepared: Prepared, stop: Sto
                 folder.fold_predictions(fold), predictor, test_rows, train_s=trained.train_s,
                 weights_sha256=weights_sha256(trained.net), wandb=(rows.mirror.mode, rows.mirror.url),
             )  # fmt: skip
-            stop.advanced = True
             rows.samples(spec.epochs, trained.step, worst_images(folder.fold_predictions(fold), data))
         # The fold is done: its weights are kept, the optimizer's state (twice their size) is not.
         save(

@@ -28,7 +28,6 @@ class Stop:
 
     def __init__(self, time_limit_s: float | None, started: float) -> None:
         self.time_limit_s, self.started, self.signal_name = time_limit_s, started, ""
-        self.advanced = False  # whether this attempt did anything that the next one need not do again
 
     def left_s(self) -> float:
         return float("inf") if self.time_limit_s is None else self.time_limit_s - (time.monotonic() - self.started)

@@ -108,7 +108,7 @@ class WandbMirror:
             except Exception as error:
                 log.warning("W&B (%s) is not available: %s", mode, " ".join(str(error).split())[:200])
 
-    def log(self, values: dict[str, Any], step: int) -> None:
+    def log(self, values: dict[str, float], step: int) -> None:
         if self.run is None:
             return
         try:
@@ -120,11 +120,14 @@ class WandbMirror:
     def log_samples(self, samples: Sequence[Sample], step: int) -> None:
         if self.run is None:
             return
-        import wandb
-
         top = [" ".join(f"{label} {score:.3f}" for label, score in sample.top) for sample in samples]
         rows = [[sample.image, sample.label, sample.score, words] for sample, words in zip(samples, top, strict=True)]
-        self.log({"worst": wandb.Table(columns=["image", "label", "score", "top"], data=rows)}, step)
+        try:
+            import wandb
+
+            self.run.log({"worst": wandb.Table(columns=["image", "label", "score", "top"], data=rows)}, step=step)
+        except Exception as error:
+            log.warning("the W&B mirror shows no samples: %s", " ".join(str(error).split())[:200])
 
     def finish(self, failed: bool) -> None:
         if self.run is None:
