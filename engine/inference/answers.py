@@ -31,7 +31,8 @@ class Answered:
     """`valid`, one answer a training image, none with a threshold that the image helped to choose, and `test`.
 
     `thresholds`: that of each fold, `chosen`: that of all OOF rows, `for_test`: the same carried over to the scores of the
-    test images; empty and None without an unknown label. `curve`: pairs of threshold and score over all OOF rows.
+    test images; empty and None without an unknown label. `first_share`: the share of the OOF rows for which unknown comes
+    first at `chosen`. `curve`: pairs of threshold and score over all OOF rows.
     """
 
     valid: Answers
@@ -39,6 +40,7 @@ class Answered:
     thresholds: Mapping[int, float] = field(default_factory=dict)
     chosen: float | None = None
     for_test: float | None = None
+    first_share: float = 0.0
     curve: Sequence[tuple[float, float]] = ()
 
 
@@ -69,6 +71,7 @@ def answer(
         {fold: threshold.value for fold, threshold in by_fold.items()},
         chosen.value,
         for_test,
+        float((valid.scores[:, 0] < chosen.value).mean()),
         curve_points(labels, valid, unknown_label, expected_share, k),
     )
 
@@ -151,7 +154,7 @@ def quota_notes(answered: Answered, unknown_label: str | None, expected_share: f
     """A sentence where unknown comes first for a share of the test images that is far from what was to be expected."""
     if answered.for_test is None:
         return ()
-    test, valid = (unknown_first_share(one, unknown_label) for one in (answered.test, answered.valid))
+    test, valid = unknown_first_share(answered.test, unknown_label), answered.first_share
     if expected_share is not None and abs(test - expected_share) > UNLIKE:
         return (
             f"{unknown_label} comes first for {test:.0%} of the test images, and {expected_share:.0%} are expected to be"
@@ -160,6 +163,6 @@ def quota_notes(answered: Answered, unknown_label: str | None, expected_share: f
     if expected_share is None and abs(test - valid) > UNLIKE:
         return (
             f"{unknown_label} comes first for {test:.0%} of the test images and for {valid:.0%} in validation:"
-            " the test images are unlike those trained on, so expect another score than the CV.",
+            " the test images are unlike those trained on, or few. Expect another score than the CV.",
         )
     return ()

@@ -248,6 +248,7 @@ def _of_labels(
         by_threshold,
         chosen,
         carried,
+        float((oof.scores[:, 0] < chosen).mean()),
         curve_points(first.oof.scored_as.tolist(), oof, unknown, share, k),
     )
     return _Blended(answered, oof, tested, each_fold, for_test)

@@ -84,7 +84,7 @@ def write_threshold(
             "test": answered.for_test,
             "folds": {str(fold): value for fold, value in answered.thresholds.items()},
             "unknown_first_share": unknown_first_share(answered.test, unknown_label) if with_unknown else None,
-            "unknown_first_share_oof": unknown_first_share(answered.valid, unknown_label) if with_unknown else None,
+            "unknown_first_share_oof": answered.first_share if with_unknown else None,
             "curve": [list(point) for point in answered.curve],
         },
     )

@@ -198,7 +198,7 @@ def test_a_threshold_carried_over_to_the_mean_of_the_nets_beats_the_threshold_as
         gained = map5(test_truth.tolist(), answered.test) - map5(test_truth.tolist(), as_it_is)
         lost = best - map5(test_truth.tolist(), answered.test)
         gains.append((gained, lost))
-        first = unknown_first_share(answered.valid, UNKNOWN)
+        first = answered.first_share
         assert unknown_first_share(as_it_is, UNKNOWN) > first + 0.1
         assert unknown_first_share(answered.test, UNKNOWN) == pytest.approx(first, abs=0.05)
         assert quota_notes(answered, UNKNOWN, None) == ()
