@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from engine.checks.survey import Entry, entries
+from engine.checks.facts import Entry
+from engine.checks.survey import entries
 from engine.contract import DataSpec, OnehourError
 from engine.data import competition as competitions
 from engine.data.competition import IMAGE_SUFFIXES

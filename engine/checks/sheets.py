@@ -13,8 +13,8 @@ from PIL import Image, ImageDraw, ImageFont
 
 from engine.check_folder import SHEETS, CheckFolder
 from engine.checks.copies import NearPairs, alike_labels, exact_copies
+from engine.checks.facts import Entry
 from engine.checks.picture import Picture
-from engine.checks.survey import Entry
 from engine.data.decode import read_image
 from engine.run_folder import atomic_file
 

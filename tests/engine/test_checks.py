@@ -11,7 +11,7 @@ from PIL import Image, ImageOps
 
 from engine import __main__ as cli
 from engine.check_folder import Check, CheckFolder, Checks
-from engine.checks import survey as surveys
+from engine.checks import facts
 from engine.checks.report import check, checks_of_run
 from engine.checks.survey import Survey, survey
 from engine.contract import DataSpec, OnehourError
@@ -57,13 +57,13 @@ def run_check(data: Path, folder: CheckFolder) -> Checks:
 def looked_at(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Names of the images that are decoded from now on."""
     names: list[str] = []
-    real = surveys.look_at
+    real = facts.look_at
 
     def noted(path: Path):
         names.append(path.name)
         return real(path)
 
-    monkeypatch.setattr(surveys, "look_at", noted)
+    monkeypatch.setattr(facts, "look_at", noted)
     return names
 
 
@@ -216,25 +216,25 @@ def test_a_check_that_was_killed_goes_on_where_it_stopped(
     data: Path, folder: CheckFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = run_check(data, folder)
-    facts = folder.facts_csv.read_bytes()
-    lines = facts.splitlines(keepends=True)
+    known = folder.facts_csv.read_bytes()
+    lines = known.splitlines(keepends=True)
     folder.facts_csv.write_bytes(b"".join(lines[:6]) + lines[6][:-9])  # killed in the middle of the sixth image's line
     names = looked_at(monkeypatch)
     assert run_check(data, folder) == whole
     assert sorted(names) == sorted([*TRAIN, *TEST][5:])
-    assert folder.facts_csv.read_bytes() == facts
+    assert folder.facts_csv.read_bytes() == known
 
 
 def test_facts_are_written_as_the_check_goes(data: Path, folder: CheckFolder, monkeypatch: pytest.MonkeyPatch) -> None:
-    real = surveys.look_at
-    monkeypatch.setattr(surveys, "WRITTEN_EACH_S", -1.0)
+    real = facts.look_at
+    monkeypatch.setattr(facts, "WRITTEN_EACH_S", -1.0)
 
     def interrupted(path: Path):
         if path.name == "t0.jpg":
             raise KeyboardInterrupt
         return real(path)
 
-    monkeypatch.setattr(surveys, "look_at", interrupted)
+    monkeypatch.setattr(facts, "look_at", interrupted)
     with pytest.raises(KeyboardInterrupt):
         run_check(data, folder)
     assert [row["image"] for row in folder.rows_of_facts()] == list(TRAIN)

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from PIL import ImageOps
 
-from engine.checks import survey as surveys
+from engine.checks import facts
 from engine.contract import DataSpec, RunSpec
 from engine.training.prepare import prepare
 from tests.engine.test_checks_picture import scene
@@ -53,7 +53,7 @@ def test_the_next_run_beside_it_reads_no_image_again(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = prepare(RunSpec(data=DataSpec(dir=str(data)), folds=2), tmp_path / "runs")
-    monkeypatch.setattr(surveys, "look_at", lambda path: pytest.fail(f"{path} was read again"))
+    monkeypatch.setattr(facts, "look_at", lambda path: pytest.fail(f"{path} was read again"))
     again = prepare(RunSpec(data=DataSpec(dir=str(data)), folds=2), tmp_path / "runs")
     assert again.folds == first.folds
     assert again.seen.content == first.seen.content
