@@ -4,12 +4,14 @@
 
 Scores are drawn block after block, as a net gives them, so that the whole matrix never exists here either. Each figure
 stands beside what it replaces on the same machine in the same minute: numpy's argsort, and trying 200 thresholds one
-by one. Ends with exit code 1 where a result differs from brute force or a figure is missed.
+by one. Ends with exit code 1 where a result differs from brute force or a ratio is missed: seconds are told, and a busy
+machine takes longer for all of them. On a quiet one 0.3 s are asked for the best labels and 0.05 s for the threshold.
 """
 
 from __future__ import annotations
 
 import argparse
+import functools
 import json
 import resource
 import sys
@@ -25,7 +27,7 @@ from engine.inference.predict import BLOCK
 from engine.inference.unknown import best_threshold, insert_unknown
 
 UNKNOWN, PLACES, GRID, TRIED = "new_whale", 5, 200, 3
-TOP_K_S, THRESHOLD_S = 0.3, 0.05  # for 25,000 rows of 5004 labels
+TOP_K_TIMES, THRESHOLD_TIMES = 10, 500  # faster than argsort, and than trying GRID thresholds
 
 
 def main() -> int:
@@ -45,7 +47,9 @@ def main() -> int:
     for block in blocks(codes, asked.labels):
         started = time.perf_counter()
         tops.append(block.topk(PLACES))
-        top_s += time.perf_counter() - started
+        took = time.perf_counter() - started
+        top_s += min(took, timed(functools.partial(block.topk, PLACES)))
+        del block  # before the next one is drawn
     grown_kb = peak_kb() - before_kb
     scores, columns = (np.concatenate([part.numpy() for part in parts]) for parts in zip(*tops, strict=True))
 
@@ -100,8 +104,8 @@ def main() -> int:
         "threshold_peak_mb": round(threshold_peak / 1e6, 1),
     }
     print(json.dumps(figures) if asked.json else "\n".join(f"{name:<28} {value}" for name, value in figures.items()))
-    in_time = top_s <= TOP_K_S and threshold_s <= THRESHOLD_S
-    return 0 if same_top and exact and in_time and grown_kb / 1e3 <= 2 * held_mb else 1
+    in_time = argsort_s >= TOP_K_TIMES * top_s and grid_s >= THRESHOLD_TIMES * threshold_s
+    return 0 if same_top and exact and in_time and grown_kb / 1e3 <= 1.5 * held_mb else 1
 
 
 def blocks(codes: np.ndarray, labels: int) -> Iterator[torch.Tensor]:
@@ -113,6 +117,7 @@ def blocks(codes: np.ndarray, labels: int) -> Iterator[torch.Tensor]:
         known = np.flatnonzero(some >= 0)
         scores[known, some[known]] += random.normal(4, 1.5, len(known)).astype(np.float32)
         yield torch.from_numpy(scores)
+        del scores
 
 
 def timed(work) -> float:
