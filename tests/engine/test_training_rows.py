@@ -7,8 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import yaml
 
-from engine.contract import OnehourError
+from engine.__main__ import main
+from engine.contract import EXIT_BAD_INPUT, EXIT_OK, OnehourError
 from engine.data.cache import Pixels
 from engine.model.head import Net
 from engine.run_folder import RunFolder
@@ -18,7 +20,10 @@ from engine.training.resume import load
 from engine.training.rows import first_lost
 from engine.training.schedule import peak_rates, schedule, spans
 from engine.training.stop import Stop
-from tests.engine.test_resume import fold_of, pixels_at, spec_of, trained
+from tests.engine.test_resume import SPEC, fold_of, pixels_at, spec_of, trained
+from tests.engine.test_training import pictures
+
+__all__ = ["pictures"]  # the fixture
 
 SOUND = {"epochs": 1, "lr": 0.01}
 WILD = {"epochs": 1, "lr": 1e36, "schedule": "constant"}
@@ -184,17 +189,18 @@ def test_a_loss_that_is_lost_at_once_gives_no_curve() -> None:
         lr_find.curve_of(np.geomspace(1e-7, 1e-6, 10), np.array([1.0] * 3 + [np.nan] * 7))
 
 
-def test_the_curve_is_written_as_a_plot_with_its_numbers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    spec = spec_of(stages=[SOUND])
-    monkeypatch.setattr(lr_find, "prepare", lambda *_: None)
-    monkeypatch.setattr(lr_find, "Images", lambda *_: type("Given", (), {"at": staticmethod(pixels_at)}))
-    monkeypatch.setattr(lr_find, "fold_data", lambda *_: fold_of(spec))
-    curve = lr_find.lr_find(spec, tmp_path / "lr.png", tmp_path)
-    assert (tmp_path / "lr.png").read_bytes().startswith(b"\x89PNG")
-    written = json.loads((tmp_path / "lr.json").read_text())
-    assert written["suggested"] == curve.suggested
-    assert len(written["lr"]) == len(written["loss"]) >= 20
+def test_the_curve_is_written_as_a_plot_with_its_numbers(
+    pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ONEHOUR_HOME", str(tmp_path / "home"))
+    spec, out = tmp_path / "spec.yaml", tmp_path / "out" / "lr.png"
+    spec.write_text(yaml.safe_dump(SPEC | {"data": {"dir": str(pictures)}, "stages": [SOUND]}))
+    assert main(["lr-find", str(spec), "--out", str(out)]) == EXIT_OK
+    assert out.read_bytes().startswith(b"\x89PNG")
+    written = json.loads(out.with_suffix(".json").read_text())
+    assert f"{written['suggested']:.2g}" in capsys.readouterr().out
+    assert len(written["lr"]) == len(written["loss"]) >= lr_find.FEWEST
     assert written["lr"] == sorted(written["lr"])
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["lr.json", "lr.png"]
-    with pytest.raises(OnehourError, match="--out"):
-        lr_find.lr_find(spec, tmp_path / "lr.jpg", tmp_path)
+    assert sorted(path.name for path in out.parent.iterdir()) == ["lr.json", "lr.png"]
+    assert main(["lr-find", str(spec), "--out", str(tmp_path / "lr.jpg")]) == EXIT_BAD_INPUT
+    assert "--out" in capsys.readouterr().err
