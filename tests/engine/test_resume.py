@@ -42,6 +42,7 @@ WAYS: dict[str, dict[str, Any]] = {
     "two batches a step, clipped, averaged over steps": {"accumulate": 2, "clip_norm": 1.0, "averaging": "ema"},
     "averaged over epochs": {"averaging": "swa"},
     "mixed": {"mixup": 0.4},
+    "drawn by label, arcface": {"sampler": "pk", "pk_labels": 2, "pk_images": 4, "head": "arcface"},
 }
 
 
