@@ -2,7 +2,7 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 
-.PHONY: run test check demo bench-pages gpu-check picture clean
+.PHONY: run test check demo bench-pages bench-engine gpu-check picture clean
 
 run: .venv/installed-run
 	@$(BIN)/onehour up
@@ -25,6 +25,10 @@ gpu-check: .venv/installed-test
 
 bench-pages: .venv/installed-test
 	@$(BIN)/python bench/pages.py
+
+bench-engine: .venv/installed-run
+	@$(BIN)/python -W ignore bench/pipeline.py
+	@$(BIN)/python -W ignore bench/step.py
 
 picture: .venv/installed-test
 	@ONEHOUR_WRITE_PICTURES=1 $(BIN)/python -m pytest -q tests/e2e -k picture

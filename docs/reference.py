@@ -15,6 +15,7 @@ import app.cli
 import engine.__main__
 from app.journal.tables import Base
 from engine import contract
+from engine.check_folder import CheckFolder
 from engine.run_folder import RunFolder
 
 PAGE = Path(__file__).with_name("reference.md")
@@ -39,7 +40,12 @@ def page() -> str:
             *(line for model in SPEC_MODELS for line in _keys(model)),
             "## A run's folder",
             "",
-            *_files(),
+            *_files(RunFolder, RunFolder(Path("runs/<run id>"))),
+            "## A check's folder",
+            "",
+            "`runs/.checks/<name of the data's folder>-<hash of its path>` unless `--out` names another; `sheets/` holds contact sheets.",
+            "",
+            *_files(CheckFolder, CheckFolder(Path("check"))),
             "## The tables of journal.db",
             "",
             *_tables(),
@@ -79,11 +85,10 @@ def _keys(model: type[BaseModel]) -> Iterator[str]:
     yield ""
 
 
-def _files() -> Iterator[str]:
-    folder = RunFolder(Path("runs/<run id>"))
+def _files(kind: type, folder: Any) -> Iterator[str]:
     yield "| file | what it holds |"
     yield "|---|---|"
-    for name, member in inspect.getmembers(RunFolder):
+    for name, member in inspect.getmembers(kind):
         takes_fold = inspect.isfunction(member) and list(inspect.signature(member).parameters) == ["self", "fold"]
         path = member.fget(folder) if isinstance(member, property) else member(folder, 0) if takes_fold else None
         if isinstance(path, Path):

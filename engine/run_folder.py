@@ -53,7 +53,8 @@ class RunFolder:
 
     @property
     def metrics_jsonl(self) -> Path:
-        """One JSON object a line: kind ("batch" | "epoch"), fold, epoch, at (ms UTC) and slashed metric names."""
+        """One JSON object a line: kind ("batch" | "checkpoint" | "epoch" | "sample"), fold, epoch, at (ms UTC) and what
+        was measured, under slashed names (a sample: image, label, score and the top labels with their scores)."""
         return self.path / "metrics.jsonl"
 
     def last_checkpoint(self, fold: int) -> Path:

@@ -53,12 +53,15 @@ def estimate(db: Session, spec: RunSpec) -> float:
 
 def units(spec: RunSpec, images: int) -> float:
     """Pixels trained on, over all epochs and folds; each fold leaves its own part out."""
-    height, width = spec.image_size
-    return images * (spec.folds - 1) * spec.epochs * height * width
+    pixels = sum(stage.epochs * h * w for stage, (h, w) in zip(spec.stages, spec.stage_sizes, strict=True))
+    return images * (spec.folds - 1) * pixels
 
 
 def labelled_images(spec: RunSpec) -> int:
-    """Rows of the label file, or a stated default when it cannot be read here."""
+    """Rows of the label file, files where folders are the labels, or a stated default when neither can be read here."""
+    if spec.data.labels is None:
+        found = sum(1 for _ in (Path(spec.data.dir) / spec.data.train_images).glob("*/*"))
+        return found or DEFAULT_IMAGES
     try:
         with (Path(spec.data.dir) / spec.data.labels).open("rb") as labels:
             return max(1, sum(1 for _ in labels) - 1)

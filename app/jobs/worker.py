@@ -248,8 +248,11 @@ def _log_into(home: Home) -> None:
 
 
 def _finished_epoch(folder: RunFolder, since: int | None) -> bool:
-    """Whether an epoch was finished at `since` or later (milliseconds UTC). Rows of batches are no progress that is kept."""
-    return any(row.get("kind") == "epoch" and row.get("at", 0) >= (since or 0) for row in folder.metrics())
+    """Whether an epoch was finished, or one under way saved, at `since` or later (milliseconds UTC).
+
+    Rows of batches are no progress that is kept.
+    """
+    return any(row.get("kind") in ("epoch", "checkpoint") and row.get("at", 0) >= (since or 0) for row in folder.metrics())
 
 
 def _signal_name(number: int) -> str:

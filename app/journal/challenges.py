@@ -96,7 +96,7 @@ def require_competition(data_dir: Path) -> None:
     """Raises OnehourError unless the folder holds what a competition's download has, under its usual names."""
     usual = DataSpec(dir=str(data_dir))
     wanted = (usual.labels, usual.sample_submission, f"{usual.train_images}/", f"{usual.test_images}/")
-    missing = [name for name in wanted if not (data_dir / name).exists()]
+    missing = [name for name in wanted if name and not (data_dir / name).exists()]
     if missing:
         raise OnehourError(
             f"there is no {', no '.join(missing)}",

@@ -35,15 +35,22 @@ def draw_seed(*parts: object) -> int:
     return int.from_bytes(hashlib.blake2b(repr(parts).encode(), digest_size=4).digest(), "little")
 
 
-def compose(transforms: Sequence[Transform], image_size: tuple[int, int]) -> A.Compose | None:
+def compose(
+    transforms: Sequence[Transform], image_size: tuple[int, int], random_grey: bool = False
+) -> A.Compose | None:
     """The transforms in order, for images of (height, width); None when there are none.
+
+    `random_grey`: before them, half of the images lose their colour.
 
     Raises OnehourError for an unknown name, an argument that albumentations would drop or refuse, and for transforms
     that change an image's shape or type.
     """
-    if not transforms:
+    built = [_build(transform, f"augment.{i}") for i, transform in enumerate(transforms)]
+    if random_grey:
+        built.insert(0, A.ToGray(p=0.5))
+    if not built:
         return None
-    composed = A.Compose([_build(transform, f"augment.{i}") for i, transform in enumerate(transforms)], seed=0)
+    composed = A.Compose(built, seed=0)
     blank = np.zeros((*image_size, 3), np.uint8)
     for _ in range(8):  # a transform may act on some images only
         try:

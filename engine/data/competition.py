@@ -1,4 +1,4 @@
-"""A competition's folder, read and refused strictly: after `load` and `decode_all` the training needs no excuses."""
+"""A competition's folder, read and refused strictly: after `load` every name, label and column is right."""
 
 from __future__ import annotations
 
@@ -6,12 +6,8 @@ import hashlib
 import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from io import BytesIO
 from pathlib import Path
-
-from PIL import Image
 
 from engine.contract import DataSpec, OnehourError, nearest
 from engine.data.csv_table import CsvTable, counted, first_few, read_csv_table, refuse_found, refuse_twice
@@ -24,17 +20,18 @@ class Competition:
     """Training images with their labels, and the test images in the order in which a submission must name them."""
 
     root: Path
-    labels_path: Path
+    labels_path: Path | None  # None where the folder below train_dir is the label
     train_dir: Path
     test_dir: Path
     sample_submission_path: Path
-    images: tuple[str, ...]  # file names below train_dir, in the order of the label file
+    images: tuple[str, ...]  # file names below train_dir, in the order of the label file, sorted where there is none
     labels: tuple[str, ...]  # one label an image
     known_labels: tuple[str, ...]  # sorted, without the unknown label
     unknown_label: str | None
     test_images: tuple[str, ...]  # file names below test_dir, in the order of the sample submission
-    submission_header: tuple[str, str]
+    submission_header: tuple[str, ...]  # the image, then one column, or one a label where probabilities are asked
     notes: tuple[str, ...]  # what is odd but no error
+    sightings: tuple[str, ...] | None = None  # one an image where data.sightings_col says so, "" for none
 
 
 @dataclass(frozen=True)
@@ -46,7 +43,7 @@ class ContentHashes:
 
 
 def load(data: DataSpec) -> Competition:
-    """Read label file, sample submission and both folders; images are listed, not opened (see `decode_all`).
+    """Read label file, sample submission and both folders; images are listed, not opened (engine.checks does).
 
     Raises OnehourError naming file, line, column or image, and what would be right.
     """
@@ -57,26 +54,27 @@ def load(data: DataSpec) -> Competition:
         )
     train_dir, test_dir = root / data.train_images, root / data.test_images
     train_files, test_files = _files_below(train_dir), _files_below(test_dir)
-    table = read_csv_table(root / data.labels)
-    table.refuse_columns(
-        (data.image_col, data.label_col), "data.image_col and data.label_col say how the columns are called."
-    )
-    images, labels = table.column(data.image_col), table.column(data.label_col)
-    if not images:
-        raise OnehourError("there is no row below the header", str(table.path), "It needs one row a training image.")
-    _refuse_bad_labels(table, labels)
-    _refuse_bad_images(table, images, train_files, train_dir)
+    labels_path = None if data.labels is None else root / data.labels
+    if labels_path is None:
+        labelled = _folder_per_class(train_dir, train_files, data.sightings_col)
+    else:
+        labelled = read_labels(labels_path, data.image_col, data.label_col, data.sightings_col)
+    images, labels = labelled.images, labelled.labels
+    if labelled.table is not None:
+        _refuse_bad_images(labelled.table, images, train_files, train_dir)
     known = tuple(sorted(set(labels) - {data.unknown_label}))
-    if not known:
+    if len(set(labels)) == 1:
         raise OnehourError(
-            f"every image has the label {data.unknown_label!r}", str(table.path), "There must be labels to learn."
+            f"every image has the label {labels[0]!r}",
+            str(labels_path or train_dir),
+            "There must be labels to learn, at least two.",
         )
-    sample = _sample_submission(root / data.sample_submission, data.image_col)
+    sample = _sample_submission(root / data.sample_submission, data.image_col, labels)
     test_images = sample.column(data.image_col)
     _refuse_other_ids(sample, test_images, test_files, test_dir)
     return Competition(
         root=root,
-        labels_path=table.path,
+        labels_path=labels_path,
         train_dir=train_dir,
         test_dir=test_dir,
         sample_submission_path=sample.path,
@@ -85,39 +83,39 @@ def load(data: DataSpec) -> Competition:
         known_labels=known,
         unknown_label=data.unknown_label,
         test_images=test_images,
-        submission_header=(sample.columns[0], sample.columns[1]),
+        submission_header=sample.columns,
         notes=tuple(_notes(data, images, labels, known, train_files)),
+        sightings=labelled.sightings,
     )
 
 
-def decode_all(competition: Competition) -> ContentHashes:
-    """Decode every training and test image to the last pixel and hash what was seen, each file read once.
+@dataclass(frozen=True)
+class Labelled:
+    """Images with one label each, and where a column says so their sightings; `table` is the file they were read from."""
 
-    Pillow does it, because OpenCV returns a truncated JPEG as if it were whole. Threads suffice: decoding and
-    hashing leave the interpreter free. Raises OnehourError naming the broken files.
-    """
-    train = [competition.train_dir / name for name in competition.images]
-    test = [competition.test_dir / name for name in competition.test_images]
-    with ThreadPoolExecutor() as pool:
-        seen = list(pool.map(_content_hash, train + test, chunksize=32))
-    broken = [
-        f"{path.relative_to(competition.root) if path.is_relative_to(competition.root) else path} ({reason})"
-        for path, (_, reason) in zip(train + test, seen, strict=True)
-        if reason
-    ]
-    refuse_found(
-        broken,
-        f"{len(broken)} of {counted(len(seen), 'image')} cannot be decoded",
-        str(competition.root),
-        f"Replace each by a whole image, or take it out of {competition.labels_path.name} if it is a training image.",
-    )
-    hashes = [content for content, _ in seen]
-    return ContentHashes(tuple(hashes[: len(train)]), tuple(hashes[len(train) :]))
+    images: tuple[str, ...]
+    labels: tuple[str, ...]
+    sightings: tuple[str, ...] | None = None
+    table: CsvTable | None = None
+
+
+def read_labels(path: Path, image_col: str, label_col: str, sightings_col: str | None = None) -> Labelled:
+    """Read a label file alone. Raises OnehourError naming line and column, and what would be right."""
+    table = read_csv_table(path)
+    columns = tuple(filter(None, (image_col, label_col, sightings_col)))
+    keys = ("data.image_col", "data.label_col", "data.sightings_col")[: len(columns)]
+    table.refuse_columns(columns, f"{', '.join(keys[:-1])} and {keys[-1]} say how the columns are called.")
+    images, labels = table.column(image_col), table.column(label_col)
+    if not images:
+        raise OnehourError("there is no row below the header", str(table.path), "It needs one row a training image.")
+    _refuse_bad_labels(table, labels)
+    refuse_twice(table, images)
+    return Labelled(images, labels, table.column(sightings_col) if sightings_col else None, table)
 
 
 def data_sha256(competition: Competition) -> str:
     """Hash over the label file and the names and sizes of the images: two runs with the same one saw the same data."""
-    digest = hashlib.sha256(competition.labels_path.read_bytes())
+    digest = hashlib.sha256(competition.labels_path.read_bytes() if competition.labels_path else b"")
     for folder, names in (
         (competition.train_dir, competition.images),
         (competition.test_dir, competition.test_images),
@@ -125,25 +123,6 @@ def data_sha256(competition: Competition) -> str:
         for name in sorted(names):
             digest.update(f"\0{folder.name}/{name}\0{(folder / name).stat().st_size}".encode())
     return digest.hexdigest()
-
-
-def _content_hash(path: Path) -> tuple[str, str]:
-    """(hash of the pixels, ""), or ("", why the file cannot be decoded)."""
-    try:
-        raw = path.read_bytes()
-        if not raw:
-            return "", "zero bytes"
-        with Image.open(BytesIO(raw)) as image:
-            pixels = image.convert("RGB")
-    except OSError as error:
-        if error.strerror:
-            return "", error.strerror
-        return "", "truncated" if "truncated" in str(error) else "no image that can be read"
-    except Exception as error:  # a broken file makes Pillow's plug-ins raise almost anything; the file is at fault
-        return "", str(error) or type(error).__name__
-    digest = hashlib.blake2b(f"{pixels.width}x{pixels.height}".encode(), digest_size=16)
-    digest.update(pixels.tobytes())
-    return digest.hexdigest(), ""
 
 
 def _files_below(folder: Path) -> frozenset[str]:
@@ -157,6 +136,30 @@ def _files_below(folder: Path) -> frozenset[str]:
         prefix = "" if below == "." else f"{below}/"
         found += [prefix + name for name in names if not name.startswith(".")]
     return frozenset(found)
+
+
+def _folder_per_class(folder: Path, files: frozenset[str], sightings_col: str | None) -> Labelled:
+    if sightings_col is not None:
+        raise OnehourError(
+            "a column of sightings needs a label file", "data.sightings_col", "Set data.labels, or leave it out."
+        )
+    images = tuple(sorted(file for file in files if Path(file).suffix.lower() in IMAGE_SUFFIXES))
+    if not images:
+        raise OnehourError("there is no image below it", str(folder), "It needs a folder of images for each label.")
+    refuse_found(
+        (image for image in images if "/" not in image),
+        "without a label file the folder of an image is its label, and an image stands in none",
+        str(folder),
+        "Move it into a folder named by its label, or set data.labels.",
+    )
+    labels = tuple(image.partition("/")[0] for image in images)
+    refuse_found(
+        sorted({repr(label) for label in labels if label.split() != [label]}),
+        "the name of a folder holds a space, which separates labels in a submission",
+        str(folder),
+        "Name the folders without spaces.",
+    )
+    return Labelled(images, labels)
 
 
 def _refuse_bad_labels(table: CsvTable, labels: Sequence[str]) -> None:
@@ -175,7 +178,6 @@ def _refuse_bad_labels(table: CsvTable, labels: Sequence[str]) -> None:
 
 
 def _refuse_bad_images(table: CsvTable, images: Sequence[str], files: frozenset[str], folder: Path) -> None:
-    refuse_twice(table, images)
     absent = [f"line {line} {image!r}" for line, image in zip(table.lines, images, strict=True) if image not in files]
     if absent:
         first = next(image for image in images if image not in files)
@@ -185,10 +187,11 @@ def _refuse_bad_images(table: CsvTable, images: Sequence[str], files: frozenset[
         raise OnehourError(f"it names {count} not in {folder}: {first_few(absent)}", str(table.path), hint)
 
 
-def _sample_submission(path: Path, image_col: str) -> CsvTable:
+def _sample_submission(path: Path, image_col: str, labels: Sequence[str]) -> CsvTable:
     table = read_csv_table(path)
     others = [name for name in table.columns if name != image_col]
-    if image_col not in table.columns or len(others) != 1:
+    a_column_a_label = len(others) > 1 and set(others) == set(labels)
+    if image_col not in table.columns or not (len(others) == 1 or a_column_a_label):
         # The second column may be called anything; one that is missing or too many is refused by name.
         table.refuse_columns((image_col, *others[: 1 if image_col in table.columns else 0]))
         raise OnehourError("the column of predicted labels is missing", f"{path}, line 1")

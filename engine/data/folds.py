@@ -1,7 +1,7 @@
-"""Stratified folds over source images; copies of one picture never stand on both sides of a split.
+"""Stratified folds over source images; images of one group never stand on both sides of a split.
 
 Folds are made before any augmentation, and no option changes that: copies of a validation image in training
-once turned a true 0.04 into a 0.69.
+once turned a true 0.04 into a 0.69. What a group is: engine/data/groups.py.
 """
 
 from __future__ import annotations
@@ -10,12 +10,15 @@ import csv
 import io
 import random
 from collections import Counter, defaultdict
-from collections.abc import Hashable, Sequence
+from collections.abc import Collection, Hashable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from engine.contract import OnehourError
-from engine.data.csv_table import counted, first_few, read_csv_table
+from engine.contract import OnehourError, RunSpec
+from engine.data.balance import left_out
+from engine.data.competition import Competition
+from engine.data.csv_table import counted, first_few, read_csv_table, refuse_found, refuse_twice
+from engine.data.groups import Groups
 from engine.run_folder import file_sha256, write_text
 
 COLUMNS = ("image", "label", "fold", "group")
@@ -31,11 +34,97 @@ class Folds:
     group: tuple[int, ...]
 
 
-def make_folds(images: Sequence[str], labels: Sequence[str], content: Sequence[str], folds: int, seed: int) -> Folds:
-    """Folds for `images` with `labels` (N,) and content hashes (N,): images of equal content are one group."""
-    numbers: dict[str, int] = {}
-    groups = tuple(numbers.setdefault(one, len(numbers)) for one in content)
-    return Folds(tuple(images), tuple(labels), assign_folds(labels, groups, folds, seed), groups)
+def folds_of(spec: RunSpec, competition: Competition, groups: Groups) -> Folds:
+    """The folds of a run: new ones, or those of spec.folds_from. They depend on the data, spec.folds and spec.seed alone.
+
+    Raises OnehourError where folds_from does not fit, and where minimum_images or few images leave nothing to train on.
+    """
+    few = left_out(competition.labels, spec.minimum_images, competition.unknown_label)
+    learnt = sorted(set(competition.known_labels) - few)
+    if len(learnt) == 1 and (spec.unknown_in_training == "drop" or competition.unknown_label not in competition.labels):
+        raise OnehourError(
+            f"{learnt[0]!r} is the only label to train on, and there is nothing to tell it from",
+            fix="Lower minimum_images, or train on the unknown label too (unknown_in_training).",
+        )
+    if spec.folds_from is None:
+        return make_folds(competition.images, competition.labels, groups.number, spec.folds, spec.seed)
+    path = Path(spec.folds_from).expanduser()
+    return reuse_folds(path, competition.images, competition.labels, groups.number, spec.folds)
+
+
+def notes_of(spec: RunSpec, folds: Folds) -> tuple[str, ...]:
+    """What a person should know of these folds beside the CV."""
+    unknown = spec.data.unknown_label
+    few = left_out(folds.label, spec.minimum_images, unknown)
+    notes = []
+    if spec.folds_from is not None:
+        notes.append(f"The folds are those of {spec.folds_from}.")
+    if few:
+        missed = sum(label in few for label in folds.label)
+        notes.append(
+            f"{counted(len(few), 'id has', 'ids have')} fewer than {spec.minimum_images} images ({first_few(sorted(few))}) and "
+            f"{'is' if len(few) == 1 else 'are'} left out of training: {counted(missed, 'image is', 'images are')} "
+            "scored in validation and missed, as on the leaderboard."
+        )
+    return (*notes, *fold_notes(folds, unknown, few))
+
+
+def make_folds(
+    images: Sequence[str], labels: Sequence[str], groups: Sequence[Hashable], folds: int, seed: int
+) -> Folds:
+    """Folds for `images` with `labels` (N,): images of one of `groups` (N,) share a fold."""
+    numbers: dict[Hashable, int] = {}
+    numbered = tuple(numbers.setdefault(one, len(numbers)) for one in groups)
+    return Folds(tuple(images), tuple(labels), assign_folds(labels, numbered, folds, seed), numbered)
+
+
+def reuse_folds(path: Path, images: Sequence[str], labels: Sequence[str], groups: Sequence[int], folds: int) -> Folds:
+    """The folds of an earlier run, for the same images with the same labels, in the order of `images`.
+
+    Raises OnehourError when images, labels or the number of folds differ, and when images of one of `groups` (N,)
+    stand in different folds there: an earlier version may not have known that they belong together.
+    """
+    earlier = read_folds(path)
+    at = {image: row for row, image in enumerate(earlier.image)}
+    refuse_found(
+        sorted(set(images) ^ at.keys()),
+        "the images are not those of this run",
+        str(path),
+        "Take folds.csv of a run on the same data, or leave folds_from out.",
+    )
+    rows = [at[image] for image in images]
+    found = Folds(
+        tuple(images), tuple(earlier.label[row] for row in rows), tuple(earlier.fold[row] for row in rows),
+        tuple(earlier.group[row] for row in rows),
+    )  # fmt: skip
+    refuse_found(
+        (
+            f"{image} was {before!r} and is {now!r}"
+            for image, before, now in zip(images, found.label, labels, strict=True)
+            if before != now
+        ),
+        "labels changed since these folds were made",
+        str(path),
+        "Leave folds_from out.",
+    )
+    if set(found.fold) != set(range(folds)):
+        raise OnehourError(
+            f"it holds the folds {first_few([str(one) for one in sorted(set(found.fold))], 8)}, and the spec asks for {folds} folds",
+            str(path),
+            f"Set folds to {len(set(found.fold))}.",
+        )
+    first: dict[int, int] = {}
+    refuse_found(
+        (
+            f"{images[first[one]]} and {images[row]}"
+            for row, one in enumerate(groups)
+            if found.fold[first.setdefault(one, row)] != found.fold[row]
+        ),
+        "images that belong together (copies, near copies or one sighting) stand in different folds",
+        str(path),
+        "Leave folds_from out.",
+    )
+    return found
 
 
 def assign_folds(labels: Sequence[str], groups: Sequence[Hashable], folds: int, seed: int) -> tuple[int, ...]:
@@ -53,9 +142,12 @@ def assign_folds(labels: Sequence[str], groups: Sequence[Hashable], folds: int, 
     for index, group in enumerate(groups):
         members[group].append(index)
     if len(members) < folds:
+        different = f"{len(members)} different images"
+        if len(members) < len(labels):
+            different = f"{counted(len(labels), 'image')} in {counted(len(members), 'group')}"
         raise OnehourError(
-            f"{folds} folds cannot be made of {len(members)} different images",
-            fix=f"Set folds to {len(members)} or less.",
+            f"{folds} folds cannot be made of {different}",
+            fix=f"Set folds to {len(members)} or less." if len(members) > 1 else "More images are needed.",
         )
     rng = random.Random(f"folds {seed}")
     total = Counter(labels)
@@ -72,14 +164,10 @@ def assign_folds(labels: Sequence[str], groups: Sequence[Hashable], folds: int, 
     result = [0] * len(labels)
     for held, items in dealt:
         lots = rng.sample(range(folds), folds)
-        best = min(
-            range(folds),
-            key=lambda fold: (
-                sum(n * count[label][fold] / total[label] for label, n in held.items()),
-                size[fold],
-                lots[fold],
-            ),
-        )
+        shares = [0.0] * folds
+        for label, n in held.items():
+            shares = [share + n * here / total[label] for share, here in zip(shares, count[label], strict=True)]
+        best = min(zip(shares, size, lots, range(folds), strict=True))[3]
         for label, n in held.items():
             count[label][best] += n
         size[best] += len(items)
@@ -88,30 +176,39 @@ def assign_folds(labels: Sequence[str], groups: Sequence[Hashable], folds: int, 
     return tuple(result)
 
 
-def fold_notes(folds: Folds, unknown_label: str | None) -> tuple[str, ...]:
-    """What a person should know beside the CV: ids that cannot be answered, copies, copies with different labels."""
+def fold_notes(folds: Folds, unknown_label: str | None, left_out: Collection[str] = ()) -> tuple[str, ...]:
+    """What a person should know beside the CV: ids that their fold cannot answer, and folds of unequal size."""
     notes = []
-    alone = unanswerable_labels(folds.label, folds.fold, unknown_label)
+    alone = unanswerable_labels(folds.label, folds.fold, unknown_label).difference(left_out)
     if alone:
-        images = counted(sum(label in alone for label in folds.label), "image is", "images are")
+        number = sum(label in alone for label in folds.label)
+        told = f"{counted(len(alone), 'id has', 'ids have')} all images in one fold ({first_few(sorted(alone))})"
+        if unknown_label in folds.label:
+            images = counted(number, "image counts", "images count")
+            why = "the model of that fold never saw the id; the models of the other folds did."
+            notes.append(f"{told}: {images} as {unknown_label!r} in the CV, since {why}")
+        else:
+            images = counted(number, "image is", "images are")
+            notes.append(f"{told}: {images} scored in validation though the model of that fold never saw the id.")
+    sizes = Counter(folds.fold).values()
+    largest = max(Counter(folds.group).values())
+    if max(sizes) > 1.5 * min(sizes) and largest > min(sizes):
         notes.append(
-            f"{counted(len(alone), 'id has', 'ids have')} all images in one fold ({first_few(sorted(alone))}): "
-            f"{images} scored in validation though the model of that fold never saw the id."
+            f"The folds have {min(sizes)} to {max(sizes)} images: one group of {largest} images cannot be parted."
         )
-    by_group: dict[int, list[int]] = defaultdict(list)
-    for index, group in enumerate(folds.group):
-        by_group[group].append(index)
-    copies = [items for items in by_group.values() if len(items) > 1]
-    if copies:
-        notes.append(
-            f"{counted(len(copies), 'picture is', 'pictures are')} there more than once "
-            f"({first_few([' = '.join(folds.image[i] for i in items[:3]) for items in copies])}); copies share a fold."
-        )
-    torn = [items for items in copies if len({folds.label[i] for i in items}) > 1]
-    if torn:
-        named = [" = ".join(f"{folds.image[i]} ({folds.label[i]})" for i in items[:3]) for items in torn]
-        notes.append(f"{counted(len(torn), 'picture carries', 'pictures carry')} different labels: {first_few(named)}.")
     return tuple(notes)
+
+
+def counted_labels(folds: Folds, unknown_label: str | None, left_out: Collection[str] = ()) -> tuple[str, ...]:
+    """The label against which each image is scored in the CV.
+
+    Its own, or the unknown label where the fold's model could not know the id and other folds' models do: as if it were
+    a new one. A label that is `left_out` of training altogether keeps its own and is missed, as it is on the leaderboard.
+    """
+    if unknown_label is None or unknown_label not in folds.label:
+        return folds.label
+    alone = unanswerable_labels(folds.label, folds.fold, unknown_label).difference(left_out)
+    return tuple(unknown_label if label in alone else label for label in folds.label)
 
 
 def unanswerable_labels(labels: Sequence[str], folds: Sequence[int], unknown_label: str | None) -> frozenset[str]:
@@ -136,6 +233,7 @@ def read_folds(path: Path) -> Folds:
     """Read what `write_folds` wrote. Raises OnehourError naming the line that is wrong."""
     table = read_csv_table(path)
     table.refuse_columns(COLUMNS)
+    refuse_twice(table, table.column("image"))
     numbers: dict[str, list[int]] = {}
     for name in ("fold", "group"):
         numbers[name] = []

@@ -1,82 +1,56 @@
-"""Images decoded once at target size, and the data sets and the loader that feed them to training.
-
-Decoding costs more than training a small net on a CPU, so every run reads each file once into a uint8 memory map.
-"""
+"""The data sets and the loader that feed decoded images (engine.data.cache) to training."""
 
 from __future__ import annotations
 
-import logging
-import tempfile
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
+from collections.abc import Iterator
+from typing import Any
 
 import cv2
 import numpy as np
 import torch
 from fastai.data.load import DataLoader
 
-from engine.contract import OnehourError
 from engine.data.augment import A, draw_seed
-
-log = logging.getLogger(__name__)
-cv2.setNumThreads(0)  # its threads fight torch's, and do not survive the fork of loader workers
-
-
-def decode_images(paths: Sequence[Path], size: tuple[int, int], cache_dir: Path) -> np.ndarray:
-    """Decode and resize `paths` to RGB, uint8 (N, height, width, 3), in a memory map that vanishes with the process.
-
-    Raises OnehourError naming the file that cannot be decoded.
-    """
-    height, width = size
-    with tempfile.TemporaryFile(dir=cache_dir) as file:  # unlinked already: a killed run leaves nothing behind
-        pixels = np.memmap(file, np.uint8, "w+", shape=(max(1, len(paths)), height, width, 3))[: len(paths)]
-
-    def decode(i: int) -> None:
-        image = cv2.imread(str(paths[i]), cv2.IMREAD_COLOR_RGB)
-        if image is None:
-            raise OnehourError("the image cannot be decoded", str(paths[i]), "Fetch the file again or remove its row.")
-        pixels[i] = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
-
-    with ThreadPoolExecutor() as pool:
-        for _ in pool.map(decode, range(len(paths))):
-            pass
-    return pixels
+from engine.data.balance import Draws
+from engine.data.cache import Pixels
 
 
 class TrainingImages(torch.utils.data.Dataset):
     """Items of training: (3, h, w) uint8 and the target.
 
     Item i < n is image i; with `mirrored`, item n + i is its mirror image with target + `classes`. All that is random
-    is a function of (seed, epoch, item), so that workers, restarts and machines draw the same.
+    is a function of (seed, epoch, item), so that workers, restarts and machines draw the same. Item i + k × len is item i
+    too, drawn for the k-th time again and augmented anew.
     """
 
     def __init__(
-        self, pixels: np.ndarray, rows: np.ndarray, targets: np.ndarray, classes: int, *, mirrored: bool,
+        self, pixels: Pixels, rows: np.ndarray, targets: np.ndarray, classes: int, *, mirrored: bool,
         augment: A.Compose | None, seed: int,
     ) -> None:  # fmt: skip
         self.pixels, self.rows, self.augment, self.seed, self.epoch = pixels, rows, augment, seed, 0
-        self.targets = np.concatenate([targets, targets + classes]) if mirrored else targets
+        of_mirrors = np.where(targets < 0, -1, targets + classes)  # a negative is one in the mirror, too
+        self.targets = np.concatenate([targets, of_mirrors]) if mirrored else targets
 
     def __len__(self) -> int:
         return len(self.targets)
 
     def __getitem__(self, item: int) -> tuple[torch.Tensor, torch.Tensor]:
-        item = int(item)
-        n = len(self.rows)
-        image = self.pixels[self.rows[item % n]]
-        if item >= n:
+        item, n = int(item), len(self.rows)
+        place = item % len(self.targets)
+        # A copy of its own: some transforms write into what they are given.
+        image = np.array(self.pixels[self.rows[place % n]])
+        if place >= n:
             image = image[:, ::-1]
         if self.augment is not None:
             self.augment.set_random_seed(draw_seed(self.seed, self.epoch, item))
             image = self.augment(image=np.ascontiguousarray(image))["image"]
-        return as_tensor(image), torch.tensor(self.targets[item], dtype=torch.int64)
+        return as_tensor(image), torch.tensor(self.targets[place], dtype=torch.int64)
 
 
 class PlainImages(torch.utils.data.Dataset):
     """Items as they are: (3, h, w) uint8 and the target."""
 
-    def __init__(self, pixels: np.ndarray, rows: np.ndarray, targets: np.ndarray) -> None:
+    def __init__(self, pixels: Pixels, rows: np.ndarray, targets: np.ndarray) -> None:
         self.pixels, self.rows, self.targets = pixels, rows, targets
 
     def __len__(self) -> int:
@@ -87,27 +61,48 @@ class PlainImages(torch.utils.data.Dataset):
 
 
 class EpochLoader(DataLoader):
-    """fastai's loader with an order that is a function of (seed, epoch). Set `epoch` before iterating.
+    """fastai's loader with an order that is a function of (seed, epoch). `start` comes before iterating.
 
-    `weights` (one an item) draws as many items as there are, with replacement; without, each item comes once.
-    `draws` sets the number of items an epoch (all when None).
+    `draws`: the number of items an epoch, and a function that draws as many with a random generator (see
+    engine.data.balance). An epoch ends with its last whole batch.
     """
 
-    def __init__(self, dataset: TrainingImages, weights: np.ndarray | None, draws: int, seed: int, **kwargs) -> None:
-        super().__init__(dataset, n=draws, drop_last=True, **kwargs)
-        self.weights, self.seed, self.epoch = weights, seed, 0
+    def __init__(self, dataset: TrainingImages, draws: Draws, seed: int, **kwargs) -> None:
+        super().__init__(dataset, n=draws.number, drop_last=True, **kwargs)
+        self.draw, self.seed, self.epoch, self.skipped = draws.draw, seed, 0, 0
 
-    def start(self, epoch: int) -> None:
-        self.epoch = self.dataset.epoch = epoch
+    def start(self, epoch: int, batch: int = 0) -> None:
+        """Make ready for `epoch` from its `batch` on: the images of the batches before are not even looked at."""
+        self.epoch, self.skipped = epoch, batch
+        self.dataset.epoch = epoch
 
     def get_idxs(self) -> list[int]:
-        random = np.random.default_rng(draw_seed(self.seed, "order", self.epoch))
-        if self.weights is None:
-            return random.permutation(len(self.dataset))[: self.n].tolist()
-        share = np.cumsum(self.weights / self.weights.sum())
-        # One draw in each of n equal strips: every item comes about as often as its weight says, not more by luck.
-        strips = (np.arange(self.n) + random.random(self.n)) / self.n
-        return random.permutation(np.minimum(np.searchsorted(share, strips), len(share) - 1)).tolist()
+        return self.order()[self.skipped * self.bs :]
+
+    def items_of(self, batch: int) -> list[int]:
+        """The items of a batch of the epoch."""
+        return self.order()[batch * self.bs : (batch + 1) * self.bs]
+
+    def order(self) -> list[int]:
+        """All items of the epoch in the order in which they are drawn."""
+        return self.draw(np.random.default_rng(draw_seed(self.seed, "order", self.epoch))).tolist()
+
+
+class GreyImages:
+    """`pixels` without colour, three equal channels: what an RGB net sees of a grey photograph."""
+
+    def __init__(self, pixels: Pixels) -> None:
+        self.pixels = pixels
+
+    def __len__(self) -> int:
+        return len(self.pixels)
+
+    def __getitem__(self, rows: Any, /) -> np.ndarray:
+        image = self.pixels[rows]
+        rows_of_pixels = image.reshape(-1, image.shape[-2], 3)
+        if not rows_of_pixels.size:
+            return image
+        return cv2.cvtColor(cv2.cvtColor(rows_of_pixels, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB).reshape(image.shape)
 
 
 def as_tensor(image: np.ndarray) -> torch.Tensor:
@@ -115,7 +110,7 @@ def as_tensor(image: np.ndarray) -> torch.Tensor:
     return torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))
 
 
-def batches(pixels: np.ndarray, rows: np.ndarray, size: int) -> Iterator[torch.Tensor]:
+def batches(pixels: Pixels, rows: np.ndarray, size: int) -> Iterator[torch.Tensor]:
     """The images of `rows` in order, as (b, 3, h, w) uint8 tensors."""
     for start in range(0, len(rows), size):
         chunk = pixels[rows[start : start + size]]

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from importlib.metadata import version
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from engine.contract import METRIC_DIRECTIONS, FoldScore, RunResult, RunSpec
+from engine.contract import METRIC_DIRECTIONS, RunResult, RunSpec
+from engine.data.balance import left_out
 from engine.data.competition import Competition
-from engine.data.folds import Folds
-from engine.inference.metric import image_scores
-from engine.inference.predict import fold_facts, mean_over_folds, out_of_fold
+from engine.data.folds import Folds, counted_labels
+from engine.inference.answers import answer, quota_notes, score_by_fold
+from engine.inference.metric import METRICS
+from engine.inference.predict import each_fold, fold_facts, mean_over_folds, out_of_fold
+from engine.inference.record import KEPT, OnTest, Oof, fold_scores, save_oof, save_test, write_threshold
 from engine.inference.submission import write_submission
-from engine.inference.unknown import Threshold, insert_unknown, nested_thresholds
-from engine.run_folder import RunFolder, atomic_file, file_sha256, write_json
+from engine.run_folder import RunFolder, file_sha256, write_json
 
 PACKAGES = ("torch", "fastai", "timm", "albumentations", "numpy", "wandb")
 
@@ -31,60 +31,38 @@ def write_outcome(
     """
     paths = [folder.fold_predictions(fold) for fold in range(spec.folds)]
     fold_of = np.array(folds.fold)
-    top_labels, top_scores = out_of_fold(paths, len(folds.image))
-    test_labels, test_scores = mean_over_folds(paths, competition.known_labels, len(competition.test_images))
-    _save(folder.oof_npz, image=np.array(folds.image), label=np.array(folds.label), fold=fold_of,
-          top_labels=top_labels, top_scores=top_scores)  # fmt: skip
-    _save(folder.test_npz, image=np.array(competition.test_images), top_labels=test_labels, top_scores=test_scores)
+    labels_asked = METRICS[spec.metric].answer == "labels"
+    kept = KEPT if labels_asked else len(competition.known_labels)
+    oof = out_of_fold(paths, len(folds.image), kept)
+    test = mean_over_folds(paths, competition.known_labels, len(competition.test_images), kept)
+    by_fold = each_fold(paths) if labels_asked else []
+    save_test(folder.test_npz, OnTest(np.array(competition.test_images), test, by_fold))
 
     unknown = competition.unknown_label
-    by_fold: dict[int, Threshold] = {}
-    chosen: Threshold | None = None
-    if unknown is not None and unknown in folds.label:
-        by_fold, chosen = nested_thresholds(
-            folds.label, folds.fold, top_labels, top_scores, unknown, spec.expected_unknown_share
-        )
-        each = np.array([by_fold[fold].value for fold in folds.fold])
-        validated = insert_unknown(top_labels, top_scores, each, unknown)
-        predicted = insert_unknown(test_labels, test_scores, chosen.value, unknown)
-    else:
-        validated, predicted = _known_only(top_labels), _known_only(test_labels)
-    gains = np.array(image_scores(spec.metric, folds.label, validated))
-
+    counted = counted_labels(folds, unknown, left_out(folds.label, spec.minimum_images, unknown))
+    against_unknown = spec.unknown_in_training == "class" and unknown in folds.label
+    images, labels = np.array(folds.image), np.array(folds.label)
+    save_oof(folder.oof_npz, Oof(images, labels, np.array(counted), fold_of, oof, against_unknown))
+    singles = np.array([fold.scores[:, 0] for fold in by_fold])
+    answered = answer(spec.metric, counted, fold_of, oof, test, singles, unknown, spec.expected_unknown_share)
+    cv, scores = score_by_fold(spec.metric, counted, fold_of, answered.valid)
     facts = list(fold_facts(paths))
-    fold_scores = tuple(
-        FoldScore(
-            fold=fold,
-            score=float(gains[fold_of == fold].mean()),
-            images=int((fold_of == fold).sum()),
-            threshold=by_fold[fold].value if fold in by_fold else None,
-            train_s=fact.train_s,
-        )
-        for fold, fact in enumerate(facts)
-    )
-    write_json(
-        folder.threshold_json,
-        {
-            "unknown_label": unknown,
-            "expected_unknown_share": spec.expected_unknown_share,
-            "test": chosen.value if chosen else None,
-            "folds": {str(score.fold): score.threshold for score in fold_scores},
-            "unknown_first_share": float(np.mean([row[0] == unknown for row in predicted])) if chosen else None,
-        },
-    )
+    write_threshold(folder, answered, unknown, spec.expected_unknown_share)
     train_s = sum(fact.train_s for fact in facts)
     result = RunResult(
         run_id=folder.run_id,
         metric=spec.metric,
         direction=METRIC_DIRECTIONS[spec.metric],
-        cv=float(gains.mean()),
-        fold_scores=fold_scores,
-        threshold=chosen.value if chosen else None,
+        cv=cv,
+        fold_scores=fold_scores(scores, fold_of, answered.thresholds, [fact.train_s for fact in facts]),
+        threshold=answered.for_test,
         images=len(folds.image),
         classes=len({label for fact in facts for label in fact.classes}),
         unknown_images=sum(label == unknown for label in folds.label),
         test_images=len(competition.test_images),
-        submission_sha256=write_submission(folder, competition, predicted),
+        submission_sha256=write_submission(
+            folder, competition.submission_header, competition.test_images, answered.test, METRICS[spec.metric].places
+        ),
         data_sha256=data_sha256,
         folds_sha256=file_sha256(folder.folds_csv),
         train_s=train_s,
@@ -92,19 +70,10 @@ def write_outcome(
         device=device,
         wandb_mode=facts[-1].wandb_mode,
         wandb_url=facts[-1].wandb_url or None,
-        notes=tuple(notes),
+        notes=(*notes, *quota_notes(answered, unknown, spec.expected_unknown_share)),
         started_at=started_at,
         finished_at=finished_at,
         versions={name: version(name) for name in PACKAGES},
     )
     write_json(folder.result_json, result.model_dump(mode="json"))
     return result
-
-
-def _known_only(top_labels: np.ndarray, k: int = 5) -> list[tuple[str, ...]]:
-    return [tuple(label for label in row[:k] if label) for row in top_labels.tolist()]
-
-
-def _save(path: Path, **arrays: Any) -> None:
-    with atomic_file(path) as file:
-        np.savez_compressed(file, **arrays)

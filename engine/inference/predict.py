@@ -1,12 +1,13 @@
 """Scores of known labels for images: one fold's net, and the mean over folds.
 
-A score is the probability among the labels that the fold was trained on. Where the unknown label is a class of its own,
-it is the logarithm of how many times likelier than unknown the label is.
+A score is the probability among the labels that the fold was trained on (with a bce loss: how surely it is that label).
+Where the unknown label is a class of its own, it is the logarithm of how many times likelier than unknown the label is.
+Only the best labels of an image are kept, block after block of images: never all scores at once.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,122 +18,196 @@ import torch.nn.functional as F
 
 from engine.contract import RunSpec
 from engine.data.images import batches
-from engine.model.head import Net
+from engine.inference.answers import Ranked
+from engine.inference.local_features import Points, evidence, with_evidence
+from engine.inference.metric import METRICS
+from engine.inference.record import KEPT
+from engine.model.head import Net, probabilities_of
 from engine.run_folder import atomic_file
-from engine.training.loop import FoldData
+from engine.training.fold import FoldData
 from engine.training.stop import Stop
 
-KEPT = 10  # labels a row in oof.npz and test.npz
 KEPT_PER_FOLD = 100  # labels a row in a fold's predictions: what stands behind is 0 in the mean over folds
+BLOCK = 1024  # images whose scores for all labels are held at a time
 
 
-def probabilities(net: Net, spec: RunSpec, data: FoldData, rows: np.ndarray, stop: Stop) -> np.ndarray:
-    """The probability of each class for the images `rows`: (len(rows), classes) float32.
-
-    With mirrored identities it is the mean of the image and its mirror; with retrieval, a blend of the classifier and
-    the most similar training image of each class.
+@dataclass(frozen=True)
+class Best:
+    """`columns` (n, k) int32 into the classes, best first, and their `scores` (n, k); `unknown` (n,): that of the unknown
+    label where it is a class, else (0,); `embeddings` (n, d) float16 of length 1 where retrieval is asked for, else (0, 0).
     """
-    net.eval()
-    views = [False, True] if spec.mirrored_identities else [False]
-    parts = []
-    for mirrored in views:
-        logits, embeddings = _look(net, spec, data.pixels, rows, mirrored, stop)
-        half = slice(len(data.classes), None) if mirrored else slice(0, len(data.classes))
-        part = F.softmax(logits[:, half], dim=1)
-        if spec.retrieval_share:
-            _, known = _look(net, spec, data.pixels, data.train_rows, mirrored, stop)
-            nearest = nearest_cosines(embeddings, known, torch.from_numpy(data.train_targets), len(data.classes))
-            part = torch.lerp(part, F.softmax(spec.arcface_scale * nearest, dim=1), spec.retrieval_share)
-        parts.append(part)
-    return torch.stack(parts).mean(0).numpy()
+
+    columns: np.ndarray
+    scores: np.ndarray
+    unknown: np.ndarray
+    embeddings: np.ndarray
+
+
+class Predictor:
+    """A fold's trained net asked for the best labels of images.
+
+    Mirrored identities and `tta: mirror` take the mean of an image and its mirror, in which the mirrored identities
+    answer for their labels. `retrieval_share` blends the classifier with the most similar training image of each class;
+    what images are compared with is looked at once.
+    """
+
+    def __init__(
+        self, net: Net, spec: RunSpec, data: FoldData, points: Points | None, unknown_label: str | None, stop: Stop
+    ) -> None:
+        self.net, self.spec, self.data, self.points, self.stop = net.eval(), spec, data, points, stop
+        self.unknown = data.classes.index(unknown_label) if unknown_label in data.classes else None
+        self.views = [False, True] if spec.mirrored_identities or spec.tta == "mirror" else [False]
+        of_a_class = data.train_targets >= 0  # a negative belongs to no class
+        self.known_rows = data.train_rows[of_a_class]
+        self.targets = data.train_targets[of_a_class]
+        self.known = [self._look(self.known_rows, view)[1] for view in self.views] if spec.retrieval_share else []
+        self.known_points = points.of(self.known_rows) if points is not None else None
+
+    def best(self, rows: np.ndarray) -> Best:
+        """The best labels of the images `rows` (n,)."""
+        labels = len(self.data.classes) - (self.unknown is not None)
+        k = min(KEPT_PER_FOLD, labels) if METRICS[self.spec.metric].answer == "labels" else labels
+        columns, best, unknown, embeddings = [], [], [], []
+        for start in range(0, len(rows), BLOCK):
+            scores, embedding = self._scores(rows[start : start + BLOCK])
+            if self.unknown is not None:
+                unknown.append(scores[:, self.unknown].clone())
+                scores[:, self.unknown] = -1
+            top_scores, top = scores.topk(k, dim=1)
+            columns.append(top.int())
+            best.append(top_scores)
+            if self.known:
+                embeddings.append(embedding.half())
+        return Best(
+            torch.cat(columns).numpy(),
+            torch.cat(best).numpy(),
+            torch.cat(unknown).numpy() if unknown else np.zeros(0, np.float32),
+            torch.cat(embeddings).numpy() if embeddings else np.zeros((0, 0), np.float16),
+        )
+
+    def _scores(self, rows: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
+        """The score of each class for a block of images (b, classes), and the embeddings of their first view (b, d)."""
+        classes = len(self.data.classes)
+        parts, first = [], torch.empty(0)
+        for number, mirrored in enumerate(self.views):
+            logits, embeddings = self._look(rows, mirrored)
+            mirrored_ones = mirrored and self.spec.mirrored_identities
+            logits = logits[:, classes:] if mirrored_ones else logits[:, :classes]
+            part = probabilities_of(self.spec, logits)
+            if self.known:
+                nearest = nearest_cosines(embeddings, self.known[number], torch.from_numpy(self.targets), classes)
+                retrieved = F.softmax(self.spec.arcface_scale * nearest, dim=1)
+                part = torch.lerp(part, retrieved, self.spec.retrieval_share)
+            parts.append(part)
+            first = embeddings if number == 0 else first
+        scores = torch.stack(parts).mean(0)
+        if self.points is not None and self.known_points is not None:
+            queries = self.points.of(rows)
+            stands_out = evidence(queries, len(rows), self.known_points, self.targets, classes, self.stop)
+            scores = torch.from_numpy(with_evidence(scores.numpy(), stands_out))
+        return scores, first
+
+    @torch.inference_mode()
+    def _look(self, rows: np.ndarray, mirrored: bool) -> tuple[torch.Tensor, torch.Tensor]:
+        """Logits (n, classes) and embeddings (n, d) of length 1, on the CPU."""
+        device = next(self.net.parameters()).device
+        logits, embeddings = [], []
+        for images in batches(self.data.pixels, rows, 2 * self.spec.batch_size):
+            self.stop.check()
+            embedding = self.net.embed((images.flip(3) if mirrored else images).to(device))
+            logits.append(self.net.head(embedding).float().cpu())
+            embeddings.append(F.normalize(embedding.float()).cpu())
+        return torch.cat(logits), torch.cat(embeddings)
 
 
 def nearest_cosines(queries: torch.Tensor, known: torch.Tensor, targets: torch.Tensor, classes: int) -> torch.Tensor:
     """For each query the cosine to the most similar image of each class: (q, classes). Embeddings have length 1."""
     result = torch.full((len(queries), classes), -1.0)
-    for start in range(0, len(queries), 1024):
-        cosines = queries[start : start + 1024] @ known.T
-        result[start : start + 1024].scatter_reduce_(1, targets.expand(len(cosines), -1), cosines, "amax")
+    for start in range(0, len(queries), BLOCK):
+        cosines = queries[start : start + BLOCK] @ known.T
+        result[start : start + BLOCK].scatter_reduce_(1, targets.expand(len(cosines), -1), cosines, "amax")
     return result
 
 
-@torch.inference_mode()
-def _look(
-    net: Net, spec: RunSpec, pixels: np.ndarray, rows: np.ndarray, mirrored: bool, stop: Stop
-) -> tuple[torch.Tensor, torch.Tensor]:
-    device = next(net.parameters()).device
-    logits, embeddings = [], []
-    for images in batches(pixels, rows, 2 * spec.batch_size):
-        stop.check()
-        embedding = net.embed((images.flip(3) if mirrored else images).to(device))
-        logits.append(net.head(embedding).float().cpu())
-        embeddings.append(F.normalize(embedding.float()).cpu())
-    return torch.cat(logits), torch.cat(embeddings)
-
-
 def save_fold(
-    path: Path, classes: Sequence[str], unknown_label: str | None, valid_rows: np.ndarray, valid: np.ndarray,
-    test: np.ndarray, *, train_s: float, weights_sha256: str, wandb: tuple[str, str | None],
+    path: Path, predictor: Predictor, test_rows: np.ndarray,
+    *, train_s: float, weights_sha256: str, wandb: tuple[str, str | None],
 ) -> None:  # fmt: skip
-    """Write a fold's predictions. `valid` and `test`: probabilities (n, classes). The unknown label is kept apart."""
+    """Write a fold's predictions of its validation images and of the test images."""
+    data = predictor.data
     arrays: dict[str, Any] = {
-        "classes": np.array(classes),
-        "valid_rows": valid_rows,
+        "classes": np.array(data.classes),
+        "valid_rows": data.valid_rows,
         "train_s": np.array(train_s),
         "weights_sha256": np.array(weights_sha256),
         "wandb": np.array([wandb[0], wandb[1] or ""]),
     }
-    for name, scores in (("valid", valid), ("test", test)):
-        column = classes.index(unknown_label) if unknown_label in classes else None
-        arrays[f"{name}_unknown"] = np.zeros(0) if column is None else scores[:, column].copy()
-        scores = scores.copy()
-        if column is not None:
-            scores[:, column] = -1
-        k = min(KEPT_PER_FOLD, len(classes) - (column is not None))
-        top_scores, top = torch.topk(torch.from_numpy(scores), k, dim=1)
-        arrays[f"{name}_top"], arrays[f"{name}_scores"] = top.numpy().astype(np.int32), top_scores.numpy()
+    for name, rows in (("valid", data.valid_rows), ("test", test_rows)):
+        best = predictor.best(rows)
+        arrays |= {f"{name}_top": best.columns, f"{name}_scores": best.scores, f"{name}_unknown": best.unknown}
+        if predictor.known:
+            arrays[f"{name}_embeddings"] = best.embeddings
+    if predictor.known:
+        arrays["known_rows"] = predictor.known_rows
+        arrays["known_embeddings"] = predictor.known[0].half().numpy()
     with atomic_file(path) as file:
         np.savez(file, **arrays)
 
 
-def out_of_fold(paths: Sequence[Path], images: int) -> tuple[np.ndarray, np.ndarray]:
-    """The best labels and scores of each training image from the fold that did not see it: (images, KEPT) each."""
-    labels = np.full((images, KEPT), "", dtype=object)
-    scores = np.full((images, KEPT), -np.inf, np.float32)
+def out_of_fold(paths: Sequence[Path], images: int, kept: int = KEPT) -> Ranked:
+    """The best labels of each training image from the fold that did not see it: (images, kept)."""
+    labels = np.full((images, kept), "", dtype=object)
+    scores = np.full((images, kept), -np.inf, np.float32)
     for path in paths:
         with np.load(path) as fold:
-            k = min(KEPT, fold["valid_top"].shape[1])
-            values = _against_unknown(fold["valid_scores"][:, :k], fold["valid_unknown"])
-            labels[fold["valid_rows"], :k] = fold["classes"][fold["valid_top"][:, :k]]
-            scores[fold["valid_rows"], :k] = values
-    return labels.astype(str), scores
+            rows, ranked = fold["valid_rows"], _ranked(fold, "valid", kept)
+            k = ranked.labels.shape[1]
+            labels[rows, :k], scores[rows, :k] = ranked.labels, ranked.scores
+    return Ranked(labels.astype(str), scores)
 
 
-def mean_over_folds(paths: Sequence[Path], known_labels: Sequence[str], images: int) -> tuple[np.ndarray, np.ndarray]:
-    """The best labels and scores of each test image: (images, KEPT) each.
+def each_fold(paths: Sequence[Path], kept: int = KEPT) -> list[Ranked]:
+    """The best labels of each test image by the net of each fold: (images, up to kept) each."""
+    found = []
+    for path in paths:
+        with np.load(path) as fold:
+            found.append(_ranked(fold, "test", kept))
+    return found
+
+
+def mean_over_folds(paths: Sequence[Path], known_labels: Sequence[str], images: int, kept: int = KEPT) -> Ranked:
+    """The best labels of each test image: (images, kept).
 
     A label's score is the mean over the folds that were trained on it: a fold that never saw the label says nothing
     about it, and counting that as 0 would hold back exactly the rare labels.
     """
     column = {label: i for i, label in enumerate(known_labels)}
-    total = np.zeros((images, len(known_labels)), np.float32)
     folds_that_know = np.zeros(len(known_labels), np.float32)
-    unknown: list[np.ndarray] = []
+    tops, scores, unknown = [], [], []
     for path in paths:
         with np.load(path) as fold:
             columns = np.array([column.get(str(label), -1) for label in fold["classes"]])
             folds_that_know[columns[columns >= 0]] += 1
-            top = columns[fold["test_top"]]
-            total[np.arange(images)[:, None], top] += fold["test_scores"]
+            tops.append(columns[fold["test_top"]])
+            scores.append(fold["test_scores"])
             unknown.append(fold["test_unknown"])
-    mean = torch.from_numpy(total / np.maximum(folds_that_know, 1))
-    k = min(KEPT, len(known_labels))
-    top_scores, top = torch.topk(mean, k, dim=1)
-    labels = np.full((images, KEPT), "", dtype=object)
-    scores = np.full((images, KEPT), -np.inf, np.float32)
-    labels[:, :k] = np.array(known_labels)[top.numpy()]
-    scores[:, :k] = _against_unknown(top_scores.numpy(), np.mean(unknown, axis=0))
-    return labels.astype(str), scores
+    k = min(kept, len(known_labels))
+    best = np.full((images, kept), -1)
+    best_scores = np.full((images, kept), -np.inf, np.float32)
+    for start in range(0, images, BLOCK):
+        rows = slice(start, min(start + BLOCK, images))
+        total = np.zeros((rows.stop - rows.start, len(known_labels)), np.float32)
+        for top, values in zip(tops, scores, strict=True):
+            total[np.arange(len(total))[:, None], top[rows]] += values[rows]
+        top_scores, top = torch.from_numpy(total / np.maximum(folds_that_know, 1)).topk(k, dim=1)
+        best[rows, :k], best_scores[rows, :k] = top.numpy(), top_scores.numpy()
+    best_scores[:, :k] = _against_unknown(best_scores[:, :k], np.mean(unknown, axis=0))
+    return Ranked(np.array([*known_labels, ""])[best], best_scores)
+
+
+def _ranked(fold: Mapping[str, np.ndarray], part: str, kept: int) -> Ranked:
+    scores = _against_unknown(fold[f"{part}_scores"][:, :kept], fold[f"{part}_unknown"])
+    return Ranked(fold["classes"][fold[f"{part}_top"][:, :kept]], scores)
 
 
 def _against_unknown(scores: np.ndarray, unknown: np.ndarray) -> np.ndarray:

@@ -4,24 +4,35 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+import numpy as np
 
 from engine.contract import OnehourError
 from engine.data.competition import Competition
 from engine.data.csv_table import CsvTable, counted, first_few, read_csv_table, refuse_found, refuse_twice
+from engine.inference.answers import Answers
+from engine.inference.metric import METRICS, Probabilities, as_numbers
 from engine.inference.unknown import PLACES
 from engine.run_folder import RunFolder, file_sha256, write_text
+
+IMAGES_PER_NUMBER = 4  # at least, where a number is predicted from labels
 
 
 @dataclass(frozen=True)
 class Predictions:
-    """Predicted labels of each image, best first, in the order of the file at `path`."""
+    """The cells of each image, in the order of the file at `path`; `columns` are those of the file."""
 
     path: Path
-    columns: tuple[str, str]
-    labels: Mapping[str, tuple[str, ...]]
+    columns: tuple[str, ...]
+    cells: Mapping[str, tuple[str, ...]]
+
+    @property
+    def labels(self) -> Mapping[str, tuple[str, ...]]:
+        """The labels of each image, best first, where the second column holds labels separated by spaces."""
+        return {image: tuple(cells[0].split()) for image, cells in self.cells.items()}
 
 
 @dataclass(frozen=True)
@@ -34,29 +45,75 @@ class Truth:
     usage: Mapping[str, str] | None
 
 
-def write_submission(folder: RunFolder, competition: Competition, predictions: Sequence[Sequence[str]]) -> str:
-    """Write submission.csv for `predictions` (one list a test image, best first, in the order of
-    competition.test_images) and its SHA-256 beside it, which is returned.
+def refuse_other_answers(metric: str, competition: Competition) -> None:
+    """Raise OnehourError, before anything is trained, where the metric cannot be answered in this competition.
 
-    Only the first five labels of a list are written. Raises ValueError for lists that cannot be a submission.
+    Labels and numbers fill one column beside the image. Probabilities fill one of the later of two labels (1 of 0 and 1),
+    or one column a label.
+    """
+    labels, header = competition.known_labels, competition.submission_header
+    path, answer = competition.sample_submission_path, METRICS[metric].answer
+    if answer != "probabilities" and len(header) > 2:
+        raise OnehourError(
+            f"it has {counted(len(header) - 1, 'column')} beside the image", f"{path}, line 1", f"{metric} fills one."
+        )
+    labelled = str(competition.labels_path or competition.train_dir)
+    if answer == "probabilities" and len(labels) < 2:
+        raise OnehourError(f"there is one label, {labels[0]!r}", labelled, f"{metric} needs two.")
+    if answer == "probabilities" and len(header) == 2 and len(labels) > 2:
+        raise OnehourError(
+            f"it has one column beside the image and there are {len(labels)} labels",
+            f"{path}, line 1",
+            f"{metric} needs a column for each label, called like it.",
+        )
+    if answer == "number":
+        as_numbers(labels)
+        if len(labels) * IMAGES_PER_NUMBER > len(competition.images):
+            raise OnehourError(
+                f"{len(labels)} different numbers over {len(competition.images)} images are too many to be labels",
+                labelled,
+                f"{metric} is predicted from labels that are numbers: round them, to {IMAGES_PER_NUMBER} images a label or more.",
+            )
+
+
+def write_submission(
+    folder: RunFolder, header: Sequence[str], images: Sequence[str], answers: Answers, places: int = PLACES
+) -> str:
+    """Write submission.csv with `header` and the `answers` to `images`, in their order, and its SHA-256 beside it,
+    which is returned.
+
+    Labels: the first `places` of a list, separated by spaces. Probabilities: those of the labels that the header names,
+    or that of the last of two classes. Raises ValueError for lists that cannot be a submission.
     """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(competition.submission_header)
-    for image, labels in zip(competition.test_images, predictions, strict=True):
-        if not labels or any(label.split() != [label] for label in labels):
-            raise ValueError(f"{list(labels)} cannot be the predicted labels of {image}")
-        writer.writerow((image, " ".join(labels[:PLACES])))
+    writer.writerow(header)
+    for image, cells in zip(images, _cells(header, images, answers, places), strict=True):
+        writer.writerow((image, *cells))
     write_text(folder.submission_csv, text.getvalue())
     sha256 = file_sha256(folder.submission_csv)
     write_text(folder.submission_sha256, f"{sha256}  {folder.submission_csv.name}\n")
     return sha256
 
 
-def read_predictions(path: Path, columns: tuple[str, str] | None = None) -> Predictions:
-    """Read a CSV of image and space-separated labels; `columns` are their names, any two when None.
+def _cells(header: Sequence[str], images: Sequence[str], answers: Answers, places: int) -> Iterator[Sequence[str]]:
+    if isinstance(answers, Probabilities):
+        asked = header[1:] if len(header) > 2 else answers.classes[-1:]
+        columns = [answers.classes.index(label) for label in asked]
+        yield from ([f"{value:.6g}" for value in row] for row in answers.values[:, columns].tolist())
+    elif isinstance(answers, np.ndarray):
+        yield from ([f"{value:.6g}"] for value in answers.tolist())
+    else:
+        for image, labels in zip(images, answers, strict=True):
+            if not labels or any(label.split() != [label] for label in labels):
+                raise ValueError(f"{list(labels)} cannot be the predicted labels of {image}")
+            yield [" ".join(labels[:places])]
 
-    Raises OnehourError for other columns, an image without a label or with two rows.
+
+def read_predictions(path: Path, columns: Sequence[str] | None = None) -> Predictions:
+    """Read a CSV of image and what is predicted for it; `columns` are their names, any two when None.
+
+    Raises OnehourError for other columns, an empty cell or an image with two rows.
     """
     table = read_csv_table(path)
     if columns is not None:
@@ -67,11 +124,13 @@ def read_predictions(path: Path, columns: tuple[str, str] | None = None) -> Pred
             f"{path}, line 1",
             "It needs two: the image and its labels, for example Image,Id.",
         )
-    names = columns or (table.columns[0], table.columns[1])
-    images, cells = table.column(names[0]), table.column(names[1])
+    names = tuple(columns or table.columns)
+    images = table.column(names[0])
     refuse_twice(table, images)
-    _refuse_empty(table, images, cells)
-    return Predictions(path, names, {image: tuple(cell.split()) for image, cell in zip(images, cells, strict=True)})
+    others = [table.column(name) for name in names[1:]]
+    for cells in others:
+        _refuse_empty(table, images, cells)
+    return Predictions(path, names, dict(zip(images, zip(*others, strict=True), strict=True)))
 
 
 def read_truth(path: Path) -> Truth:
@@ -128,18 +187,18 @@ def refuse_other_images(predictions: Predictions, wanted: Iterable[str], source:
         )
 
 
-def check_submission(path: Path, competition: Competition) -> Predictions:
-    """Read a submission and hold it against the sample submission: header, ids, and at most five labels a row.
+def check_submission(path: Path, competition: Competition, places: int = PLACES) -> Predictions:
+    """Read a submission of labels and hold it against the sample submission: header, ids, at most `places` labels a row.
 
     Raises OnehourError naming what Kaggle would refuse. The order of rows is free.
     """
     predictions = read_predictions(path, competition.submission_header)
     refuse_other_images(predictions, competition.test_images, competition.sample_submission_path)
     refuse_found(
-        (f"{image} has {len(labels)}" for image, labels in predictions.labels.items() if len(labels) > PLACES),
-        f"an image has more than {PLACES} labels",
+        (f"{image} has {len(labels)}" for image, labels in predictions.labels.items() if len(labels) > places),
+        f"an image has more than {places} labels",
         str(path),
-        f"Keep the best {PLACES}.",
+        f"Keep the best {places}.",
     )
     return predictions
 

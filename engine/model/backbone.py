@@ -25,6 +25,8 @@ _wandb_waits = "wandb" not in sys.modules
 if _wandb_waits:
     sys.modules["wandb"] = None  # type: ignore[assignment]
 import timm  # noqa: E402
+from timm.layers import SelectAdaptivePool2d  # noqa: E402
+from timm.models.vgg import VGG  # noqa: E402
 
 if _wandb_waits:
     del sys.modules["wandb"]
@@ -40,6 +42,23 @@ class Backbone:
     features: int
     mean: tuple[float, ...]
     std: tuple[float, ...]
+
+
+class GeM(nn.Module):
+    """Generalised mean over the places of a map (Radenović et al. 2018): the mean at p = 1, nearer the maximum with a higher p.
+
+    (b, c, h, w) → (b, c), or (b, c, 1, 1) where not `flatten`; `places`: the two dimensions of height and width. What
+    is below 0 counts as 0.
+    """
+
+    def __init__(self, places: tuple[int, int], flatten: bool) -> None:
+        super().__init__()
+        self.places, self.flatten = places, flatten
+        self.p = nn.Parameter(torch.tensor([3.0]))
+
+    def forward(self, maps: torch.Tensor) -> torch.Tensor:
+        powers = maps.float().clamp(min=1e-6).pow(self.p)  # a cube is soon too large for half precision
+        return powers.mean(self.places, keepdim=not self.flatten).pow(1 / self.p)
 
 
 def check_backbone(spec: RunSpec) -> None:
@@ -83,11 +102,28 @@ def build_backbone(spec: RunSpec) -> Backbone:
                 f"Set weights: packaged with backbone: {PACKAGED}, or weights: file with weights_path.",
             ) from None
         raise
+    features = net.head_hidden_size
+    if isinstance(net, VGG):  # its two fully connected layers are 119 of 134 million weights: only the maps are taken
+        net.pre_logits, features = nn.Identity(), net.num_features
+    if spec.pooling == "gem":
+        _pool_by_gem(net, spec.backbone)
     if spec.weights == "packaged":
         _fill(net, _packaged_weights(net), "the packaged weights")
     elif spec.weights == "file":
         _fill(net, _read_weights(Path(spec.weights_path or "")), f"weights_path = {spec.weights_path}")
-    return Backbone(net, net.num_features, tuple(net.pretrained_cfg["mean"]), tuple(net.pretrained_cfg["std"]))
+    return Backbone(net, features, tuple(net.pretrained_cfg["mean"]), tuple(net.pretrained_cfg["std"]))
+
+
+def _pool_by_gem(net: nn.Module, name: str) -> None:
+    """Put GeM where timm takes the average; what stands behind it, a norm or a layer, stays."""
+    found = [(place, module) for place, module in net.named_modules() if isinstance(module, SelectAdaptivePool2d)]
+    if len(found) != 1:
+        raise OnehourError(f"{name!r} does not pool maps in one place", "pooling = gem", "Set pooling: avg.")
+    place, average = found[0]
+    places = getattr(average.pool, "dim", (2, 3))
+    flatten = not isinstance(average.flatten, nn.Identity) or getattr(average.pool, "flatten", False)
+    parent, _, attribute = place.rpartition(".")
+    setattr(net.get_submodule(parent), attribute, GeM(tuple(places), flatten))
 
 
 def packaged_state(state: dict[str, Any], reference: list[str]) -> dict[str, Any]:
@@ -141,14 +177,15 @@ def _read_weights(path: Path) -> dict[str, Any]:
 
 
 def _fill(net: nn.Module, state: dict[str, Any], where: str) -> None:
-    """Load every tensor of `net` from `state`; a classifier's tensors left over are fine, anything else is not."""
-    wanted = net.state_dict()
+    """Load every tensor of `net` from `state`; what is left over of a classifier is fine, and so is a GeM without its power."""
+    powers = {f"{place}.p" for place, module in net.named_modules() if isinstance(module, GeM)}
+    wanted = {name: tensor for name, tensor in net.state_dict().items() if name in state or name not in powers}
     for name, tensor in wanted.items():
         if name not in state:
             raise OnehourError(f"the tensor {name!r} is missing", where, nearest(name, state))
         if state[name].shape != tensor.shape:
             raise OnehourError(f"{name!r} has the shape {tuple(state[name].shape)}, not {tuple(tensor.shape)}", where)
-    net.load_state_dict({name: state[name] for name in wanted})
+    net.load_state_dict({name: state[name] for name in wanted}, strict=not powers)
 
 
 def _hub_answers() -> bool:

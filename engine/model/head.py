@@ -15,38 +15,52 @@ EMBEDDING = 256  # numbers that describe an image to an arcface head and to retr
 
 
 class Cosines(nn.Module):
-    """Scaled cosines between the embedding and one direction a class: softmax(output) is a probability."""
+    """Scaled cosines between the embedding and the nearest of `centres` directions a class (ArcFace, sub-centre ArcFace).
 
-    def __init__(self, features: int, classes: int, scale: float) -> None:
+    softmax(output) is a probability.
+    """
+
+    def __init__(self, features: int, classes: int, scale: float, centres: int) -> None:
         super().__init__()
-        self.scale = scale
-        self.weight = nn.Parameter(nn.init.xavier_uniform_(torch.empty(classes, features)))
+        self.scale, self.centres = scale, centres
+        self.weight = nn.Parameter(nn.init.xavier_uniform_(torch.empty(classes * centres, features)))
 
     def forward(self, embedding: torch.Tensor) -> torch.Tensor:
         with torch.autocast(embedding.device.type, enabled=False):  # half precision is too coarse for an angle
-            return self.scale * F.linear(F.normalize(embedding.float()), F.normalize(self.weight))
+            cosines = F.linear(F.normalize(embedding.float()), F.normalize(self.weight))
+            return self.scale * cosines.unflatten(1, (-1, self.centres)).amax(2)
 
 
 class Net(nn.Module):
     """`body` (pretrained), `neck` (to the embedding) and `head` (to the logits).
 
-    forward: uint8 (b, 3, h, w) → logits (b, classes). embed: → (b, d), not normalised.
+    forward: (b, 3, h, w), 0…255 → logits (b, classes); in training with triplet_weight (logits, embedding).
+    embed: → (b, d), not normalised.
     """
 
     def __init__(self, backbone: Backbone, classes: int, spec: RunSpec) -> None:
         super().__init__()
         self.body = backbone.net
-        if spec.head == "arcface":
+        self.compares = spec.triplet_weight > 0
+        features = backbone.features
+        if spec.neck == "bn":
+            self.neck: nn.Module = _centred_norm(features)
+        elif spec.head == "arcface":
             self.neck = nn.Sequential(
-                nn.BatchNorm1d(backbone.features),
+                nn.BatchNorm1d(features),
                 nn.Dropout(0.2),
-                nn.Linear(backbone.features, EMBEDDING),
+                nn.Linear(features, EMBEDDING),
                 nn.BatchNorm1d(EMBEDDING),
             )
-            self.head: nn.Module = Cosines(EMBEDDING, classes, spec.arcface_scale)
+            features = EMBEDDING
         else:
             self.neck = nn.Dropout(0.2)
-            self.head = nn.Linear(backbone.features, classes)
+        if spec.head == "arcface":
+            self.head: nn.Module = Cosines(features, classes, spec.arcface_scale, spec.arcface_subcentres)
+        else:
+            self.head = nn.Linear(features, classes, bias=spec.neck == "none" or spec.loss == "bce")
+        if spec.loss == "bce":
+            _begin_with_no(self.head, classes)
         self.register_buffer("mean", torch.tensor(backbone.mean).view(1, 3, 1, 1) * 255, persistent=False)
         self.register_buffer("std", torch.tensor(backbone.std).view(1, 3, 1, 1) * 255, persistent=False)
         self.to(memory_format=torch.channels_last)
@@ -55,8 +69,10 @@ class Net(nn.Module):
         pixels = images.to(memory_format=torch.channels_last).float()  # half again as fast on a CPU
         return self.neck(self.body((pixels - self.mean) / self.std))
 
-    def forward(self, images: torch.Tensor) -> torch.Tensor:
-        return self.head(self.embed(images))
+    def forward(self, images: torch.Tensor) -> torch.Tensor | tuple[torch.Tensor, torch.Tensor]:
+        embedding = self.embed(images)
+        logits = self.head(embedding)
+        return (logits, embedding) if self.compares and self.training else logits
 
 
 def body_and_head(net: Net) -> list[list[nn.Parameter]]:
@@ -64,19 +80,18 @@ def body_and_head(net: Net) -> list[list[nn.Parameter]]:
     return [list(net.body.parameters()), [*net.neck.parameters(), *net.head.parameters()]]
 
 
-class ArcFaceLoss(nn.Module):
-    """Cross-entropy after the angle to the true class has been widened by `margin` radians. Takes scaled cosines."""
-
-    def __init__(self, scale: float, margin: float) -> None:
-        super().__init__()
-        self.scale, self.margin = scale, margin
-
-    def forward(self, logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-        logits = logits.float()
-        cosine = (logits.gather(1, targets[:, None]) / self.scale).clamp(-1 + 1e-6, 1 - 1e-6)
-        harder = torch.cos((torch.acos(cosine) + self.margin).clamp(max=math.pi)) * self.scale
-        return F.cross_entropy(logits.scatter(1, targets[:, None], harder), targets)
+def probabilities_of(spec: RunSpec, logits: torch.Tensor) -> torch.Tensor:
+    """Logits (n, classes) as scores from 0 to 1: a softmax, or a sigmoid a class where the loss was yes or no."""
+    return torch.sigmoid(logits) if spec.loss == "bce" else F.softmax(logits, dim=1)
 
 
-def loss_of(spec: RunSpec) -> nn.Module:
-    return ArcFaceLoss(spec.arcface_scale, spec.arcface_margin) if spec.head == "arcface" else nn.CrossEntropyLoss()
+def _centred_norm(features: int) -> nn.BatchNorm1d:
+    """The neck of Luo et al. 2019, "Bag of tricks": without a shift, so that cosines of what it gives mean something."""
+    norm = nn.BatchNorm1d(features)
+    norm.register_parameter("bias", None)
+    return norm
+
+
+def _begin_with_no(head: nn.Linear, classes: int) -> None:
+    """Every class begins at a probability of 1 / classes: at 1/2 the first steps would only learn that most are no."""
+    nn.init.constant_(head.bias, -math.log(max(1, classes - 1)))

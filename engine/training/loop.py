@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
-import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from fastai.callback.core import Callback, TrainEvalCallback
 from fastai.callback.fp16 import MixedPrecision
+from fastai.callback.training import GradientClip
 from fastai.data.core import DataLoaders
 from fastai.data.load import DataLoader
 from fastai.learner import Learner
@@ -17,41 +18,34 @@ from fastai.optimizer import Adam
 
 from engine.contract import OnehourError, RunSpec
 from engine.data.augment import compose, draw_seed
+from engine.data.balance import draws_of
+from engine.data.cache import Pixels
+from engine.data.csv_table import counted
 from engine.data.images import EpochLoader, PlainImages, TrainingImages
 from engine.model.backbone import build_backbone
-from engine.model.head import Net, body_and_head, loss_of
+from engine.model.head import Net, body_and_head
 from engine.run_folder import RunFolder
-from engine.training.resume import Resume, save, seed_everything
-from engine.training.schedule import one_cycle, spans
+from engine.training.averaging import Averaging
+from engine.training.fold import FoldData
+from engine.training.losses import loss_of
+from engine.training.mixing import mixing
+from engine.training.resume import Resume, Rewind, seed_everything
+from engine.training.rows import Rows
+from engine.training.schedule import Accumulate, schedule, spans
 from engine.training.stop import Stop
 from engine.training.tracking import FoldLog
 
 log = logging.getLogger(__name__)
-ROWS_EVERY = 10  # batches between two rows of kind "batch"
-
-
-@dataclass(frozen=True)
-class FoldData:
-    """What one fold sees. `classes`: the labels in the order of the targets; rows point into `pixels`.
-
-    `valid_targets` is -1 for an image whose label the fold did not train on; such images have no loss.
-    """
-
-    pixels: np.ndarray
-    classes: tuple[str, ...]
-    train_rows: np.ndarray
-    train_targets: np.ndarray
-    valid_rows: np.ndarray
-    valid_targets: np.ndarray
+PixelsAt = Callable[[tuple[int, int]], Pixels]  # (height, width) → all images of the competition at that size
 
 
 @dataclass(frozen=True)
 class TrainedFold:
-    """`train_s`: seconds of training over all attempts; `wandb`: mode and address of its W&B run."""
+    """`net` has the weights that predict; `train_s`: seconds of training over all attempts; `step`: batches."""
 
     net: Net
     train_s: float
-    wandb: tuple[str, str | None]
+    step: int
 
 
 def device_name() -> str:
@@ -64,123 +58,74 @@ def build_net(spec: RunSpec, fold: int, classes: int) -> Net:
     return Net(build_backbone(spec), classes * (2 if spec.mirrored_identities else 1), spec)
 
 
-def train_fold(spec: RunSpec, folder: RunFolder, fold: int, data: FoldData, stop: Stop) -> TrainedFold:
-    """Train `fold`, or go on from its checkpoint.
+def train_fold(
+    spec: RunSpec, folder: RunFolder, data: FoldData, pixels_at: PixelsAt, rows: FoldLog, stop: Stop
+) -> TrainedFold:
+    """Train the fold of `rows`, or go on from its checkpoint. `pixels_at` is asked for the images of each stage.
 
-    Raises Stopped when it should end early; the checkpoint is then the last whole epoch.
+    Raises Stopped when it should end early; a checkpoint then holds all but the batches of an unfinished step.
     """
+    fold = rows.fold
     net = build_net(spec, fold, len(data.classes)).to(device_name())
-    loaders = _loaders(spec, fold, data)
-    resume = Resume(folder.last_checkpoint(fold), spec.seed, fold, stop)
-    if resume.done:
-        log.info("fold %d goes on after epoch %d of %d", fold, resume.done, spec.epochs)
-        net.load_state_dict(resume.loaded["model"])
-    with FoldLog(spec, folder, fold) as rows:
-        callbacks = [TrainEvalCallback(), resume, Rows(rows, resume, folder, spec.epochs)]
-        if device_name() == "cuda":
-            callbacks.append(MixedPrecision())  # on a CPU half precision is many times slower
-        learner = Learner(
-            loaders, net, loss_of(spec), opt_func=Adam, splitter=body_and_head, default_cbs=False, cbs=callbacks,
-            train_bn=False, path=folder.path,
-        )  # fmt: skip
-        for span in spans(spec):
-            if span.first + span.stage.epochs <= resume.done:
-                continue
-            learner.freeze_to(-1 if span.stage.freeze else 0)
-            resume.enter(span)
-            learner.fit(span.stage.epochs, cbs=one_cycle(span.stage, spec.weights != "none"))
-        wandb = (rows.mirror.mode, rows.mirror.url)
-    return TrainedFold(net, resume.train_s, wandb)
-
-
-def _loaders(spec: RunSpec, fold: int, data: FoldData) -> DataLoaders:
-    draws = len(data.train_rows)
-    if draws < 2:
-        raise OnehourError(f"fold {fold} has {draws} training images", fix="Use fewer folds or more images.")
-    training = TrainingImages(
-        data.pixels, data.train_rows, data.train_targets, len(data.classes), mirrored=spec.mirrored_identities,
-        augment=compose(spec.augment, spec.image_size), seed=draw_seed(spec.seed, fold),
+    resume = Resume(
+        folder.last_checkpoint(fold), spec.seed, fold, stop,
+        every_s=spec.checkpoint_every_s, accumulate=spec.accumulate,
     )  # fmt: skip
-    weights = None
-    if spec.sampler == "balanced":
-        weights = np.bincount(training.targets)[training.targets] ** -0.5
+    if resume.loaded:
+        log.info("fold %d goes on after %s of %d", fold, resume.place(), spec.epochs)
+        net.load_state_dict(resume.loaded["model"])
+    averaging = Averaging(spec, net)
+    if resume.loaded.get("averaging"):  # a finished fold's checkpoint holds the weights that predict alone
+        averaging.restore(resume.loaded["averaging"])
+    measured = Rows(rows, resume, averaging, folder, data, spec.epochs)
+    resume.carried = {"model": measured.weights, "averaging": averaging.state, "rows": measured.state}
+    learner: Learner | None = None
+    for span in spans(spec):
+        if span.first + span.stage.epochs <= resume.done:
+            continue
+        loaders = stage_loaders(spec, fold, data, pixels_at(span.size), span.size)
+        if learner is None:
+            mixed = mixing(spec, fold, lambda: resume.step)
+            learner = build_learner(spec, net, loaders, data, [Rewind(), averaging, measured, resume, *mixed])
+        learner.dls = loaders
+        learner.freeze_to(-1 if span.stage.freeze else 0)
+        resume.enter(span)
+        learner.fit(span.stage.epochs, cbs=schedule(span.stage, spec.weights != "none"))
+    return TrainedFold(averaging.chosen, resume.train_s, resume.step)
+
+
+def build_learner(spec: RunSpec, net: Net, loaders: DataLoaders, data: FoldData, callbacks: list[Callback]) -> Learner:
+    """fastai's Learner with the spec's loss and steps, on the device there is."""
+    counts = np.bincount(data.train_targets[data.train_targets >= 0], minlength=len(data.classes))
+    callbacks = [TrainEvalCallback(), *callbacks]
+    if device_name() == "cuda":
+        callbacks.append(MixedPrecision())  # on a CPU half precision is many times slower
+    if spec.accumulate > 1:
+        callbacks.append(Accumulate(spec.accumulate))
+    if spec.clip_norm is not None:
+        callbacks.append(GradientClip(spec.clip_norm))
+    return Learner(
+        loaders, net, loss_of(spec, counts), opt_func=Adam, splitter=body_and_head, default_cbs=False, cbs=callbacks,
+        train_bn=False,
+    )  # fmt: skip
+
+
+def stage_loaders(spec: RunSpec, fold: int, data: FoldData, pixels: Pixels, size: tuple[int, int]) -> DataLoaders:
+    """The loaders of a stage: training images from `pixels` (of `size`), validation images as the fold has them."""
+    if len(data.train_rows) < 2:
+        raise OnehourError(
+            f"fold {fold} has {counted(len(data.train_rows), 'training image')}", fix="Use fewer folds or more images."
+        )
+    training = TrainingImages(
+        pixels, data.train_rows, data.train_targets, len(data.classes), mirrored=spec.mirrored_identities,
+        augment=compose(spec.augment, size, spec.grey == "random"), seed=draw_seed(spec.seed, fold),
+    )  # fmt: skip
+    draws = draws_of(spec, training.targets)
     answerable = data.valid_targets >= 0
     validation = PlainImages(data.pixels, data.valid_rows[answerable], data.valid_targets[answerable])
     workers = {"num_workers": spec.loader_workers, "pin_memory": device_name() == "cuda"}
     return DataLoaders(
-        EpochLoader(training, weights, draws, training.seed, bs=min(spec.batch_size, draws), **workers),
+        EpochLoader(training, draws, training.seed, bs=min(spec.batch_size, draws.number), **workers),
         DataLoader(validation, bs=2 * spec.batch_size, **workers),
         device=torch.device(device_name()),
     )
-
-
-class Rows(Callback):
-    """Measures an epoch and writes its rows; keeps the weights that were best on the validation images.
-
-    valid/loss and valid/map5 are over the fold's images of labels it was trained on; the unknown label takes part in
-    the CV alone, where its threshold is chosen on other folds.
-    """
-
-    order = 70  # before Resume saves: a checkpoint without its row would leave a hole in the curves
-
-    def __init__(self, rows: FoldLog, resume: Resume, folder: RunFolder, epochs: int) -> None:
-        self.rows, self.resume, self.epochs = rows, resume, epochs
-        self.best_file = folder.best_checkpoint(rows.fold)
-
-    def before_epoch(self) -> None:
-        self.losses: list[torch.Tensor] = []
-        self.valid_losses: list[torch.Tensor] = []
-        self.gains: list[torch.Tensor] = []
-        self.images, self.train_s = 0, 0.0
-
-    def before_train(self) -> None:
-        self.started = time.monotonic()
-
-    def after_batch(self) -> None:
-        images, targets = self.xb[0], self.yb[0]
-        if not self.training:
-            self.valid_losses.append(self.loss.detach() * len(images))
-            self.gains.append(reciprocal_ranks(self.pred.detach(), targets))
-            return
-        self.losses.append(self.loss.detach())
-        self.images += len(images)
-        if len(self.losses) % ROWS_EVERY == 0:
-            epoch = self.resume.done + len(self.losses) / self.n_iter
-            loss = float(torch.stack(self.losses[-ROWS_EVERY:]).mean())
-            self._write("batch", round(epoch, 4), self.resume.step + 1, {"train/loss": loss})
-
-    def after_train(self) -> None:
-        self.train_s = time.monotonic() - self.started
-
-    def after_epoch(self) -> None:
-        if not self.losses:
-            return  # skipped: it was done before the restart
-        values = {"train/loss": float(torch.stack(self.losses).mean())}
-        if self.gains:
-            gains = torch.cat(self.gains)
-            values["valid/loss"] = float(torch.stack(self.valid_losses).sum()) / len(gains)
-            values["valid/map5"] = float(gains.mean())
-        values["images/s"] = self.images / max(self.train_s, 1e-9)
-        epoch = self.resume.done + 1
-        self._write("epoch", epoch, self.resume.step, values)
-        log.info(
-            "fold %d epoch %d/%d: %s", self.rows.fold, epoch, self.epochs,
-            ", ".join(f"{name} {value:.4g}" for name, value in values.items()),
-        )  # fmt: skip
-        if values.get("valid/map5", -1.0) > self.resume.best:
-            self.resume.best = values["valid/map5"]
-            save(self.best_file, {"model": self.learn.model.state_dict(), "done": epoch})
-
-    def _write(self, kind: str, epoch: float, step: int, values: dict[str, float]) -> None:
-        if not all(np.isfinite(value) for value in values.values()):
-            raise OnehourError(
-                f"the loss is no longer a number in epoch {epoch:.2f}", f"fold {self.rows.fold}", "Lower stages.lr."
-            )
-        self.rows.write(kind, epoch, step, **values, lr=float(self.opt.hypers[-1]["lr"]))
-
-
-def reciprocal_ranks(logits: torch.Tensor, targets: torch.Tensor, k: int = 5) -> torch.Tensor:
-    """1 / rank of the target among the top `k` logits of each row, else 0: (b,)."""
-    top = logits.topk(min(k, logits.shape[1]), dim=1).indices
-    hit = (top == targets[:, None]).float()
-    return (hit / torch.arange(1, hit.shape[1] + 1, device=hit.device)).sum(1)

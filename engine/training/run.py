@@ -9,31 +9,32 @@ import logging
 import os
 import sys
 import time
+from pathlib import Path
 
 # Before torch is loaded: its threads wait asleep. Spinning, two runs on one machine slow each other down many times over.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import numpy as np
 
+from engine.checks.report import checks_of_run
 from engine.contract import EXIT_OK, EXIT_REQUEUE, OnehourError, RunSpec
 from engine.data import competition as competitions
 from engine.data import folds as fold_lists
-from engine.data.augment import compose
-from engine.data.competition import Competition, ContentHashes
 from engine.data.folds import Folds
-from engine.data.images import decode_images
-from engine.inference.local_features import evidence, find_points, with_evidence
+from engine.inference.local_features import find_points
 from engine.inference.outcome import write_outcome
-from engine.inference.predict import probabilities, save_fold
-from engine.model.head import Net
+from engine.inference.predict import Predictor, save_fold
 from engine.run_folder import RunFolder, write_json, write_text
-from engine.training.loop import FoldData, build_net, device_name, train_fold
+from engine.training.fold import FoldData
+from engine.training.loop import build_net, device_name, train_fold
+from engine.training.prepare import Images, Prepared, fold_data, prepare
 from engine.training.resume import save, weights_sha256
 from engine.training.stop import Stop, Stopped
-from engine.training.tracking import now_ms
+from engine.training.tracking import FoldLog, Sample, now_ms
 from engine.training.workplace import alone, log_handlers, logged_to, refuse_full_disk
 
 log = logging.getLogger(__name__)
+SAMPLES = 5  # worst validation images that metrics.jsonl shows of each fold
 
 
 def train(spec: RunSpec, folder: RunFolder, spec_text: str, time_limit_s: float | None = None) -> int:
@@ -48,10 +49,9 @@ def train(spec: RunSpec, folder: RunFolder, spec_text: str, time_limit_s: float 
         with logged_to([logging.StreamHandler(sys.stderr)]):
             log.info("%s: this run is finished already", folder.path)
         return EXIT_OK
-    competition = competitions.load(spec.data)
-    compose(spec.augment, spec.image_size)
-    hashes = competitions.decode_all(competition)
-    folds = fold_lists.make_folds(competition.images, competition.labels, hashes.train, spec.folds, spec.seed)
+    with logged_to([logging.StreamHandler(sys.stderr)]):
+        prepared = prepare(spec, folder.path.resolve().parent)
+    competition, folds, notes = prepared.competition, prepared.folds, prepared.notes
     net_bytes = 4 * sum(p.numel() for p in build_net(spec, 0, len(competition.known_labels) + 1).parameters())
     refuse_full_disk(spec, folder, competition, net_bytes)
 
@@ -61,18 +61,18 @@ def train(spec: RunSpec, folder: RunFolder, spec_text: str, time_limit_s: float 
         if not folder.spec_yaml.exists():
             write_text(folder.spec_yaml, spec_text)
         _write_folds(folder, folds)
-        notes = (*competition.notes, *fold_lists.fold_notes(folds, competition.unknown_label))
-        write_json(folder.checks_json, _checks(competition, hashes, notes))
+        write_json(folder.checks_json, checks_of_run(prepared.seen, notes).model_dump(mode="json"))
         for note in notes:
             log.info("note: %s", note)
         try:
-            _train_folds(spec, folder, competition, folds, stop)
+            _train_folds(spec, folder, prepared, stop)
         except Stopped as reason:
-            if not any(row["kind"] == "epoch" for row in folder.metrics()) and not stop.signal_name:
+            kept = any(folder.last_checkpoint(fold).exists() for fold in range(spec.folds))
+            if not kept and not stop.signal_name:
                 raise OnehourError(
-                    f"{reason}, and not one epoch was done",
+                    f"{reason}, and not one batch was done",
                     "--time-limit",
-                    "Give more time, or make an epoch shorter: a smaller image_size or backbone.",
+                    "Give more time: the images must be read and a step be made in it.",
                 ) from None
             log.info("stopped: %s; start the run again to go on", reason)
             return EXIT_REQUEUE
@@ -85,56 +85,55 @@ def train(spec: RunSpec, folder: RunFolder, spec_text: str, time_limit_s: float 
     return EXIT_OK
 
 
-def _train_folds(spec: RunSpec, folder: RunFolder, competition: Competition, folds: Folds, stop: Stop) -> None:
+def _train_folds(spec: RunSpec, folder: RunFolder, prepared: Prepared, stop: Stop) -> None:
     """Train every fold that has no predictions yet, and write them."""
     open_folds = [fold for fold in range(spec.folds) if not folder.fold_predictions(fold).exists()]
     if not open_folds:
         return
-    paths = [competition.train_dir / name for name in competition.images]
-    paths += [competition.test_dir / name for name in competition.test_images]
-    pixels = decode_images(paths, spec.image_size, folder.path)
-    test_rows = np.arange(len(competition.images), len(paths))
-    points = find_points(paths) if spec.local_features else None
-
-    def scores(net: Net, data: FoldData, rows: np.ndarray) -> np.ndarray:
-        found = probabilities(net, spec, data, rows, stop)
-        if points is None:
-            return found
-        known = points.of(data.train_rows)
-        return with_evidence(
-            found, evidence(points.of(rows), len(rows), known, data.train_targets, len(data.classes), stop)
-        )
-
+    competition, images = prepared.competition, Images(spec, prepared)
+    test_rows = np.arange(len(competition.images), len(images.paths))
+    points = find_points(images.paths) if spec.local_features else None
     for fold in open_folds:
         stop.check()
-        data = fold_data(spec, competition, folds, fold, pixels)
+        data = fold_data(spec, prepared, fold, images)
         log.info(
             "fold %d: %d images of %d classes to train on, %d to validate",
             fold, len(data.train_rows), len(data.classes), len(data.valid_rows),
         )  # fmt: skip
-        trained = train_fold(spec, folder, fold, data, stop)
-        net = trained.net
-        found = scores(net, data, np.concatenate([data.valid_rows, test_rows]))
-        save_fold(
-            folder.fold_predictions(fold), data.classes, competition.unknown_label, data.valid_rows,
-            found[: len(data.valid_rows)], found[len(data.valid_rows) :],
-            train_s=trained.train_s, weights_sha256=weights_sha256(net), wandb=trained.wandb,
-        )  # fmt: skip
+        with FoldLog(spec, folder, fold) as rows:
+            trained = train_fold(spec, folder, data, images.at, rows, stop)
+            predictor = Predictor(trained.net, spec, data, points, competition.unknown_label, stop)
+            save_fold(
+                folder.fold_predictions(fold), predictor, test_rows, train_s=trained.train_s,
+                weights_sha256=weights_sha256(trained.net), wandb=(rows.mirror.mode, rows.mirror.url),
+            )  # fmt: skip
+            rows.samples(spec.epochs, trained.step, worst_images(folder.fold_predictions(fold), data))
         # The fold is done: its weights are kept, the optimizer's state (twice their size) is not.
-        save(folder.last_checkpoint(fold), {"model": net.state_dict(), "done": spec.epochs, "train_s": trained.train_s})
+        save(
+            folder.last_checkpoint(fold),
+            {"model": trained.net.state_dict(), "done": spec.epochs, "train_s": trained.train_s},
+        )
 
 
-def fold_data(spec: RunSpec, competition: Competition, folds: Folds, fold: int, pixels: np.ndarray) -> FoldData:
-    """What `fold` trains on and validates. `pixels` holds the training images first, in the order of `folds`."""
-    labels, fold_of = np.array(folds.label, dtype=object), np.array(folds.fold)
-    trained = fold_of != fold
-    if spec.unknown_in_training == "drop":
-        trained &= labels != competition.unknown_label
-    classes = tuple(sorted(set(labels[trained].tolist())))
-    target = {label: i for i, label in enumerate(classes)}
-    targets = np.array([target.get(label, -1) for label in labels], dtype=np.int64)
-    train_rows, valid_rows = np.flatnonzero(trained), np.flatnonzero(fold_of == fold)
-    return FoldData(pixels, classes, train_rows, targets[train_rows], valid_rows, targets[valid_rows])
+def worst_images(predictions: Path, data: FoldData, count: int = SAMPLES) -> list[Sample]:
+    """The validation images whose own label has the lowest score, among those whose label the fold was trained on."""
+    with np.load(predictions) as found:
+        columns, scores = found["valid_top"], found["valid_scores"]
+    own = np.where(columns == data.valid_targets[:, None], scores, 0).max(axis=1)
+    asked = np.flatnonzero(data.valid_targets >= 0)
+    worst = asked[np.argsort(own[asked], kind="stable")[:count]]
+    return [
+        Sample(
+            data.names[data.valid_rows[row]],
+            data.classes[data.valid_targets[row]],
+            round(float(own[row]), 6),
+            tuple(
+                (data.classes[column], round(float(score), 6))
+                for column, score in zip(columns[row][:3], scores[row][:3], strict=True)
+            ),
+        )
+        for row in worst
+    ]
 
 
 def _write_folds(folder: RunFolder, folds: Folds) -> None:
@@ -146,21 +145,6 @@ def _write_folds(folder: RunFolder, folds: Folds) -> None:
             str(folder.folds_csv),
             "Put the data back, or start a new run.",
         )
-
-
-def _checks(competition: Competition, hashes: ContentHashes, notes: tuple[str, ...]) -> dict[str, object]:
-    """Thin: what was decoded, exact copies, copies with different labels, copies across training and test."""
-    labels: dict[str, set[str]] = {}
-    for content, label in zip(hashes.train, competition.labels, strict=True):
-        labels.setdefault(content, set()).add(label)
-    return {
-        "train_images": len(hashes.train),
-        "test_images": len(hashes.test),
-        "exact_copies_in_train": len(hashes.train) - len(labels),
-        "copies_with_different_labels": sum(len(found) > 1 for found in labels.values()),
-        "test_images_also_in_train": sum(content in labels for content in hashes.test),
-        "notes": list(notes),
-    }
 
 
 def _first_row_at(folder: RunFolder, now: int) -> int:

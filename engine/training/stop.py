@@ -1,4 +1,4 @@
-"""Stopping in good order: before the time limit, or when the scheduler says so. The last checkpoint stays good."""
+"""Stopping in good order: before the time limit, or when the scheduler says so. What was done is in a checkpoint."""
 
 from __future__ import annotations
 
@@ -28,7 +28,6 @@ class Stop:
 
     def __init__(self, time_limit_s: float | None, started: float) -> None:
         self.time_limit_s, self.started, self.signal_name = time_limit_s, started, ""
-        self.longest_epoch_s = 0.0
 
     def left_s(self) -> float:
         return float("inf") if self.time_limit_s is None else self.time_limit_s - (time.monotonic() - self.started)

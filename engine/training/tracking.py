@@ -7,8 +7,9 @@ import logging
 import os
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -39,8 +40,18 @@ def now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
+@dataclass(frozen=True)
+class Sample:
+    """A validation image as the finished fold sees it: its best labels with their scores, and that of its own label."""
+
+    image: str
+    label: str
+    score: float
+    top: tuple[tuple[str, float], ...]
+
+
 class FoldLog:
-    """The rows of one fold. A resumed fold repeats the rows of the epoch it lost: a reader takes the last of a step."""
+    """The rows of one fold. A fold that was killed repeats the rows it lost: a reader takes the last of a step."""
 
     def __init__(self, spec: RunSpec, folder: RunFolder, fold: int) -> None:
         self.fold, self.file = fold, folder.metrics_jsonl.open("a", encoding="utf-8")
@@ -57,10 +68,23 @@ class FoldLog:
 
     def write(self, kind: str, epoch: float, step: int, **values: float) -> None:
         """One row. `kind`: batch or epoch; `epoch`: epochs done; `step`: batches done in this fold."""
-        row: dict[str, Any] = {"kind": kind, "fold": self.fold, "epoch": epoch, "step": step, "at": now_ms(), **values}
-        self.file.write(json.dumps(row) + "\n")
-        self.file.flush()
+        self._append(kind, epoch, step, values)
         self.mirror.log({"epoch": epoch, **values}, step)
+
+    def checkpoint(self, epoch: float, step: int) -> None:
+        """A row of kind "checkpoint": from here on a restart would go on, inside an epoch."""
+        self._append("checkpoint", epoch, step, {})
+
+    def samples(self, epoch: float, step: int, samples: Sequence[Sample]) -> None:
+        """A row of kind "sample" for each, and a table in W&B."""
+        for sample in samples:
+            self._append("sample", epoch, step, asdict(sample))
+        self.mirror.log_samples(samples, step)
+
+    def _append(self, kind: str, epoch: float, step: int, values: Mapping[str, Any]) -> None:
+        row = {"kind": kind, "fold": self.fold, "epoch": epoch, "step": step, "at": now_ms(), **values}
+        self.file.write(json.dumps(row, ensure_ascii=False) + "\n")
+        self.file.flush()
 
 
 class WandbMirror:
@@ -92,6 +116,18 @@ class WandbMirror:
         except Exception as error:
             log.warning("the W&B mirror ends here: %s", " ".join(str(error).split())[:200])
             self.run = None
+
+    def log_samples(self, samples: Sequence[Sample], step: int) -> None:
+        if self.run is None:
+            return
+        top = [" ".join(f"{label} {score:.3f}" for label, score in sample.top) for sample in samples]
+        rows = [[sample.image, sample.label, sample.score, words] for sample, words in zip(samples, top, strict=True)]
+        try:
+            import wandb
+
+            self.run.log({"worst": wandb.Table(columns=["image", "label", "score", "top"], data=rows)}, step=step)
+        except Exception as error:
+            log.warning("the W&B mirror shows no samples: %s", " ".join(str(error).split())[:200])
 
     def finish(self, failed: bool) -> None:
         if self.run is None:

@@ -11,23 +11,42 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from engine.contract import OnehourError, RunSpec
+from engine.data.cache import bytes_needed, cache_dir
 from engine.data.competition import Competition
 from engine.run_folder import RunFolder
+
+
+def folder_needed(spec: RunSpec, net_bytes: int) -> int:
+    """The most bytes a run's folder ever holds beside its predictions, for a net of `net_bytes`.
+
+    Last and best weights of each fold, and in the fold under way the optimizer's state (twice the weights) and averaged
+    weights, while a new file is written beside the old one.
+    """
+    averaged = spec.averaging != "none"
+    return net_bytes * (2 * spec.folds + 6 + 2 * averaged) + 50_000_000
+
+
+def cache_needed(spec: RunSpec, images: int) -> int:
+    """The most bytes that the cache of decoded images takes for the stages of a run (see engine.data.cache)."""
+    return sum(bytes_needed(images, size) for size in set(spec.stage_sizes))
 
 
 def refuse_full_disk(spec: RunSpec, folder: RunFolder, competition: Competition, net_bytes: int) -> None:
     """A full disk would otherwise show as a damaged checkpoint, or, with W&B, not at all."""
     images = len(competition.images) + len(competition.test_images)
-    pixels = images * spec.image_size[0] * spec.image_size[1] * 3
-    needed = pixels + net_bytes * (2 * spec.folds + 6) + 50_000_000
-    place = next(path for path in (folder.path.absolute(), *folder.path.absolute().parents) if path.exists())
-    free = shutil.disk_usage(place).free
-    if free < needed:
-        raise OnehourError(
-            f"the disk has {free / 1e9:.2f} GB free and this run needs about {needed / 1e9:.2f} GB",
-            str(folder.path),
-            "Free some space or choose another --out folder.",
-        )
+    needs = {folder.path.absolute(): folder_needed(spec, net_bytes), cache_dir().absolute(): cache_needed(spec, images)}
+    on_disk: dict[int, int] = {}
+    for path, needed in needs.items():
+        place = next(place for place in (path, *path.parents) if place.exists())
+        disk = place.stat().st_dev
+        on_disk[disk] = on_disk.get(disk, 0) + needed
+        free = shutil.disk_usage(place).free
+        if free < on_disk[disk]:
+            raise OnehourError(
+                f"the disk has {free / 1e9:.2f} GB free and this run needs about {on_disk[disk] / 1e9:.2f} GB",
+                str(path),
+                "Free some space or choose another --out folder.",
+            )
 
 
 @contextmanager

@@ -154,9 +154,12 @@ def test_a_job_is_given_up_after_too_many_losses(journal: Journal, data_dir: Pat
     assert job(journal, key).message == "given up after 4 attempts without a finished epoch: it was killed by SIGKILL"
 
 
-def test_losses_after_a_finished_epoch_do_not_add_up(journal: Journal, data_dir: Path) -> None:
+@pytest.mark.parametrize("mode", ["epochs", "saves"])
+def test_losses_after_a_finished_epoch_or_a_checkpoint_inside_one_do_not_add_up(
+    mode: str, journal: Journal, data_dir: Path
+) -> None:
     key = queue(journal, data_dir)
-    works = worker(journal, "epochs")
+    works = worker(journal, mode)
     until(lambda: is_over(journal, key), works.tick)
     done = job(journal, key)
     assert (done.state, done.attempt, done.lost) == ("succeeded", 6, 0)

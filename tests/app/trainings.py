@@ -8,6 +8,7 @@ requeue   stops with exit 75 after the first epoch, finishes when started again
 stall     stops with exit 75 before any epoch, each time
 batches   is killed after some batches of its first epoch, each time
 epochs    is killed after an epoch each time, finishes when started for the sixth time
+saves     is killed after a checkpoint inside an epoch each time, finishes when started for the sixth time
 refuse    one sentence and exit 2
 family    has a child that went into a session of its own, and both wait for ever, deaf to SIGTERM
 """
@@ -102,11 +103,12 @@ def main(mode: str, folder: RunFolder) -> int:
         return 2
     if mode == "stall":
         return 75
-    if mode == "batches" or (mode == "epochs" and times < 6):
+    if mode == "batches" or (mode in ("epochs", "saves") and times < 6):
         if mode == "epochs":
             write_epoch(folder, times)
+        kind = "checkpoint" if mode == "saves" else "batch"
         with folder.metrics_jsonl.open("a") as file:
-            file.write(json.dumps({"kind": "batch", "fold": 0, "epoch": 0.5, "at": round(time.time() * 1000)}) + "\n")
+            file.write(json.dumps({"kind": kind, "fold": 0, "epoch": 0.5, "at": round(time.time() * 1000)}) + "\n")
         os.kill(os.getpid(), signal.SIGKILL)
     if mode == "family":
         signal.signal(signal.SIGTERM, signal.SIG_IGN)

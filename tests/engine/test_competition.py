@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from engine.contract import DataSpec, OnehourError
-from engine.data.competition import data_sha256, decode_all, load
+from engine.data.competition import data_sha256, load
 
 pytestmark = pytest.mark.unit
 TRAIN = {"a1.jpg": "w_a", "a2.jpg": "w_a", "b1.jpg": "w_b", "n1.jpg": "new_whale"}
@@ -32,7 +32,7 @@ def folder(tmp_path: Path) -> Path:
 
 def refusal(folder: Path, **data: str) -> str:
     with pytest.raises(OnehourError) as caught:
-        decode_all(load(DataSpec(dir=str(folder), **data)))
+        load(DataSpec(dir=str(folder), **data))
     sentence = str(caught.value)
     assert "\n" not in sentence
     return sentence
@@ -49,7 +49,6 @@ def test_a_good_folder_is_read_in_the_order_of_its_files(folder: Path) -> None:
     assert competition.test_images == TEST
     assert competition.submission_header == ("Image", "Id")
     assert competition.notes == ()
-    assert len(set(decode_all(competition).train)) == 4
 
 
 def test_other_names_of_files_folders_and_columns_are_followed(folder: Path) -> None:
@@ -66,17 +65,6 @@ def test_a_byte_order_mark_windows_line_ends_and_blank_lines_are_fine(folder: Pa
         text = (folder / name).read_text().replace("\n", "\r\n")
         (folder / name).write_bytes(b"\xef\xbb\xbf" + text.encode() + b"\r\n")
     assert load(DataSpec(dir=str(folder))).images == tuple(TRAIN)
-
-
-def test_copies_have_equal_hashes_whatever_they_are_called(folder: Path) -> None:
-    shutil.copy(folder / "train/a1.jpg", folder / "train/b1.jpg")
-    with Image.open(folder / "train/a1.jpg") as image:
-        image.save(folder / "test/t1.png")  # the same pixels in another format
-    edit(folder / "sample_submission.csv", lambda text: text.replace("t1.jpg", "t1.png"))
-    (folder / "test/t1.jpg").unlink()
-    content = decode_all(load(DataSpec(dir=str(folder))))
-    assert content.train[0] == content.train[2] == content.test[1]
-    assert len({*content.train, *content.test}) == 4
 
 
 def test_the_data_hash_follows_labels_names_and_sizes(folder: Path) -> None:
@@ -178,23 +166,6 @@ def test_a_sample_submission_that_does_not_fit_the_test_folder_is_refused(folder
     assert all(word in sentence for word in words), sentence
 
 
-@pytest.mark.parametrize(
-    ("spoil", "reason"),
-    [
-        (lambda raw: b"", "zero bytes"),
-        (lambda raw: raw[: len(raw) // 2], "truncated"),
-        (lambda raw: raw[:-40], "truncated"),
-        (lambda raw: b"<html>not found</html>", "no image that can be read"),
-    ],
-)
-@pytest.mark.parametrize("name", ["train/a2.jpg", "test/t1.jpg"])
-def test_an_image_that_cannot_be_decoded_to_the_end_is_named(folder: Path, name: str, spoil, reason: str) -> None:
-    (folder / name).write_bytes(spoil((folder / name).read_bytes()))
-    sentence = refusal(folder)
-    assert f"1 of 6 images cannot be decoded: {name} ({reason})" in sentence
-    assert "Replace" in sentence
-
-
 def test_folders_and_files_that_are_not_there_are_named_with_the_nearest(folder: Path) -> None:
     assert "Did you mean 'train.csv'?" in refusal(folder, labels="trains.csv")
     assert "Did you mean 'test'?" in refusal(folder, test_images="tests")
@@ -205,3 +176,51 @@ def test_a_file_that_cannot_be_read_is_named(folder: Path) -> None:
     (folder / "train.csv").unlink()
     (folder / "train.csv").mkdir()
     assert "train.csv: the file cannot be read (Is a directory)" in refusal(folder)
+
+
+def by_folder(folder: Path) -> Path:
+    """The same images without a label file: each stands in the folder of its label."""
+    for image, label in TRAIN.items():
+        (folder / "train" / label).mkdir(exist_ok=True)
+        (folder / "train" / image).rename(folder / "train" / label / image)
+    (folder / "train.csv").unlink()
+    return folder
+
+
+def test_without_a_label_file_the_folder_of_an_image_is_its_label(folder: Path) -> None:
+    competition = load(DataSpec(dir=str(by_folder(folder)), labels=None))
+    assert competition.images == ("new_whale/n1.jpg", "w_a/a1.jpg", "w_a/a2.jpg", "w_b/b1.jpg")
+    assert competition.labels == ("new_whale", "w_a", "w_a", "w_b")
+    assert competition.known_labels == ("w_a", "w_b")
+    assert (competition.labels_path, competition.notes) == (None, ())
+    before = data_sha256(competition)
+    (folder / "train/w_b/b1.jpg").rename(folder / "train/w_a/b1.jpg")
+    assert data_sha256(load(DataSpec(dir=str(folder), labels=None))) != before
+
+
+def test_folders_that_cannot_be_labels_are_refused(folder: Path) -> None:
+    assert "an image stands in none: a1.jpg, a2.jpg, b1.jpg and 1 more" in refusal(folder, labels=None)
+    by_folder(folder)
+    assert "a column of sightings needs a label file" in refusal(folder, labels=None, sightings_col="Seen")
+    (folder / "train/w_a").rename(folder / "train/w a")
+    assert "the name of a folder holds a space, which separates labels in a submission: 'w a'" in refusal(
+        folder, labels=None
+    )
+    shutil.rmtree(folder / "train")
+    (folder / "train").mkdir()
+    assert "train: there is no image below it" in refusal(folder, labels=None)
+
+
+def test_sightings_are_read_where_a_column_has_them(folder: Path) -> None:
+    (folder / "train.csv").write_text("Image,Id,Seen\na1.jpg,w_a,s1\na2.jpg,w_a,s1\nb1.jpg,w_b,\nn1.jpg,new_whale,s2\n")
+    assert load(DataSpec(dir=str(folder), sightings_col="Seen")).sightings == ("s1", "s1", "", "s2")
+    assert "'Seen' is not known" in refusal(folder)
+    sentence = refusal(folder, sightings_col="Sen")
+    assert "'Sen' is missing. Did you mean 'Seen'? data.image_col, data.label_col and data.sightings_col" in sentence
+
+
+def test_images_of_one_class_alone_are_refused(folder: Path) -> None:
+    edit(folder / "train.csv", lambda text: text.replace("new_whale", "w_a").replace("w_b", "w_a"))
+    assert refusal(folder).endswith(
+        "train.csv: every image has the label 'w_a'. There must be labels to learn, at least two."
+    )

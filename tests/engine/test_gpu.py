@@ -20,7 +20,14 @@ pytestmark = [
 ]
 
 
-@pytest.mark.parametrize("keys", [{}, {"head": "arcface", "mirrored_identities": True, "retrieval_share": 0.5}])
+@pytest.mark.parametrize(
+    "keys",
+    [
+        {},
+        {"head": "arcface", "mirrored_identities": True, "retrieval_share": 0.5},
+        {"accumulate": 2, "clip_norm": 5.0, "averaging": "ema", "checkpoint_every_s": 1e-9},
+    ],
+)
 def test_two_folds_stopped_in_the_middle_are_finished_on_the_device(
     pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, keys: dict[str, Any]
 ) -> None:
@@ -42,7 +49,9 @@ def test_two_folds_stopped_in_the_middle_are_finished_on_the_device(
     assert checkpoint["scaler"]["scale"] > 1  # there is one with half precision alone
 
     assert run(pictures, folder.path, **keys) == EXIT_OK
-    epochs = [(row["fold"], row["epoch"]) for row in folder.metrics() if row["kind"] == "epoch"]
+    rows = [row for row in folder.metrics() if row["kind"] == "epoch"]
+    assert all(row["gpu/peak_gb"] > 0 for row in rows)
+    epochs = [(row["fold"], row["epoch"]) for row in rows]
     assert epochs == [(fold, epoch) for fold in (0, 1) for epoch in range(1, 6)]
     assert "fold 0 goes on after epoch 2 of 5" in folder.log_tail()
     result = folder.read_result()

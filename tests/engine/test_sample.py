@@ -7,10 +7,14 @@ import cv2
 import numpy as np
 import pytest
 
+from engine.check_folder import CheckFolder
+from engine.checks.picture import perceptual_hash
+from engine.checks.survey import survey
 from engine.contract import DataSpec, OnehourError
 from engine.data import sample
-from engine.data.competition import decode_all, load
-from engine.data.fluke import SIZE, Individual, individual, photograph
+from engine.data.boxes import read_boxes
+from engine.data.competition import load
+from engine.data.fluke import Individual, Photograph, individual, sighting
 from engine.data.sample import TRAIN_SIZES, draw_sample
 from engine.inference.submission import read_truth
 from engine.run_folder import file_sha256
@@ -34,10 +38,80 @@ def test_the_sample_has_a_long_tail_and_whales_that_nobody_named(folder: Path) -
     assert 0.15 <= share <= 0.25
     assert sorted(counts.values(), reverse=True) == list(TRAIN_SIZES)
     assert competition.notes == ()
-    content = decode_all(competition)
-    assert len({*content.train, *content.test}) == len(competition.images) + len(competition.test_images)
-    image = cv2.imread(str(competition.train_dir / competition.images[0]))
-    assert image.shape == (*SIZE, 3)
+
+
+def test_one_named_whale_and_one_without_a_name_have_an_exact_copy_in_training(folder: Path, tmp_path: Path) -> None:
+    competition = load(DataSpec(dir=str(folder)))
+    content = survey(competition, CheckFolder(tmp_path)).content
+    by_content: dict[str, list[str]] = {}
+    for label, one in zip(competition.labels, content.train, strict=True):
+        by_content.setdefault(one, []).append(label)
+    copies = [labels for labels in by_content.values() if len(labels) > 1]
+    assert sorted(len(labels) for labels in copies) == [2, 2]
+    assert [len(set(labels)) for labels in copies] == [1, 1]
+    largest = max(set(competition.known_labels), key=competition.labels.count)
+    assert {labels[0] for labels in copies} == {largest, "new_whale"}
+    assert len(set(content.test)) == len(content.test)
+    assert not set(content.test) & set(content.train)
+
+
+def test_photographs_have_many_shapes_and_some_are_grey(folder: Path) -> None:
+    images = [cv2.imread(str(path)) for path in sorted((folder / "train").iterdir())]
+    shapes = np.array([image.shape[1] / image.shape[0] for image in images])
+    assert shapes.min() < 1.5
+    assert shapes.max() > 2.3
+    assert len({image.shape for image in images}) > 100
+    grey = np.mean([np.ptp(image.astype(int), axis=2).mean() < 4 for image in images])
+    assert 0.1 < grey < 0.35
+    assert sum(path.stat().st_size for path in folder.rglob("*.jpg")) < 6_000_000
+
+
+def test_every_photograph_has_a_box_inside_it(folder: Path) -> None:
+    competition = load(DataSpec(dir=str(folder)))
+    boxes = read_boxes(folder / "boxes.csv")
+    assert set(boxes["train"]) == set(competition.images)
+    assert set(boxes["test"]) == set(competition.test_images)
+    for part, of_part in boxes.items():
+        for name, (x0, y0, x1, y1) in of_part.items():
+            height, width = cv2.imread(str(folder / part / name)).shape[:2]
+            assert 0 <= x0 < x1 <= width
+            assert 0 <= y0 < y1 <= height
+            assert (x1 - x0) * (y1 - y0) < 0.9 * width * height
+
+
+def test_the_box_is_that_of_the_fluke() -> None:
+    pink = Individual(np.ones((320, 560, 3), np.float32) * (1, 0.1, 1), individual(np.random.default_rng(3)).outline)
+    compared = 0
+    for number in range(30):
+        for seen in sighting(pink, np.random.default_rng([4, number]), 2):
+            blue, green, red = cv2.split(seen.picture.astype(int))
+            rows, columns = np.nonzero(np.minimum(blue, red) - green > 60)
+            if len(rows) < 300:  # a black-and-white film
+                continue
+            compared += 1
+            x0, y0, x1, y1 = seen.box
+            around = columns.min(), rows.min(), columns.max() + 1, rows.max() + 1
+            # Foam hides the lowest rows of what is above the water.
+            assert np.abs(np.subtract(around, (x0, y0, x1, y1)))[:3].max() <= 4
+            assert y1 - 16 <= around[3] <= y1 + 2
+    assert compared > 30
+
+
+def test_frames_of_one_sighting_are_near_copies_and_two_sightings_are_not() -> None:
+    def grey_hash(photograph: Photograph) -> int:
+        return perceptual_hash(cv2.cvtColor(photograph.picture, cv2.COLOR_BGR2GRAY))
+
+    hashes = []
+    for number in range(24):
+        whale = individual(np.random.default_rng([1, number // 2]))
+        frames = sighting(whale, np.random.default_rng([2, number]), 2)
+        assert frames[0].picture.shape == frames[1].picture.shape
+        assert (frames[0].picture != frames[1].picture).mean() > 0.3
+        hashes.append([grey_hash(frame) for frame in frames])
+    within = np.array([(one ^ other).bit_count() for one, other in hashes])
+    between = np.array([(a[0] ^ b[0]).bit_count() for i, a in enumerate(hashes) for b in hashes[:i]])
+    assert (within <= 4).mean() > 0.7
+    assert between.min() > 8
 
 
 def test_the_truth_names_every_test_image_with_both_parts_alike(folder: Path) -> None:
@@ -68,24 +142,27 @@ def test_the_same_seed_draws_the_same_bytes_also_into_an_empty_folder(folder: Pa
 
 def test_another_seed_draws_other_whales() -> None:
     pictures = [
-        photograph(individual(np.random.default_rng([seed, 1, 0])), np.random.default_rng(0)) for seed in (7, 8)
+        sighting(individual(np.random.default_rng([seed, 1, 0])), np.random.default_rng(0), 1)[0].picture
+        for seed in (7, 8)
     ]
-    assert np.abs(pictures[0].astype(int) - pictures[1]).mean() > 5
+    assert np.abs(pictures[0].astype(int) - pictures[1]).mean() > 2
 
 
 def test_sightings_of_one_whale_look_more_alike_than_two_whales() -> None:
     """Without it nothing could be learnt: the individual must survive the change of view, sea and light."""
 
-    def thumb(whale: int, sighting: int) -> np.ndarray:
-        picture = photograph(individual(np.random.default_rng([1, whale])), np.random.default_rng([2, whale, sighting]))
+    def thumb(whale: int, number: int) -> np.ndarray:
+        rng = np.random.default_rng([2, whale, number])
+        seen = sighting(individual(np.random.default_rng([1, whale])), rng, 1)[0]
+        x0, y0, x1, y1 = seen.box
         grey = cv2.resize(
-            cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY)[20:100, 30:210], (18, 8), interpolation=cv2.INTER_AREA
+            cv2.cvtColor(seen.picture, cv2.COLOR_BGR2GRAY)[y0:y1, x0:x1], (18, 8), interpolation=cv2.INTER_AREA
         )
         vector = grey.astype(float).ravel()
         vector -= vector.mean()
         return vector / np.linalg.norm(vector)
 
-    thumbs = np.array([[thumb(whale, sighting) for sighting in range(5)] for whale in range(8)]).reshape(40, -1)
+    thumbs = np.array([[thumb(whale, number) for number in range(5)] for whale in range(8)]).reshape(40, -1)
     near = thumbs @ thumbs.T
     np.fill_diagonal(near, -1)
     hits = np.mean(near.argmax(axis=1) // 5 == np.arange(40) // 5)
@@ -111,10 +188,10 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
 
 @pytest.mark.unit
 def test_an_interrupted_drawing_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def interrupted(whale: Individual, rng: np.random.Generator) -> np.ndarray:
+    def interrupted(whale: Individual, rng: np.random.Generator, frames: int) -> list[Photograph]:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(sample, "photograph", interrupted)
+    monkeypatch.setattr(sample, "sighting", interrupted)
     with pytest.raises(KeyboardInterrupt):
         draw_sample(tmp_path / "whales", seed=0)
     assert list(tmp_path.iterdir()) == []

@@ -1,15 +1,24 @@
 """Submissions as the sample submission wants them, and their scores against the truth."""
 
 import hashlib
+import math
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from engine.contract import OnehourError
+from engine.contract import METRIC_DIRECTIONS, OnehourError
 from engine.data.competition import Competition
+from engine.inference.metric import Probabilities
 from engine.inference.score import score_files
-from engine.inference.submission import check_submission, read_predictions, read_truth, write_submission
+from engine.inference.submission import (
+    check_submission,
+    read_predictions,
+    read_truth,
+    refuse_other_answers,
+    write_submission,
+)
 from engine.run_folder import RunFolder
 
 pytestmark = pytest.mark.unit
@@ -40,7 +49,9 @@ def written(path: Path, text: str) -> Path:
 
 def test_a_submission_has_the_samples_header_and_order_and_its_hash_beside_it(competition, tmp_path: Path) -> None:
     folder = RunFolder(tmp_path / "run")
-    sha256 = write_submission(folder, competition, [["new_whale", "w_a"], list("abcdefg")])
+    sha256 = write_submission(
+        folder, competition.submission_header, competition.test_images, [["new_whale", "w_a"], list("abcdefg")]
+    )
     raw = folder.submission_csv.read_bytes()
     assert raw == b'Image,Id\nt2.jpg,new_whale w_a\n"t,1.jpg",a b c d e\n'
     assert sha256 == hashlib.sha256(raw).hexdigest()
@@ -51,7 +62,7 @@ def test_a_submission_has_the_samples_header_and_order_and_its_hash_beside_it(co
 
 def test_the_samples_own_column_names_are_kept(competition, tmp_path: Path) -> None:
     folder = RunFolder(tmp_path / "run")
-    write_submission(folder, replace(competition, submission_header=("file", "predictions")), [["a"], ["b"]])
+    write_submission(folder, ("file", "predictions"), competition.test_images, [["a"], ["b"]])
     assert folder.submission_csv.read_text().startswith("file,predictions\n")
 
 
@@ -59,7 +70,7 @@ def test_the_samples_own_column_names_are_kept(competition, tmp_path: Path) -> N
 def test_what_cannot_be_a_submission_is_not_written(competition, tmp_path: Path, predictions) -> None:
     folder = RunFolder(tmp_path / "run")
     with pytest.raises(ValueError, match=r"shorter|cannot be the predicted labels"):
-        write_submission(folder, competition, predictions)
+        write_submission(folder, competition.submission_header, competition.test_images, predictions)
     assert not folder.submission_csv.exists()
 
 
@@ -87,6 +98,87 @@ def test_rows_in_another_order_and_a_byte_order_mark_are_fine(competition, tmp_p
     path = tmp_path / "submission.csv"
     path.write_bytes(b'\xef\xbb\xbfImage,Id\n"t,1.jpg",b\nt2.jpg,a\n')
     assert check_submission(path, competition).labels == {"t,1.jpg": ("b",), "t2.jpg": ("a",)}
+
+
+@pytest.mark.parametrize(
+    ("header", "answers", "text"),
+    [
+        (("id", "grade"), np.array([2.0, 3.5]), "id,grade\na,2\nb,3.5\n"),
+        (("id", "label"), Probabilities(("0", "1"), np.array([[0.25, 0.75], [1, 0]])), "id,label\na,0.75\nb,0\n"),
+        (("id", "y", "x"), Probabilities(("x", "y"), np.array([[0.25, 0.75], [1, 0]])), "id,y,x\na,0.75,0.25\nb,0,1\n"),
+    ],
+)
+def test_numbers_and_probabilities_fill_the_columns_that_the_header_names(
+    tmp_path: Path, header, answers, text: str
+) -> None:
+    folder = RunFolder(tmp_path / "run")
+    write_submission(folder, header, ["a", "b"], answers)
+    assert folder.submission_csv.read_text() == text
+
+
+@pytest.mark.parametrize(
+    ("metric", "changes", "words"),
+    [
+        ("map5", {"submission_header": ("Image", "a", "b")}, ("2 columns", "map5 fills one")),
+        ("auc", {"known_labels": ("a", "b", "c")}, ("3 labels", "a column for each")),
+        ("log_loss", {"known_labels": ("a",)}, ("one label", "needs two")),
+        ("qwk", {"known_labels": ("a", "1")}, ("no number", "'a'")),
+        ("rmse", {"known_labels": tuple("1234"), "images": tuple("abcdefgh")}, ("4 different numbers over 8 images",)),
+    ],
+)
+def test_a_metric_that_the_competition_cannot_answer_is_refused_before_training(
+    competition, metric: str, changes, words
+) -> None:
+    with pytest.raises(OnehourError) as caught:
+        refuse_other_answers(metric, replace(competition, **changes))
+    assert all(word in str(caught.value) for word in words), str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("metric", "changes"),
+    [
+        ("map5", {}),
+        ("auc", {"known_labels": ("0", "1")}),
+        ("log_loss", {"known_labels": ("a", "b"), "submission_header": ("Image", "b", "a")}),
+        ("qwk", {"known_labels": ("0", "1"), "images": tuple("abcdefgh")}),
+    ],
+)
+def test_a_metric_that_can_be_answered_is_let_through(competition, metric: str, changes) -> None:
+    refuse_other_answers(metric, replace(competition, **changes))
+
+
+@pytest.mark.parametrize(
+    ("metric", "truth", "predictions", "expected"),
+    [
+        ("rmse", "Image,y\n1,2\n2,4\n", "Image,y\n2,4\n1,4\n", 2**0.5),
+        ("qwk", "Image,y\n1,0\n2,1\n", "Image,y\n2,0\n1,1\n", -1),
+        ("auc", "Image,y\n1,0\n2,1\n", "Image,y\n1,-3.5\n2,7\n", 1),
+        ("log_loss", "Image,y\n1,0\n2,1\n", "Image,y\n1,0.5\n2,0.5\n", math.log(2)),
+        ("log_loss", "Image,y\n1,a\n2,b\n", "Image,b,c,a\n2,1,0,0\n1,0.5,0,0.5\n", math.log(2) / 2),
+        ("macro_f1", "Image,y\n1,a\n2,b\n", "Image,y\n1,a c\n2,b\n", 1),
+    ],
+)
+def test_each_kind_of_answer_is_read_and_scored(tmp_path: Path, metric, truth, predictions, expected) -> None:
+    found = score_files(metric, written(tmp_path / "t.csv", truth), written(tmp_path / "p.csv", predictions))
+    assert found.all == pytest.approx(expected)
+    assert found.direction == METRIC_DIRECTIONS[metric]
+
+
+@pytest.mark.parametrize(
+    ("metric", "predictions", "words"),
+    [
+        ("log_loss", "Image,y\n1,0.5\n2,1.5\n", ("p.csv", "outside 0 to 1")),
+        ("auc", "Image,y\n1,0.5\n2,high\n", ("p.csv", "'2' has no number", "high")),
+        ("auc", "Image,y\n1,0.5\n2,nan\n", ("p.csv", "not finite")),
+        ("auc", "Image,a,c\n1,0.5,1\n2,1,2\n", ("p.csv", "'b' is missing")),
+    ],
+)
+def test_numbers_that_are_none_are_named(tmp_path: Path, metric: str, predictions: str, words) -> None:
+    with pytest.raises(OnehourError) as caught:
+        score_files(
+            metric, written(tmp_path / "t.csv", "Image,y\n1,a\n2,b\n"), written(tmp_path / "p.csv", predictions)
+        )
+    assert all(word in str(caught.value) for word in words), str(caught.value)
 
 
 def test_public_private_and_all_are_scored_apart(tmp_path: Path) -> None:

@@ -111,6 +111,24 @@ def test_every_epoch_has_its_row_and_the_loss_falls(straight: RunFolder) -> None
     assert straight.progress() == 1.0
 
 
+def test_a_fold_shows_its_worst_validation_images(pictures: Path, straight: RunFolder) -> None:
+    samples = [row for row in straight.metrics() if row["kind"] == "sample"]
+    assert [row["fold"] for row in samples] == [0] * 5 + [1] * 5
+    labels = dict(list(csv.reader((pictures / "train.csv").open()))[1:])
+    for row in samples:
+        assert row["label"] == labels[row["image"]] != "new_whale"
+        assert len(row["top"]) == 3
+        assert row["top"][0][1] >= row["top"][1][1] >= row["top"][2][1]
+        assert all(score == row["score"] for label, score in row["top"] if label == row["label"])
+    scores = [row["score"] for row in samples[:5]]
+    assert scores == sorted(scores)
+    with np.load(straight.oof_npz) as oof:
+        fold, label = oof["fold"], oof["label"]
+        own = np.where(oof["top_labels"] == label[:, None], oof["top_scores"], 0).max(1)
+        lowest = own[(fold == 0) & (label != "new_whale")].min()
+    assert scores[0] == pytest.approx(lowest, abs=1e-5)
+
+
 def test_a_finished_run_started_again_changes_nothing(pictures: Path, straight: RunFolder) -> None:
     before = {path: path.stat().st_mtime_ns for path in straight.path.rglob("*")}
     assert run(pictures, straight.path) == EXIT_OK
@@ -191,16 +209,18 @@ def test_a_time_limit_stops_before_it_and_the_run_is_finished_later(
     assert weights(tmp_path / "r") == weights(straight.path)
 
 
-def test_a_time_limit_too_short_for_one_epoch_is_an_error_and_no_endless_requeue(
+def test_a_time_limit_too_short_for_one_batch_is_an_error_and_no_endless_requeue(
     pictures: Path, tmp_path: Path
 ) -> None:
-    with pytest.raises(OnehourError, match="not one epoch was done"):
+    with pytest.raises(OnehourError, match="not one batch was done"):
         run(pictures, tmp_path / "r", time_limit_s=0.0)
 
 
 def test_a_loss_that_is_no_number_is_one_sentence(pictures: Path, tmp_path: Path) -> None:
     with pytest.raises(
-        OnehourError, match=r"^fold 0: the loss is no longer a number in epoch \S+\. Lower stages\.lr\.$"
+        OnehourError,
+        match=r"^fold 0: the loss is no longer a number in batch \d of epoch 1 \(\d{3}\.jpg, \d{3}\.jpg, \d{3}\.jpg and 5 "
+        r"more\)\. Lower stages\.lr, or look at these images; the last good checkpoint is kept\.$",
     ):
         run(pictures, tmp_path / "r", stages=[{"epochs": 3, "lr": 1e30}])
 

@@ -1,0 +1,203 @@
+"""Every file name inside a check's folder, what stands in the files, and how the app reads them.
+
+The engine writes through this module and the app reads through it; nobody else spells these names.
+Standard library and pydantic only.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import json
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from engine.contract import OnehourError, RunSpec
+from engine.run_folder import file_sha256
+
+Verdict = Literal["error", "warning", "note", "ok"]  # worst first
+
+SHEETS = {
+    "random": "Images drawn by lot",
+    "conflicts": "The same picture under different labels",
+    "copies": "Copies and near copies, side by side",
+    "alike": "Labels that look the same, one pair of images each",
+    "text_like": "Most text-like strokes near an edge",
+    "blurriest": "Least sharp",
+    "smallest": "Fewest pixels",
+    "widest": "Farthest from square",
+    "greyest": "Least colour",
+    "darkest": "Darkest",
+}
+# albumentations transforms that move pixels or cut the picture. A test compares the list with the library.
+# fmt: off
+GEOMETRIC = frozenset((
+    "Affine", "AtLeastOneBBoxRandomCrop", "BBoxSafeRandomCrop", "CenterCrop", "Crop", "CropAndPad",
+    "CropNonEmptyMaskIfExists", "D4", "ElasticTransform", "GridDistortion", "GridElasticDeform",
+    "HorizontalFlip", "LongestMaxSize", "Morphological", "OpticalDistortion", "Pad", "PadIfNeeded",
+    "Perspective", "PiecewiseAffine", "RandomCrop", "RandomCropFromBorders", "RandomCropNearBBox",
+    "RandomGridShuffle", "RandomResizedCrop", "RandomRotate90", "RandomScale", "RandomSizedBBoxSafeCrop",
+    "RandomSizedCrop", "Resize", "Rotate", "SafeRotate", "ShiftScaleRotate", "SmallestMaxSize",
+    "SquareSymmetry", "ThinPlateSpline", "Transpose", "VerticalFlip",
+))
+# fmt: on
+
+
+class Check(BaseModel):
+    """One thing that was looked at. `examples` are names of images or files, or pairs of them, the worst first."""
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    verdict: Verdict
+    count: int
+    sentence: str
+    examples: tuple[str, ...] = ()
+    sheet: str | None = None  # key of SHEETS on which the examples can be seen
+
+
+class Checks(BaseModel):
+    """checks.json: the checks, worst first, and what a histogram needs."""
+
+    model_config = ConfigDict(frozen=True)
+
+    data_dir: str
+    train_images: int
+    test_images: int
+    labels: int  # known labels, the unknown one not counted
+    unknown_images: int
+    images_per_label: dict[int, int]  # number of images → number of known labels that have so many
+    checks: tuple[Check, ...]
+    notes: tuple[str, ...] = ()  # of a run: what it says about its data and folds
+
+    @property
+    def verdict(self) -> Verdict:
+        """The worst of all."""
+        return self.checks[0].verdict if self.checks else "ok"
+
+
+class AugmentedSheet(BaseModel):
+    """augmented.json: what augmentation invents beyond the border of an image, as shares of its area, 0…1."""
+
+    model_config = ConfigDict(frozen=True)
+
+    key: str  # augmentation_key of the spec
+    border_share_mean: float
+    border_share_max: float
+    images: int  # different images
+    draws: int  # augmented images measured
+    seed: int
+    image_size: tuple[int, int]  # height, width
+    geometric: tuple[str, ...]  # names of the geometric transforms, in order
+
+
+def augmentation_key(spec: RunSpec) -> str:
+    """A hash over the crop and the geometric transforms of `spec`: another key means that the pictures must be looked at.
+
+    The crop is what stands in the file of data.boxes, and its margin. Raises OnehourError when the file cannot be read.
+    """
+    crop: list[object] = []
+    if spec.data.boxes is not None:
+        path = Path(spec.data.dir).expanduser() / spec.data.boxes
+        with _as_sentence(path, "the boxes cannot be read"):
+            crop = [file_sha256(path), spec.data.box_margin]
+    moved = [one.model_dump(mode="json") for one in spec.augment if one.name in GEOMETRIC]
+    text = json.dumps([crop, moved], sort_keys=True, ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True)
+class CheckFolder:
+    """The paths of one check. `path` need not exist yet."""
+
+    path: Path
+
+    @classmethod
+    def of_data(cls, data_dir: Path, runs_dir: Path) -> CheckFolder:
+        """The folder in which the data in `data_dir` is checked for the runs below `runs_dir`."""
+        whole = data_dir.expanduser().resolve()
+        return cls(runs_dir / ".checks" / f"{whole.name}-{hashlib.sha256(os.fsencode(whole)).hexdigest()[:8]}")
+
+    @property
+    def checks_json(self) -> Path:
+        """Appears last: all other files of the check are there when it is."""
+        return self.path / "checks.json"
+
+    @property
+    def facts_csv(self) -> Path:
+        """One row an image: what was seen when it was decoded. Grows while a check runs; see `rows_of_facts`."""
+        return self.path / "facts.csv"
+
+    @property
+    def quarantine_csv(self) -> Path:
+        """part,image,label,reason: the images that cannot be decoded. Absent when there is none."""
+        return self.path / "quarantine.csv"
+
+    def sheet(self, name: str) -> Path:
+        """A contact sheet, by its key in SHEETS."""
+        return self.path / "sheets" / f"{name}.jpg"
+
+    def sheets(self) -> list[tuple[str, Path]]:
+        """(caption, path) of the sheets that are there, in the order of SHEETS."""
+        return [(caption, self.sheet(name)) for name, caption in SHEETS.items() if self.sheet(name).is_file()]
+
+    @property
+    def augmented_jpg(self) -> Path:
+        """Originals beside augmented images, what was invented outlined."""
+        return self.path / "augmented.jpg"
+
+    @property
+    def augmented_json(self) -> Path:
+        """Appears after augmented.jpg."""
+        return self.path / "augmented.json"
+
+    def read_checks(self) -> Checks | None:
+        """The checks, or None while there are none. Raises OnehourError when they cannot be read."""
+        with _as_sentence(self.checks_json, "the checks cannot be read"):
+            try:
+                return Checks.model_validate_json(self.checks_json.read_text(encoding="utf-8"))
+            except FileNotFoundError:
+                return None
+
+    def read_augmented(self) -> AugmentedSheet | None:
+        """What was measured on the augmented sheet, or None while there is none. Raises OnehourError as above."""
+        with _as_sentence(self.augmented_json, "the augmented sheet's numbers cannot be read"):
+            try:
+                return AugmentedSheet.model_validate_json(self.augmented_json.read_text(encoding="utf-8"))
+            except FileNotFoundError:
+                return None
+
+    def rows_of_facts(self, columns: Sequence[str] = ()) -> Iterator[dict[str, str]]:
+        """The rows of facts.csv as text, only `columns` of them where some are named; none while there is no file.
+
+        A half-written last line (a killed check) is left out. Raises OnehourError when the file cannot be read.
+        """
+        with _as_sentence(self.facts_csv, "the facts cannot be read"):
+            try:
+                text = self.facts_csv.read_bytes().decode("utf-8", "replace")
+            except FileNotFoundError:
+                return
+        lines = csv.reader(io.StringIO(text[: text.rfind("\n") + 1], newline=""))
+        header = next(lines, [])
+        wanted = [(name, header.index(name)) for name in columns or header if name in header]
+        for cells in lines:
+            if len(cells) == len(header):
+                yield {name: cells[place] for name, place in wanted}
+
+
+@contextmanager
+def _as_sentence(path: Path, what: str) -> Iterator[None]:
+    """Say what the disk or a file's contents refuse as an OnehourError."""
+    try:
+        yield
+    except OSError as error:
+        raise OnehourError(f"{what} ({error.strerror or error})", where=str(path)) from None
+    except ValidationError as error:
+        raise OnehourError(f"{what} ({error.errors()[0]['msg']})", where=str(path)) from None

@@ -1,0 +1,191 @@
+"""What was seen in each image, kept in facts.csv of a check's folder: a known file is not read again."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import io
+import logging
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from engine.check_folder import CheckFolder
+from engine.checks.picture import Picture, look_at
+from engine.contract import OnehourError
+from engine.run_folder import write_text
+
+log = logging.getLogger(__name__)
+SEEN = tuple(field.name for field in dataclasses.fields(Picture))
+COLUMNS = ("part", "image", "label", "bytes", "mtime_ns", *SEEN)
+QUARANTINE_COLUMNS = ("part", "image", "label", "reason")
+WRITTEN_EACH_S = 2.0  # what a killed check has to look at again
+
+
+@dataclass(frozen=True)
+class Entry:
+    """An image to look at. `part` is train or test; `label` is empty where there is none."""
+
+    part: str
+    image: str
+    path: Path
+    label: str = ""
+
+
+def look_at_all(wanted: Sequence[Entry], folder: CheckFolder) -> list[tuple[Entry, Picture]]:
+    """What is seen in each of `wanted`, in order. Writes facts.csv as it goes and quarantine.csv at the end.
+
+    A file of known name, size and date is not read again, so a check that was killed goes on where it stopped.
+    Raises OnehourError when the folder cannot be written.
+    """
+    try:
+        folder.path.mkdir(parents=True, exist_ok=True)
+        stamps = [_stamp(entry.path) for entry in wanted]
+        seen = _known(folder, wanted, stamps)
+        missing = [place for place, one in enumerate(seen) if one is None]
+        if missing:
+            _look_at_missing(wanted, stamps, seen, missing, folder)
+        pictures = [(entry, one) for entry, one in zip(wanted, seen, strict=True) if one is not None]
+        rows = [_row(entry, stamp, one) for (entry, one), stamp in zip(pictures, stamps, strict=True)]
+        write_text(folder.facts_csv, _csv([COLUMNS, *rows]))
+        broken = [(entry.part, entry.image, entry.label, one.unreadable) for entry, one in pictures if one.unreadable]
+        if broken:
+            write_text(folder.quarantine_csv, _csv([QUARANTINE_COLUMNS, *broken]))
+        else:
+            folder.quarantine_csv.unlink(missing_ok=True)
+    except OSError as error:
+        raise OnehourError(
+            f"the check's folder cannot be written ({error.strerror or error})",
+            str(folder.path),
+            "Choose a place you may write to.",
+        ) from None
+    return pictures
+
+
+def _look_at_missing(
+    wanted: Sequence[Entry], stamps: Sequence[tuple[int, int]], seen: list[Picture | None], missing: Sequence[int],
+    folder: CheckFolder,
+) -> None:  # fmt: skip
+    with _facts_to_append(folder.facts_csv) as append, _progress(len(missing)) as advance:
+        pool = ThreadPoolExecutor(max_workers=os.cpu_count())
+        try:
+            for place, picture in zip(missing, pool.map(lambda i: look_at(wanted[i].path), missing), strict=True):
+                seen[place] = picture
+                append(_csv([_row(wanted[place], stamps[place], picture)]))
+                advance()
+        finally:
+            pool.shutdown(cancel_futures=True)  # an interrupt need not wait for the other thousands
+
+
+def _known(folder: CheckFolder, wanted: Sequence[Entry], stamps: Sequence[tuple[int, int]]) -> list[Picture | None]:
+    """What facts.csv knows of each, None for what has to be looked at."""
+    rows = {(row["part"], row["image"]): row for row in folder.rows_of_facts() if tuple(row) == COLUMNS}
+    found: list[Picture | None] = []
+    for entry, (size, mtime) in zip(wanted, stamps, strict=True):
+        row = rows.get((entry.part, entry.image))
+        same = row is not None and (row["bytes"], row["mtime_ns"]) == (str(size), str(mtime))
+        known = _picture(row) if same and row is not None else None
+        # Why a file could not be read may have gone without a trace in its date: a closed folder, a slow disk.
+        found.append(known if known and not known.unreadable else None)
+    return found
+
+
+def _picture(row: dict[str, str]) -> Picture | None:
+    """None for a row that was not written by this version."""
+    try:
+        picture = Picture(**{name: _read[name](row[name]) for name in SEEN})
+    except (ValueError, KeyError):
+        return None
+    return picture
+
+
+_READERS: dict[str, Callable[[str], Any]] = {
+    "str": str,
+    "int": int,
+    "float": float,
+    "bool": lambda text: text == "1",
+}
+_read = {field.name: _READERS[str(field.type)] for field in dataclasses.fields(Picture)}
+_read["phash"] = lambda text: int(text, 16)
+
+
+def _row(entry: Entry, stamp: tuple[int, int], picture: Picture) -> tuple[object, ...]:
+    values = dataclasses.asdict(picture)
+    values["phash"] = f"{picture.phash:016x}"
+    values["transparent"] = int(picture.transparent)
+    return (entry.part, entry.image, entry.label, *stamp, *values.values())
+
+
+def _stamp(path: Path) -> tuple[int, int]:
+    """Size in bytes and date of the last change (ns); (-1, -1) for a file that is not there."""
+    try:
+        stat = path.stat()
+    except OSError:
+        return -1, -1
+    return stat.st_size, stat.st_mtime_ns
+
+
+def _csv(rows: Sequence[Sequence[object]]) -> str:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    return text.getvalue()
+
+
+@contextmanager
+def _facts_to_append(path: Path) -> Iterator[Callable[[str], None]]:
+    """A call that adds whole lines to facts.csv, a few seconds' worth at a time."""
+    header = _csv([COLUMNS]).encode()
+    before = path.read_bytes() if path.is_file() else b""
+    whole = before[: before.rfind(b"\n") + 1] if before.startswith(header) else header
+    waiting: list[str] = []
+    written = time.monotonic()
+    with path.open("r+b" if before else "wb", buffering=0) as file:
+        file.truncate(len(whole) if whole != header else 0)  # a half-written line goes, or all of another version
+        if whole == header:
+            file.write(header)
+        file.seek(0, os.SEEK_END)
+
+        def append(line: str) -> None:
+            nonlocal written
+            waiting.append(line)
+            if time.monotonic() - written > WRITTEN_EACH_S:
+                file.write("".join(waiting).encode())
+                waiting.clear()
+                written = time.monotonic()
+
+        try:
+            yield append
+        finally:
+            file.write("".join(waiting).encode())
+
+
+@contextmanager
+def _progress(total: int) -> Iterator[Callable[[], None]]:
+    """A bar on a terminal; in a log a line each ten seconds."""
+    started = said = time.monotonic()
+    done = 0
+    if sys.stderr.isatty():
+        columns = (TextColumn("looking at images"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+            task = bar.add_task("", total=total)
+            yield lambda: bar.advance(task)
+        return
+
+    def advance() -> None:
+        nonlocal done, said
+        done += 1
+        now = time.monotonic()
+        if now - said >= 10:
+            said = now
+            log.info("looked at %d of %d images, %.0f a second", done, total, done / (now - started))
+
+    yield advance

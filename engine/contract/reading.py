@@ -1,0 +1,132 @@
+"""Spec files and presets: read, laid over each other, refused with the nearest right spelling."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from engine.contract.errors import OnehourError, nearest
+from engine.contract.spec import DataSpec, Frozen, RunSpec, Stage, TrackingSpec, Transform
+
+PRESETS_DIR = Path(__file__).parents[1] / "presets"
+OVERRIDDEN = "--set"  # where a value laid over a spec comes from
+SHOWN = 80  # characters of a wrong value in a sentence
+
+
+def preset_names() -> list[str]:
+    return sorted(path.stem for path in PRESETS_DIR.glob("*.yaml"))
+
+
+def preset_path(name: str) -> Path:
+    path = PRESETS_DIR / f"{name}.yaml"
+    if not path.is_file():
+        raise OnehourError(f"there is no preset {name!r}", fix=nearest(name, preset_names()))
+    return path
+
+
+def read_spec(
+    path: Path, overrides: Mapping[str, Any] | None = None, defaults: Mapping[str, Any] | None = None
+) -> RunSpec:
+    """Read a spec or preset (YAML, or JSON as its subset), lay `overrides` over it and `defaults` under it (dotted keys).
+
+    Raises OnehourError naming the file, the key and the nearest right spelling.
+    """
+    try:
+        mapping = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise OnehourError(
+            "there is no such spec file", where=str(path), fix=f"Presets: {', '.join(preset_names())}."
+        ) from None
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise OnehourError(f"the spec cannot be read ({' '.join(str(error).split())})", where=str(path)) from None
+    if not isinstance(mapping, dict):
+        raise OnehourError("a spec is a YAML mapping of keys to values", where=str(path))
+    for dotted, value in (defaults or {}).items():
+        _set(mapping, dotted, value, str(path), only_if_absent=True)
+    for dotted, value in (overrides or {}).items():
+        _set(mapping, dotted, value, OVERRIDDEN)
+    return spec_from_mapping(mapping, str(path), overrides or ())
+
+
+def spec_from_mapping(mapping: Mapping[str, Any], where: str, overridden: Iterable[str] = ()) -> RunSpec:
+    """Validate a mapping as a RunSpec. Raises OnehourError for the first thing that is wrong.
+
+    `overridden`: the dotted keys that stand there by --set, which is named instead of `where` when one of them is wrong.
+    """
+    try:
+        return RunSpec.model_validate(mapping)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise _as_sentence(first, OVERRIDDEN if _is_about(first, overridden) else where) from None
+
+
+def parse_overrides(pairs: Iterable[str]) -> dict[str, Any]:
+    """`["seed=3", "data.dir=x"]` → `{"seed": 3, "data.dir": "x"}`; values are read as YAML."""
+    overrides: dict[str, Any] = {}
+    for pair in pairs:
+        key, equals, value = pair.partition("=")
+        if not equals or not key.strip():
+            raise OnehourError(f"{pair!r} is no key=value", where=OVERRIDDEN, fix="Example: --set seed=3")
+        try:
+            overrides[key.strip()] = yaml.safe_load(value)
+        except yaml.YAMLError:
+            raise OnehourError(f"the value of {key.strip()!r} is not YAML: {value}", where=OVERRIDDEN) from None
+    return overrides
+
+
+def spec_as_json(spec: RunSpec) -> str:
+    return json.dumps(spec.model_dump(mode="json"), indent=2, ensure_ascii=False) + "\n"
+
+
+def _set(mapping: dict[str, Any], dotted: str, value: Any, where: str, *, only_if_absent: bool = False) -> None:
+    *parents, last = dotted.split(".")
+    for parent in parents:
+        below = mapping.setdefault(parent, {})
+        if not isinstance(below, dict):
+            raise OnehourError(f"{parent!r} holds no keys, so {dotted!r} cannot be set", where=where)
+        mapping = below
+    if not (only_if_absent and last in mapping):
+        mapping[last] = value
+
+
+def _is_about(error: ErrorDetails, keys: Iterable[str]) -> bool:
+    """Whether the error stands at or below one of the dotted `keys`; one about several keys names them in its message."""
+    loc = [str(part) for part in error["loc"]]
+    if not loc:
+        return any(re.search(rf"\b{re.escape(key)}\b", error["msg"]) for key in keys)
+    return any(loc[: key.count(".") + 1] == key.split(".") for key in keys)
+
+
+def _as_sentence(error: ErrorDetails, where: str) -> OnehourError:
+    key = ".".join(str(part) for part in error["loc"])
+    if error["type"] == "extra_forbidden":
+        return OnehourError(
+            f"unknown key {key!r}", where=where, fix=nearest(str(error["loc"][-1]), _keys_beside(error["loc"]))
+        )
+    if error["type"] == "missing":
+        return OnehourError(f"the key {key!r} is missing", where=where)
+    message = error["msg"].removeprefix("Value error, ")
+    if not key:  # about several keys: the input is the whole spec
+        return OnehourError(message, where=where)
+    given = repr(error["input"])
+    given = given if len(given) <= SHOWN else f"{given[:SHOWN]}…"
+    return OnehourError(f"{key} = {given} is not possible: {message[0].lower()}{message[1:]}", where=where)
+
+
+def _keys_beside(loc: tuple[int | str, ...]) -> list[str]:
+    """The keys that are right where the wrong one stands."""
+    models: dict[str, type[Frozen]] = {
+        "data": DataSpec,
+        "stages": Stage,
+        "augment": Transform,
+        "tracking": TrackingSpec,
+    }
+    model = models.get(str(loc[0]), RunSpec) if len(loc) > 1 else RunSpec
+    return list(model.model_fields)

@@ -1,0 +1,64 @@
+"""What comes back of a finished run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+from pydantic import Field
+
+from engine.contract.spec import Frozen
+
+# A metric has a name and a direction; nothing assumes that higher is better.
+METRIC_DIRECTIONS: Mapping[str, Literal["max", "min"]] = {
+    "map1": "max",
+    "map3": "max",
+    "map5": "max",
+    "map10": "max",
+    "accuracy": "max",
+    "macro_f1": "max",
+    "log_loss": "min",
+    "auc": "max",
+    "qwk": "max",
+    "rmse": "min",
+}
+
+
+class FoldScore(Frozen):
+    """The metric on one fold's validation images, each scored with the threshold chosen on the other folds."""
+
+    fold: int
+    score: float
+    images: int
+    threshold: float | None = None
+    train_s: float = 0.0
+
+
+class RunResult(Frozen):
+    """What a finished run says of itself (`result.json`). Times are milliseconds UTC, durations seconds."""
+
+    run_id: str
+    metric: str
+    direction: Literal["max", "min"]
+    cv: float = Field(description="metric over all OOF rows")
+    fold_scores: tuple[FoldScore, ...]
+    threshold: float | None = Field(
+        None, description="chosen on all OOF rows and carried over to the scores of the test images"
+    )
+    images: int = Field(description="training images scored in validation, the unknown label included")
+    classes: int = Field(description="labels the model was trained on")
+    unknown_images: int = 0
+    test_images: int
+    submission_sha256: str
+    data_sha256: str = Field(description="hash over the label file and the images' names and sizes")
+    folds_sha256: str = Field(description="hash of folds.csv: runs with the same one can be compared in pairs")
+    train_s: float
+    gpu_s: float = 0.0
+    device: str = "cpu"
+    wandb_mode: str = "off"
+    wandb_url: str | None = None
+    notes: tuple[str, ...] = Field((), description="sentences a person should read beside the CV")
+    started_at: int
+    finished_at: int
+    versions: dict[str, str] = Field(default_factory=dict)
+    parents: tuple[str, ...] = Field((), description="run ids whose predictions a blend is made of; empty for a run")

@@ -1,0 +1,271 @@
+"""Decoded images at target size, kept on disk for the folds, stages and runs that want the same ones again.
+
+One file a set of images in `$ONEHOUR_CACHE`, or `~/.cache/onehour/pixels`. Its name is a hash of what was asked: path,
+size and time of change of every image, its box, the margin and the target size; changed data is another file.
+Written beside and renamed, so that it is whole or absent; a second process that wants the same waits for the first.
+The sets used longest ago go when all together would pass 20 GB or a third of the disk that is free without them; one
+that another run still reads stays readable for it.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import logging
+import os
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO, Any, Protocol
+
+import cv2
+import numpy as np
+
+from engine.contract import OnehourError
+from engine.data.boxes import Box
+from engine.data.decode import read_image
+
+log = logging.getLogger(__name__)
+FORMAT = 1  # to be raised when images are decoded, resized or stored in another way
+BOUND = 20_000_000_000  # bytes of all sets together
+# As they are is three times as fast to read as JPEG and loses nothing; large images in large numbers would not fit.
+JPEG_FROM_SIDE, JPEG_FROM_BYTES, JPEG_QUALITY = 384, 2_000_000_000, 95
+RAW, JPEGS, PART = ".rgb", ".jpegs", ".part"
+
+
+class Pixels(Protocol):
+    """Images of one size, RGB uint8, not to be written to. One row gives (h, w, 3), an array of rows (n, h, w, 3)."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, rows: Any, /) -> np.ndarray: ...
+
+
+class JpegImages:
+    """Images kept as JPEGs of target size, decoded when asked for. The file: offsets (N + 1, int64), then the JPEGs."""
+
+    def __init__(self, path: Path, count: int) -> None:
+        self._path, self._bytes = path, np.asarray(np.memmap(path, np.uint8, "r"))
+        self._offsets = self._bytes[: 8 * (count + 1)].view(np.int64)
+
+    def __len__(self) -> int:
+        return len(self._offsets) - 1
+
+    def __getitem__(self, rows: Any, /) -> np.ndarray:
+        if isinstance(rows, int | np.integer):
+            return self._image(int(rows))
+        return np.stack([self._image(row) for row in np.arange(len(self))[rows]])
+
+    def _image(self, row: int) -> np.ndarray:
+        start, end = self._offsets[:-1][row], self._offsets[1:][row]
+        image = cv2.imdecode(self._bytes[start:end], cv2.IMREAD_COLOR_RGB)
+        if image is None:
+            raise OnehourError(f"image {row} of it is damaged", str(self._path), "Remove the file: it is made again.")
+        return image
+
+
+def cached_images(
+    paths: Sequence[Path], size: tuple[int, int], boxes: Sequence[Box | None] | None = None, margin: float = 0.0
+) -> Pixels:
+    """The images of `paths`, each cut to its box with `margin` where it has one, at `size` (height, width).
+
+    Raises OnehourError naming an image that cannot be decoded, and when the cache cannot be written or the disk is full.
+    """
+    if not paths:
+        return np.zeros((0, *size, 3), np.uint8)
+    boxes = boxes if boxes is not None and any(boxes) else [None] * len(paths)
+    as_jpeg = _as_jpeg(len(paths), size)
+    entry = cache_dir() / f"{_key(paths, size, boxes, margin)}{JPEGS if as_jpeg else RAW}"
+    with _as_sentence(entry.parent):
+        entry.parent.mkdir(parents=True, exist_ok=True)
+        while (kept := _opened(entry, len(paths), size)) is None:
+            part_path = entry.with_suffix(PART)
+            with _alone(part_path) as part:
+                if _opened(entry, len(paths), size) is not None:
+                    continue  # another process made it while this one waited
+                log.info("decoding %d images to %d × %d pixels", len(paths), *size)
+                _make_room(entry.parent, bytes_needed(len(paths), size))
+                (_write_jpegs if as_jpeg else _write_raw)(part, paths, size, boxes, margin)
+                part.flush()
+                os.fsync(part.fileno())
+                os.replace(part_path, entry)
+    return kept
+
+
+def bytes_needed(count: int, size: tuple[int, int]) -> int:
+    """The most bytes that a set of `count` images of `size` (height, width) takes."""
+    return _raw_bytes(count, size) // (4 if _as_jpeg(count, size) else 1)
+
+
+def cache_dir() -> Path:
+    return Path(os.environ.get("ONEHOUR_CACHE") or "~/.cache/onehour/pixels").expanduser()
+
+
+def cache_size() -> tuple[int, int]:
+    """Number of sets and bytes of all of them."""
+    sizes = _sizes(cache_dir())
+    return len(sizes), sum(sizes.values())
+
+
+def clear_cache() -> int:
+    """Remove every set and what was cut off while being written. Returns the bytes of it."""
+    with _as_sentence(cache_dir()):
+        removed = _remove_cut_off(cache_dir())
+        for path, size in _sizes(cache_dir()).items():
+            path.unlink(missing_ok=True)
+            removed += size
+    return removed
+
+
+def _key(paths: Sequence[Path], size: tuple[int, int], boxes: Sequence[Box | None], margin: float) -> str:
+    digest = hashlib.blake2b(repr((FORMAT, size, margin if any(boxes) else 0.0)).encode(), digest_size=16)
+    real = {folder: os.path.realpath(folder) for folder in {path.parent for path in paths}}
+    for path, box in zip(paths, boxes, strict=True):
+        try:
+            seen = path.stat()
+        except OSError as error:
+            raise OnehourError(f"the image cannot be read ({error.strerror})", str(path)) from None
+        digest.update(repr((real[path.parent], path.name, seen.st_size, seen.st_mtime_ns, box)).encode())
+    return digest.hexdigest()
+
+
+def _opened(entry: Path, count: int, size: tuple[int, int]) -> Pixels | None:
+    """The images of a set, or None where there is none or it has another length than it must have."""
+    try:
+        os.utime(entry)  # used now
+        if entry.suffix == JPEGS:
+            kept = JpegImages(entry, count)
+            return kept if len(kept) == count and kept._offsets[-1] == len(kept._bytes) else None
+        # As a plain array: a memory map's own type costs several microseconds at each access.
+        return np.asarray(np.memmap(entry, np.uint8, "r")).reshape(count, *size, 3)
+    except (FileNotFoundError, ValueError):
+        return None
+
+
+def _images(
+    paths: Sequence[Path], size: tuple[int, int], boxes: Sequence[Box | None], margin: float,
+    take: Callable[[int, np.ndarray], Any],
+) -> Iterator[Any]:  # fmt: skip
+    """What `take` makes of each image at target size, in order."""
+
+    def one(i: int) -> Any:
+        image = read_image(paths[i], boxes[i], margin)
+        return take(i, cv2.resize(image, size[::-1], interpolation=cv2.INTER_AREA))
+
+    with ThreadPoolExecutor() as pool:
+        yield from pool.map(one, range(len(paths)))
+
+
+def _write_raw(
+    part: IO[bytes], paths: Sequence[Path], size: tuple[int, int], boxes: Sequence[Box | None], margin: float
+) -> None:
+    os.posix_fallocate(part.fileno(), 0, _raw_bytes(len(paths), size))  # a full disk would kill who writes to the map
+    pixels = np.memmap(part, np.uint8, "r+", shape=(len(paths), *size, 3))
+    for _ in _images(paths, size, boxes, margin, pixels.__setitem__):
+        pass
+    pixels.flush()
+
+
+def _write_jpegs(
+    part: IO[bytes], paths: Sequence[Path], size: tuple[int, int], boxes: Sequence[Box | None], margin: float
+) -> None:
+    def encoded(_: int, image: np.ndarray) -> bytes:
+        bgr = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
+        return cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])[1].tobytes()
+
+    offsets = np.zeros(len(paths) + 1, np.int64)
+    offsets[0] = offsets.nbytes
+    part.write(offsets.tobytes())
+    for i, jpeg in enumerate(_images(paths, size, boxes, margin, encoded)):
+        part.write(jpeg)
+        offsets[i + 1] = offsets[i] + len(jpeg)
+    part.seek(0)
+    part.write(offsets.tobytes())
+
+
+def _as_jpeg(count: int, size: tuple[int, int]) -> bool:
+    return max(size) >= JPEG_FROM_SIDE and _raw_bytes(count, size) > JPEG_FROM_BYTES
+
+
+def _raw_bytes(count: int, size: tuple[int, int]) -> int:
+    return count * size[0] * size[1] * 3
+
+
+def _sizes(place: Path) -> dict[Path, int]:
+    """Bytes of each set, the one used longest ago first."""
+    found = []
+    for path in (path for suffix in (RAW, JPEGS) for path in place.glob(f"*{suffix}")):
+        with suppress(FileNotFoundError):  # removed by another process just now
+            seen = path.stat()
+            found.append((seen.st_mtime_ns, path, seen.st_size))
+    return {path: size for _, path, size in sorted(found)}
+
+
+def _make_room(place: Path, needed: int) -> None:
+    _remove_cut_off(place)
+    sizes = _sizes(place)
+    held = sum(sizes.values())
+    bound = min(BOUND, (shutil.disk_usage(place).free + held) // 3)
+    for path, size in sizes.items():
+        if held + needed <= bound:
+            break
+        path.unlink(missing_ok=True)
+        held -= size
+    free = shutil.disk_usage(place).free
+    if free < needed:
+        raise OnehourError(
+            f"the disk has {free / 1e9:.2f} GB free and the decoded images need {needed / 1e9:.2f} GB",
+            str(place),
+            "Free some space, or set ONEHOUR_CACHE to a folder on another disk.",
+        )
+
+
+def _remove_cut_off(place: Path) -> int:
+    """Remove what killed processes left half written. Returns the bytes of it."""
+    removed = 0
+    for path in place.glob(f"*{PART}"):
+        # One that is gone was finished just now, one that is locked is being written.
+        with suppress(FileNotFoundError, BlockingIOError), path.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            removed += os.fstat(file.fileno()).st_size
+            path.unlink(missing_ok=True)
+    return removed
+
+
+@contextmanager
+def _alone(path: Path) -> Iterator[IO[bytes]]:
+    """`path`, empty and locked; gone afterwards unless it was renamed. Waits while another process holds it."""
+    while True:
+        file = os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o644), "r+b")
+        fcntl.flock(file, fcntl.LOCK_EX)
+        if _is(file, path):
+            break
+        file.close()  # whoever held it has renamed or removed it
+    try:
+        file.truncate(0)
+        yield file
+    finally:
+        if _is(file, path):
+            path.unlink()
+        file.close()
+
+
+def _is(file: IO[bytes], path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), path.stat())
+    except FileNotFoundError:
+        return False
+
+
+@contextmanager
+def _as_sentence(place: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise OnehourError(
+            f"the cache of decoded images cannot be written ({error.strerror or error})",
+            str(place),
+            "Set ONEHOUR_CACHE to a folder you may write to, on a disk with room.",
+        ) from None

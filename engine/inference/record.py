@@ -1,0 +1,126 @@
+"""What a run and a blend leave of their predictions: oof.npz, test.npz and threshold.json, written and read back."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from engine.contract import FoldScore, OnehourError
+from engine.inference.answers import Answered, Ranked, unknown_first_share
+from engine.run_folder import RunFolder, atomic_file, write_json
+
+KEPT = 10  # labels a row in oof.npz and test.npz; all of them where probabilities or numbers are asked
+
+
+@dataclass(frozen=True)
+class Oof:
+    """The training images (N,) with their labels, the label that counts as right in the CV, and their folds.
+
+    `against_unknown`: the scores are logarithms of how many times likelier than unknown a label is, else 0…1.
+    """
+
+    image: np.ndarray
+    label: np.ndarray
+    scored_as: np.ndarray
+    fold: np.ndarray
+    best: Ranked
+    against_unknown: bool = False
+
+
+@dataclass(frozen=True)
+class OnTest:
+    """The test images (M,), their best labels, and those by the net of each fold (none where no labels are asked)."""
+
+    image: np.ndarray
+    best: Ranked
+    by_fold: Sequence[Ranked]
+
+
+def save_oof(path: Path, oof: Oof) -> None:
+    _save(path, image=oof.image, label=oof.label, scored_as=oof.scored_as, fold=oof.fold,
+          top_labels=oof.best.labels, top_scores=oof.best.scores, against_unknown=np.array(oof.against_unknown))  # fmt: skip
+
+
+def save_test(path: Path, test: OnTest) -> None:
+    arrays: dict[str, np.ndarray] = {}
+    for fold, ranked in enumerate(test.by_fold):
+        arrays |= {f"fold{fold}_labels": ranked.labels, f"fold{fold}_scores": ranked.scores}
+    _save(path, image=test.image, top_labels=test.best.labels, top_scores=test.best.scores, **arrays)
+
+
+def read_oof(path: Path) -> Oof:
+    """Raises OnehourError for a file that is absent or was not written by `save_oof`."""
+    found = _read(path, ("image", "label", "scored_as", "fold", "top_labels", "top_scores", "against_unknown"))
+    best = Ranked(found["top_labels"], found["top_scores"])
+    return Oof(
+        found["image"], found["label"], found["scored_as"], found["fold"], best, bool(found["against_unknown"])
+    )  # fmt: skip
+
+
+def read_test(path: Path) -> OnTest:
+    """Raises OnehourError as `read_oof` does."""
+    found = _read(path, ("image", "top_labels", "top_scores"))
+    folds = range(sum(name.endswith("_labels") and name.startswith("fold") for name in found))
+    by_fold = [Ranked(found[f"fold{fold}_labels"], found[f"fold{fold}_scores"]) for fold in folds]
+    return OnTest(found["image"], Ranked(found["top_labels"], found["top_scores"]), by_fold)
+
+
+def write_threshold(
+    folder: RunFolder, answered: Answered, unknown_label: str | None, expected_share: float | None
+) -> None:
+    """threshold.json. `oof` is chosen on all OOF rows, `test` the same carried over to the scores of the test images."""
+    with_unknown = answered.for_test is not None
+    write_json(
+        folder.threshold_json,
+        {
+            "unknown_label": unknown_label,
+            "expected_unknown_share": expected_share,
+            "oof": answered.chosen,
+            "test": answered.for_test,
+            "folds": {str(fold): value for fold, value in answered.thresholds.items()},
+            "unknown_first_share": unknown_first_share(answered.test, unknown_label) if with_unknown else None,
+            "unknown_first_share_oof": answered.first_share if with_unknown else None,
+            "curve": [list(point) for point in answered.curve],
+        },
+    )
+
+
+def fold_scores(
+    scores: Sequence[float], fold_of: np.ndarray, thresholds: Mapping[int, float], train_s: Sequence[float]
+) -> tuple[FoldScore, ...]:
+    """One for each fold 0…F-1, whose `scores` and seconds of training are given."""
+    return tuple(
+        FoldScore(
+            fold=fold,
+            score=score,
+            images=int((fold_of == fold).sum()),
+            threshold=thresholds.get(fold),
+            train_s=train_s[fold],
+        )
+        for fold, score in enumerate(scores)
+    )
+
+
+def _save(path: Path, **arrays: Any) -> None:
+    with atomic_file(path) as file:
+        np.savez_compressed(file, **arrays)
+
+
+def _read(path: Path, names: Sequence[str]) -> dict[str, np.ndarray]:
+    """All arrays of the file, `names` among them."""
+    try:
+        with np.load(path) as file:
+            found = {name: file[name] for name in file.files}
+    except FileNotFoundError:
+        raise OnehourError("there is no such file", str(path), "Is the run finished?") from None
+    except (OSError, ValueError, zipfile.BadZipFile) as error:
+        raise OnehourError(f"the predictions cannot be read ({error})", str(path)) from None
+    missing = [name for name in names if name not in found]
+    if missing:
+        raise OnehourError(f"it holds no {missing[0]!r}", str(path), "Train the run again with this version.")
+    return found

@@ -1,0 +1,100 @@
+"""What is read, checked and laid out before anything is trained; nothing is written here but the cache of images."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from engine.check_folder import CheckFolder
+from engine.checks.survey import Survey, survey
+from engine.contract import RunSpec
+from engine.data import competition as competitions
+from engine.data import folds as fold_lists
+from engine.data.augment import compose
+from engine.data.balance import left_out
+from engine.data.cache import Pixels, cached_images
+from engine.data.competition import Competition
+from engine.data.folds import Folds
+from engine.data.given_boxes import GivenBoxes, given_boxes
+from engine.data.groups import group
+from engine.data.images import GreyImages
+from engine.inference.answers import refuse_folds_of_one_label
+from engine.inference.submission import refuse_other_answers
+from engine.training.fold import FoldData
+from engine.training.losses import loss_notes
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """The competition of a run, what its images look like, their boxes and folds; `notes`: what a person should know."""
+
+    competition: Competition
+    seen: Survey
+    boxes: GivenBoxes
+    folds: Folds
+    notes: tuple[str, ...]
+
+
+def prepare(spec: RunSpec, beside: Path) -> Prepared:
+    """Read the competition, look at every image once, make the folds. Raises OnehourError for bad input.
+
+    `beside`: the folder of runs, where the data's checks are kept (see CheckFolder.of_data).
+    """
+    competition = competitions.load(spec.data)
+    for size in set(spec.stage_sizes):
+        compose(spec.augment, size, spec.grey == "random")
+    refuse_other_answers(spec.metric, competition)
+    seen = survey(competition, CheckFolder.of_data(competition.root, beside))
+    competition = seen.competition
+    boxes = given_boxes(spec.data, competition)
+    groups = group(
+        competition.images, competition.labels, seen.content.train, seen.near_in_training(), competition.sightings
+    )
+    folds = fold_lists.folds_of(spec, competition, groups)
+    refuse_folds_of_one_label(spec.metric, folds.label, folds.fold)
+    notes = (
+        *competition.notes, *seen.notes, *boxes.notes, *groups.notes, *fold_lists.notes_of(spec, folds), *loss_notes(spec),
+    )  # fmt: skip
+    return Prepared(competition, seen, boxes, folds, notes)
+
+
+class Images:
+    """The images of a run, training images first in the order of the folds; `at` a size they are decoded when asked for."""
+
+    def __init__(self, spec: RunSpec, prepared: Prepared) -> None:
+        competition = prepared.competition
+        self.names = (*competition.images, *competition.test_images)
+        self.paths = [
+            *(competition.train_dir / name for name in competition.images),
+            *(competition.test_dir / name for name in competition.test_images),
+        ]
+        self.at = functools.cache(functools.partial(_decoded, spec, self.paths, prepared.boxes))
+
+
+def _decoded(spec: RunSpec, paths: list[Path], boxes: GivenBoxes, size: tuple[int, int]) -> Pixels:
+    pixels = cached_images(paths, size, boxes.boxes, spec.data.box_margin)
+    return GreyImages(pixels) if spec.grey == "all" else pixels
+
+
+def fold_data(spec: RunSpec, prepared: Prepared, fold: int, images: Images) -> FoldData:
+    """What `fold` trains on and validates."""
+    competition, folds = prepared.competition, prepared.folds
+    labels, fold_of = np.array(folds.label, dtype=object), np.array(folds.fold)
+    trained = fold_of != fold
+    if spec.unknown_in_training == "drop":
+        trained &= labels != competition.unknown_label
+    few = left_out(folds.label, spec.minimum_images, competition.unknown_label)
+    trained &= np.array([label not in few for label in folds.label])
+    learnt = set(labels[trained].tolist())
+    if spec.unknown_in_training == "negatives":
+        learnt -= {competition.unknown_label}  # trained on with target -1: no label may claim them
+    classes = tuple(sorted(learnt))
+    target = {label: i for i, label in enumerate(classes)}
+    targets = np.array([target.get(label, -1) for label in labels], dtype=np.int64)
+    train_rows, valid_rows = np.flatnonzero(trained), np.flatnonzero(fold_of == fold)
+    return FoldData(
+        images.at(spec.stage_sizes[-1]), images.names, classes, train_rows, targets[train_rows], valid_rows, targets[valid_rows],
+    )  # fmt: skip
