@@ -1,4 +1,4 @@
-"""python docs/reference.py: writes docs/reference.md from the code. A test fails when the page is out of date."""
+"""python docs/reference.py: writes docs/reference.md and docs/spec.md from the code. A test fails when one is out of date."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import inspect
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from types import UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import typer
 from pydantic import BaseModel
@@ -18,7 +19,7 @@ from engine import contract
 from engine.check_folder import CheckFolder
 from engine.run_folder import RunFolder
 
-PAGE = Path(__file__).with_name("reference.md")
+PAGE, SPEC_PAGE = (Path(__file__).with_name(name) for name in ("reference.md", "spec.md"))
 SPEC_MODELS = (contract.RunSpec, contract.DataSpec, contract.Stage, contract.Transform, contract.TrackingSpec)
 
 
@@ -27,17 +28,10 @@ def page() -> str:
         [
             "# Reference",
             "",
-            "Written by `python docs/reference.py` from the code; a test compares both.",
+            "Written by `python docs/reference.py` from the code; a test compares both. A spec's keys and the presets: [spec.md](spec.md).",
             "",
             *_commands("onehour", app.cli.app),
             *_commands("python -m engine", engine.__main__.app),
-            "## Presets",
-            "",
-            *(f"- `{name}`: {_first_comment(contract.preset_path(name))}" for name in contract.preset_names()),
-            "",
-            "## A spec's keys",
-            "",
-            *(line for model in SPEC_MODELS for line in _keys(model)),
             "## A run's folder",
             "",
             *_files(RunFolder, RunFolder(Path("runs/<run id>"))),
@@ -49,6 +43,24 @@ def page() -> str:
             "## The tables of journal.db",
             "",
             *_tables(),
+        ]
+    )
+
+
+def spec_page() -> str:
+    return "\n".join(
+        [
+            "# A spec's keys",
+            "",
+            "Written by `python docs/reference.py` from `engine.contract`; a test compares both. A spec is YAML: these keys, those",
+            "that are left out at their defaults. On the command line a key is set by `--set key=value`, on Today under Changes;",
+            "`data.dir` comes from the challenge, or from `--data`.",
+            "",
+            "## Presets",
+            "",
+            *(f"- `{name}`: {_first_comment(contract.preset_path(name))}" for name in contract.preset_names()),
+            "",
+            *(line for model in SPEC_MODELS for line in _keys(model)),
         ]
     )
 
@@ -75,14 +87,33 @@ def _keys(model: type[BaseModel]) -> Iterator[str]:
     yield ""
     yield (inspect.getdoc(model) or "").splitlines()[0]
     yield ""
-    yield "| key | default | meaning |"
-    yield "|---|---|---|"
+    yield "| key | type | default | meaning |"
+    yield "|---|---|---|---|"
     for name, field in model.model_fields.items():
         default = "required" if field.is_required() else f"`{field.get_default()!r}`"
         if isinstance(field.get_default(), BaseModel):
             default = "its own defaults"
-        yield f"| `{name}` | {default} | {field.description or ''} |"
+        yield f"| `{name}` | {_type(field.annotation)} | {default} | {field.description or ''} |"
     yield ""
+
+
+def _type(annotation: Any) -> str:
+    """`map5 or accuracy`, `number`, `text or null`: a type as a person writes its values."""
+    words = {str: "text", int: "whole number", float: "number", bool: "true or false", type(None): "null"}
+    if annotation in words:
+        return words[annotation]
+    origin, inside = get_origin(annotation), get_args(annotation)
+    if origin is Literal:
+        return " or ".join(f"`{value}`" for value in inside)
+    if origin is Annotated:
+        return _type(inside[0])
+    if origin in (Union, UnionType):
+        return " or ".join(_type(each) for each in inside)
+    if origin is tuple:
+        return f"list of {_type(inside[0])}" if Ellipsis in inside else f"[{', '.join(_type(each) for each in inside)}]"
+    if origin is dict:
+        return "mapping"
+    return f"[{annotation.__name__}](#{annotation.__name__.lower()})"
 
 
 def _files(kind: type, folder: Any) -> Iterator[str]:
@@ -115,5 +146,6 @@ def _first_comment(path: Path) -> str:
 
 
 if __name__ == "__main__":
-    PAGE.write_text(page(), encoding="utf-8")
-    sys.stdout.write(f"{PAGE}\n")
+    for path, text in ((PAGE, page()), (SPEC_PAGE, spec_page())):
+        path.write_text(text, encoding="utf-8")
+        sys.stdout.write(f"{path}\n")

@@ -52,8 +52,10 @@ def estimate(db: Session, spec: RunSpec) -> float:
 
 
 def units(spec: RunSpec, images: int) -> float:
-    """Pixels trained on, over all epochs and folds; each fold leaves its own part out."""
-    pixels = sum(stage.epochs * h * w for stage, (h, w) in zip(spec.stages, spec.stage_sizes, strict=True))
+    """Pixels trained on, over all stages and folds; each fold leaves its own part out."""
+    pixels = sum(
+        stage.epochs * height * width for stage, (height, width) in zip(spec.stages, spec.stage_sizes, strict=True)
+    )
     return images * (spec.folds - 1) * pixels
 
 

@@ -252,7 +252,9 @@ def _finished_epoch(folder: RunFolder, since: int | None) -> bool:
 
     Rows of batches are no progress that is kept.
     """
-    return any(row.get("kind") in ("epoch", "checkpoint") and row.get("at", 0) >= (since or 0) for row in folder.metrics())
+    return any(
+        row.get("kind") in ("epoch", "checkpoint") and row.get("at", 0) >= (since or 0) for row in folder.metrics()
+    )
 
 
 def _signal_name(number: int) -> str:

@@ -49,9 +49,7 @@ class Stage(Frozen):
     """A stretch of training with one learning-rate cycle."""
 
     epochs: Annotated[int, Field(ge=1)] = Field(description="epochs over the training images of a fold")
-    lr: Annotated[float, Field(gt=0)] = Field(
-        description="highest learning rate of the schedule, at the head"
-    )
+    lr: Annotated[float, Field(gt=0)] = Field(description="highest learning rate of the schedule, at the head")
     freeze: bool = Field(False, description="train only the head, the backbone stays as it is")
     image_size: Size | None = Field(
         None,
@@ -176,7 +174,8 @@ class RunSpec(Frozen):
         None, description="power of loss: focal by which a sure and right answer counts less; 2 when null"
     )
     mixup: Annotated[float, Field(ge=0)] = Field(
-        0.0, description="blend each training image with another one; alpha of the Beta distribution of the share, 0 is off"
+        0.0,
+        description="blend each training image with another one; alpha of the Beta distribution of the share, 0 is off",
     )
     cutmix: Annotated[float, Field(ge=0)] = Field(
         0.0,
@@ -258,7 +257,9 @@ class RunSpec(Frozen):
         if self.focal_gamma is not None and self.loss != "focal":
             raise ValueError(f"focal_gamma is only read with loss: focal, not with loss: {self.loss}")
         if self.label_smoothing and self.loss == "focal":
-            raise ValueError("label_smoothing wants no answer to be sure, loss: focal counts how sure it is: choose one")
+            raise ValueError(
+                "label_smoothing wants no answer to be sure, loss: focal counts how sure it is: choose one"
+            )
         if self.unknown_in_training == "negatives" and self.data.unknown_label is None:
             raise ValueError("unknown_in_training: negatives needs data.unknown_label")
         return self
