@@ -16,7 +16,7 @@ from app.jobs import backlog, installed, sample_challenge, signals
 from app.journal import challenges, checklist, days, notes, rest_days
 from app.journal.home import COMMAND
 from app.journal.store import Journal
-from engine.contract import OnehourError
+from engine.contract import METRIC_DIRECTIONS, OnehourError
 
 app = typer.Typer()
 
@@ -41,6 +41,12 @@ def init(
         str, typer.Option(help="strict, or honour: lets overtime through, flagged and outside the count")
     ] = "strict",
     truth: Annotated[Path | None, typer.Option(metavar="CSV", help="labels of the test part, where known")] = None,
+    metric: Annotated[str, typer.Option(help=", ".join(METRIC_DIRECTIONS))] = "map5",
+    image_col: Annotated[str, typer.Option(metavar="NAME", help="column of the image's file name")] = "Image",
+    label_col: Annotated[str, typer.Option(metavar="NAME", help="column of the label")] = "Id",
+    unknown_label: Annotated[
+        str, typer.Option(metavar="LABEL", help="label that means: none of the known ones; '' where there is none")
+    ] = "new_whale",
     rest_day: Annotated[
         list[str] | None, typer.Option(metavar="DATE", help="a planned day of rest; once for each")
     ] = None,
@@ -78,6 +84,10 @@ def init(
             mode=asked(mode, f"daily or weekly? {challenges.MODE_ADVICE}", "daily", str),
             day_starts_at=day_starts_at,
             truth_path=truth,
+            metric=metric,
+            image_col=image_col,
+            label_col=label_col,
+            unknown_label=unknown_label or None,
             strictness=strictness,
             habit_at=habit_at,
             rest_days=rest_days.dates(" ".join(_several(rest_day, REST_DAYS, ","))),

@@ -19,7 +19,7 @@ from app.journal.home import COMMAND
 from app.journal.rules import STRICTNESSES
 from app.journal.store import Journal
 from app.journal.tables import Challenge, RestDay
-from engine.contract import DataSpec, OnehourError, nearest
+from engine.contract import METRIC_DIRECTIONS, DataSpec, OnehourError, nearest
 
 MODES = ("daily", "weekly")
 # Late evenings belong to the day before.
@@ -63,6 +63,10 @@ class Rules:
             )
         if self.mode not in MODES:
             raise OnehourError(f"there is no mode {self.mode!r}", fix=nearest(self.mode, MODES))
+        if self.metric not in METRIC_DIRECTIONS:
+            raise OnehourError(f"there is no metric {self.metric!r}", fix=nearest(self.metric, METRIC_DIRECTIONS))
+        if not self.image_col.strip() or not self.label_col.strip():
+            raise OnehourError("a column's name is missing", fix="Name the columns of image and label: Image and Id.")
         _strictness(self.strictness)
         if self.habit_at is not None:
             clock_time(self.habit_at)

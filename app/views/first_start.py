@@ -12,7 +12,7 @@ from app.journal import challenges, checklist, rest_days
 from app.journal.days import logical_date, zone
 from app.journal.store import Journal
 from app.views.desk import attempt
-from engine.contract import OnehourError
+from engine.contract import METRIC_DIRECTIONS, OnehourError
 
 
 def show(journal: Journal) -> None:
@@ -64,6 +64,14 @@ def _mine(journal: Journal) -> None:
             key="checklist",
             help="A checklist to hold yourself to: it stands in Settings, where it can be ticked and changed.",
         )
+        with st.expander("Metric and columns, where they are not MAP@5 over Image and Id"):
+            metric, image_col, label_col, unknown = st.columns(4)
+            metric.selectbox("Metric", list(METRIC_DIRECTIONS), list(METRIC_DIRECTIONS).index("map5"), key="metric")
+            image_col.text_input("Column of the image", "Image", key="image_col")
+            label_col.text_input("Column of the label", "Id", key="label_col")
+            unknown.text_input(
+                "Label of the unknown", "new_whale", key="unknown_label", help="Empty where there is none."
+            )
         st.form_submit_button("Take it on", on_click=attempt, args=(_found, journal))
 
 
@@ -90,6 +98,10 @@ def _found(journal: Journal) -> None:
         time_zone=zone(asked.time_zone.strip()).key,
         mode=asked.mode,
         day_starts_at=challenges.DAY_STARTS_AT,
+        metric=asked.metric,
+        image_col=asked.image_col.strip(),
+        label_col=asked.label_col.strip(),
+        unknown_label=asked.unknown_label.strip() or None,
         rest_days=rest_days.dates(asked.rest_days),
         checklist=checklist.lines(asked.checklist),
     )

@@ -7,7 +7,10 @@ import typer
 
 from app import cli
 from app.commands import terminal
+from app.jobs import specs
+from app.journal import challenges
 from app.journal.home import Home
+from app.journal.store import open_journal
 from engine.contract import EXIT_AGAINST_RULES, EXIT_BAD_INPUT, EXIT_OK
 from tests.conftest import CHECKOUT, competition_folder
 
@@ -153,7 +156,7 @@ def test_a_queued_run_is_written_down_with_its_experiment_and_shown(
     init(data_dir)
     cli.main(["session", "start"])
     capsys.readouterr()
-    arguments = ["queue", "cpu-transfer", "--hypothesis", "More epochs help", "--set", "seed=3"]
+    arguments = ["queue", "--looked-at", "cpu-transfer", "--hypothesis", "More epochs help", "--set", "seed=3"]
     assert cli.main(arguments) == EXIT_OK
     said = capsys.readouterr().out
     assert "humpback_001-r01 queued" in said
@@ -207,10 +210,32 @@ def test_a_challenge_can_be_ended_and_another_begun(data_dir: Path, capsys: pyte
     assert cli.main(["end-challenge"]) == EXIT_BAD_INPUT
     assert "--yes" in capsys.readouterr().err
     cli.main(["session", "start"])
-    cli.main(["queue", "cpu-transfer", "--hypothesis", "h"])
+    cli.main(["queue", "--looked-at", "cpu-transfer", "--hypothesis", "h"])
     assert cli.main(["end-challenge", "--yes"]) == EXIT_BAD_INPUT
     assert "humpback_001-r01 still waits or runs" in capsys.readouterr().err
     cli.main(["cancel", "humpback_001-r01"])
     assert cli.main(["end-challenge", "--yes"]) == EXIT_OK
     assert init(data_dir) == EXIT_OK
     assert str(date.today().year) in capsys.readouterr().out
+
+
+def test_a_competition_with_another_metric_and_other_columns_is_taken_on(
+    tmp_path: Path, home: Home, capsys: pytest.CaptureFixture[str]
+) -> None:
+    competition_folder(tmp_path / "data")
+    base = ["init", "--competition", "leaves", "--data", str(tmp_path / "data"), "--time-zone", "UTC"]
+    assert cli.main([*base, "--metric", "log_los"]) == EXIT_BAD_INPUT
+    assert "Did you mean 'log_loss'?" in capsys.readouterr().err
+    other = ["--metric", "log_loss", "--image-col", "file", "--label-col", "species", "--unknown-label", ""]
+    assert cli.main([*base, *other]) == EXIT_OK
+    journal = open_journal(home)
+    with journal.reading() as db:
+        challenge = challenges.active(db)
+        spec = specs.resolve(challenge, "cpu-transfer")
+    journal.close()
+    assert (spec.metric, spec.data.image_col, spec.data.label_col, spec.data.unknown_label) == (
+        "log_loss",
+        "file",
+        "species",
+        None,
+    )
