@@ -18,7 +18,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from app.jobs import backlog, orders, sample_challenge, specs
+from app.jobs import backlog, data_checks, orders, sample_challenge, specs
 from app.journal import notes, sessions, todos
 from app.journal.days import MINUTE_MS
 from app.journal.home import Home
@@ -56,9 +56,11 @@ def _walk(journal: Journal, out: Console) -> int:
     looked = todos.add(journal, "look at the drawn flukes", 5)
     todos.add(journal, "read the scores of the first run", 10)
     todos.done(journal, looked.id)
-    queued = orders.queue_run(
-        journal, sample_challenge.PRESET, specs.resolve(challenge, sample_challenge.PRESET), HYPOTHESIS
-    )
+    spec = specs.resolve(challenge, sample_challenge.PRESET)
+    sheet = data_checks.make_sheet(journal, spec)
+    out.print(f"What augmentation makes of the flukes: {sheet.augmented_jpg}")
+    data_checks.looked_at(journal, spec)
+    queued = orders.queue_run(journal, sample_challenge.PRESET, spec, HYPOTHESIS)
     body = "## Plan\n\nA first run on the sample.\n\n## Learnt\n\n## Next\n\n- try more epochs\n"
     notes.save(journal, at.local_date, body, 0)
     state = _wait(journal, queued.run_key)

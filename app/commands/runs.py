@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 import typer
 
 from app.commands.terminal import AsJson, iso, moment_of, opened_journal
-from app.jobs import backlog, orders, presence, specs
+from app.jobs import backlog, data_checks, orders, presence, specs
 from app.journal import challenges
 from app.journal.home import COMMAND
 from app.scores import leaderboard
@@ -26,6 +26,9 @@ def queue(
     hypothesis: Annotated[str, typer.Option(help="what you expect, in one sentence")] = "",
     overrides: Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="sets one key")] = None,
     experiment: Annotated[str | None, typer.Option(metavar="KEY", help="another run of this experiment")] = None,
+    looked_at: Annotated[
+        bool, typer.Option("--looked-at", help="you have looked at what its crop and geometry make of the pictures")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Queue a training run; the worker starts it."""
@@ -33,6 +36,8 @@ def queue(
         with journal.reading() as db:
             challenge = challenges.active(db)
         asked = specs.resolve(challenge, spec, overrides or ())
+        if looked_at:
+            data_checks.looked_at(journal, asked)
         queued = orders.queue_run(journal, spec, asked, hypothesis, experiment_key=experiment)
         if as_json:
             print(

@@ -8,10 +8,11 @@ from pathlib import Path
 
 from sqlmodel import Session, select
 
+from app.jobs import data_checks
 from app.jobs.backlog import QUEUED
 from app.jobs.forecast import Forecast, forecast
 from app.journal import challenges, days, rules, sittings
-from app.journal.home import Home
+from app.journal.home import COMMAND, Home
 from app.journal.store import Journal
 from app.journal.tables import Challenge, Experiment, Job, Run
 from engine.contract import METRIC_DIRECTIONS, OnehourError, RunSpec, nearest
@@ -58,6 +59,7 @@ def queue_run(
         at = sittings.sitting(db, challenge, now)
         if origin == "person":
             rules.require(rules.Action.WORK, at.moment, "Queueing a run")
+            _require_looked_at(db, journal.home, challenge, spec)
         experiment = _experiment(db, folders, challenge, hypothesis, experiment_key, origin, now)
         taken = db.exec(select(Run.key).where(Run.experiment_id == experiment.id)).all()
         run_key = _free_key(f"{experiment.key}-r", 2, taken, folders)
@@ -83,6 +85,15 @@ def queue_run(
         db.flush()
         assert job.id is not None
         return Queued(run_key, experiment.key, job.id, guess)
+
+
+def _require_looked_at(db: Session, home: Home, challenge: Challenge, spec: RunSpec) -> None:
+    found = data_checks.look(db, home, challenge, spec)
+    if found.reason:
+        raise OnehourError(
+            f"this run waits for a look at its augmented pictures: {found.reason}",
+            fix=f"Open Data and look at the sheet, or say that you have: --looked-at (sheet: {COMMAND} data sheet SPEC).",
+        )
 
 
 def _experiment(

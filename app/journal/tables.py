@@ -304,6 +304,18 @@ class Job(Base, table=True):
     first_started_at: int | None = None  # of the first attempt
 
 
+class LookedAt(Base, table=True):
+    """A crop and geometric augmentation that a person has looked at, and the share of the images that it invented then."""
+
+    __tablename__: ClassVar[str] = "looked_at"
+
+    challenge_id: int = Field(foreign_key="challenge.id", primary_key=True)
+    augmentation_key: str = Field(primary_key=True)  # engine.check_folder.augmentation_key
+    border_share_mean: float | None = None  # 0…1; None: nothing was measured
+    border_share_max: float | None = None
+    looked_at: int
+
+
 class Submission(Base, table=True):
     """A CSV that was, or may be, sent: tied to its run by content hash. One that was imported has neither run nor file here."""
 

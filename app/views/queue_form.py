@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import shlex
 from functools import cache
+from urllib.parse import urlencode
 
 import streamlit as st
 
-from app.jobs import forecast, orders, sample_challenge, specs
+from app.jobs import data_checks, forecast, orders, sample_challenge, specs
 from app.journal.rules import Action, Permit, permit, refusal
 from app.journal.sittings import Sitting
 from app.journal.store import Journal
@@ -46,8 +47,14 @@ def _expected(journal: Journal, at: Sitting, preset: str, changes: str) -> str:
         spec = _resolved(at.challenge, at.challenge.data_dir, preset, changes)
         with journal.reading() as db:
             found = forecast.forecast(db, journal.home, at, spec)
+            look = data_checks.look(db, journal.home, at.challenge, spec)
     except OnehourError as error:
         return f":red[✗ {plain(str(error))}]"
+    if look.reason:
+        address = urlencode({"sheet_preset": preset, "sheet_overrides": changes})
+        return (
+            f":orange[▲] Before its first run [look at its augmented pictures](/data?{address}): {plain(look.reason)}."
+        )
     when = found.end_text(at.now, at.challenge.time_zone)
     fits = {True: ", before your next hour ✓", False: ", after your next hour has begun", None: ""}[found.fits]
     return f"Queued now it ends about {when}{fits} (a crude guess: {max(1, round(found.seconds / 60))} min of work)."
@@ -56,17 +63,17 @@ def _expected(journal: Journal, at: Sitting, preset: str, changes: str) -> str:
 @st.cache_data(max_entries=50, show_spinner=False)
 def _resolved(_challenge: Challenge, data_dir: str, preset: str, changes: str) -> RunSpec:
     """Reading a preset takes longer than the rest of the form; `data_dir` stands for the challenge in the key."""
-    return specs.resolve(_challenge, preset, _pairs(changes))
+    return specs.resolve(_challenge, preset, pairs(changes))
 
 
 def _queue(journal: Journal, at: Sitting) -> None:
     asked = st.session_state
-    spec = specs.resolve(at.challenge, asked.preset, _pairs(asked.overrides))
+    spec = specs.resolve(at.challenge, asked.preset, pairs(asked.overrides))
     orders.queue_run(journal, asked.preset, spec, asked.hypothesis)
     asked.hypothesis = ""
 
 
-def _pairs(changes: str) -> list[str]:
+def pairs(changes: str) -> list[str]:
     """`seed=3 folds=5` as a shell would split it: quotes hold a value with spaces together."""
     try:
         return shlex.split(changes)

@@ -31,7 +31,7 @@ def said(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
 @pytest.mark.usefixtures("hour")
 def test_a_waiting_run_is_moved(capsys: pytest.CaptureFixture[str]) -> None:
     for hypothesis in ("a", "b", "c"):
-        said(capsys, "queue", "cpu-transfer", "--hypothesis", hypothesis)
+        said(capsys, "queue", "cpu-transfer", "--looked-at", "--hypothesis", hypothesis)
     assert said(capsys, "move", "humpback_003-r01", "--first") == "humpback_003-r01: number 1 of those that wait\n"
     assert said(capsys, "move", "humpback_001-r01", "--last") == "humpback_001-r01: number 3 of those that wait\n"
     assert (
@@ -42,7 +42,7 @@ def test_a_waiting_run_is_moved(capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.usefixtures("hour")
 @pytest.mark.parametrize("options", [[], ["--first", "--last"], ["--first", "--priority", "0"]])
 def test_where_to_is_said_once(capsys: pytest.CaptureFixture[str], options: list[str]) -> None:
-    said(capsys, "queue", "cpu-transfer", "--hypothesis", "a")
+    said(capsys, "queue", "cpu-transfer", "--looked-at", "--hypothesis", "a")
     assert cli.main(["move", "humpback_001-r01", *options]) == EXIT_BAD_INPUT
     assert "Give one of --first, --last and --priority N." in capsys.readouterr().err
 
@@ -50,5 +50,5 @@ def test_where_to_is_said_once(capsys: pytest.CaptureFixture[str], options: list
 @pytest.mark.usefixtures("hour")
 def test_an_end_on_another_day_is_said_with_its_date(capsys: pytest.CaptureFixture[str]) -> None:
     longest = ["--set", "folds=5", "--set", "image_size=[1024,1024]"]  # a day and a half, whatever the clock shows
-    told = said(capsys, "queue", "cpu-transfer", "--hypothesis", "a", *longest)
+    told = said(capsys, "queue", "cpu-transfer", "--looked-at", "--hypothesis", "a", *longest)
     assert re.search(r"ends about \d\d:\d\d on \d\d \w{3}", told)

@@ -15,7 +15,7 @@ from app.components.clock import reading as clock_reading
 from app.exchange import intake, submissions_csv
 from app.exchange.csv_rows import CsvRow
 from app.exchange.found import Found, FoundSubmission
-from app.jobs import backlog, orders, sample_challenge
+from app.jobs import backlog, data_checks, orders, sample_challenge, specs
 from app.journal import challenges, checklist, corrections, inbox, notes, rest_days, sessions, sittings, todos
 from app.journal.days import DAY
 from app.journal.home import CHECKOUT, COMMAND
@@ -448,6 +448,14 @@ def test_a_run_is_queued_with_its_changes_and_can_be_cancelled(journal: Journal,
     at.selectbox(key="preset").select("sample-quick")
     at.text_input(key="hypothesis").input("five folds are steadier")
     ran(at.text_input(key="overrides").input("folds=5 seed=3"))
+    assert (
+        "look at its augmented pictures](/data?sheet_preset=sample-quick&sheet_overrides=folds%3D5+seed%3D3)"
+        in texts(at)
+    )
+    ran(at.button(key="queue").click())
+    assert "this run waits for a look at its augmented pictures" in texts(at)
+    data_checks.looked_at(journal, specs.resolve(challenge, "sample-quick", ["folds=5"]))
+    ran(at)
     assert "before your next hour" in texts(at)
     ran(at.button(key="queue").click())
     assert "`humpback_001-r01`" in texts(at)
