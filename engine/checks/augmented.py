@@ -51,7 +51,7 @@ def augmented_sheet(spec: RunSpec, folder: CheckFolder) -> AugmentedSheet:
             break
     if not originals:
         raise OnehourError("no training image can be decoded", str(competition.train_dir), "Check the data first.")
-    augment = Augmentation(spec.augment, spec.image_size, random_grey=spec.grey == "random")
+    augment = Augmentation(spec.augment, spec.stage_sizes[-1], random_grey=spec.grey == "random")
     drawn = [
         (place, *augment(image, draw_seed(spec.seed, "sheet", turn, place)))
         for turn in range(DRAWS)
@@ -65,7 +65,7 @@ def augmented_sheet(spec: RunSpec, folder: CheckFolder) -> AugmentedSheet:
         images=len(originals),
         draws=len(drawn),
         seed=spec.seed,
-        image_size=spec.image_size,
+        image_size=spec.stage_sizes[-1],
         geometric=tuple(one.name for one in spec.augment if one.name in GEOMETRIC),
     )
     worst = np.argsort(-shares, kind="stable")[: min(SHOWN, len(originals)) // 2].tolist()
@@ -114,7 +114,7 @@ def _forced(transforms: Sequence[Transform]) -> list[Transform]:
 
 
 def _as_trained(path: Path, box: Box | None, spec: RunSpec) -> np.ndarray:
-    height, width = spec.image_size
+    height, width = spec.stage_sizes[-1]
     image = read_image(path, box, spec.data.box_margin)
     image = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
     return cv2.cvtColor(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB) if spec.grey == "all" else image

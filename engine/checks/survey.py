@@ -7,12 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-import numpy as np
-
 from engine.check_folder import CheckFolder
 from engine.checks.copies import NearPairs, near_pairs
 from engine.checks.facts import Entry, look_at_all
-from engine.checks.picture import Picture, mirrored
+from engine.checks.picture import Picture
 from engine.contract import OnehourError
 from engine.data.competition import Competition, ContentHashes
 from engine.data.csv_table import counted, first_few
@@ -33,16 +31,6 @@ class Survey:
     @cached_property
     def content(self) -> ContentHashes:
         return ContentHashes(tuple(one.content for one in self.train), tuple(one.content for one in self.test))
-
-    @cached_property
-    def phash(self) -> np.ndarray:
-        """Perceptual hashes of the training images, (N,) uint64. Flat images have one that means nothing."""
-        return np.array([one.phash for one in self.train], dtype=np.uint64)
-
-    @cached_property
-    def phash_mirrored(self) -> np.ndarray:
-        """The same of their mirror images."""
-        return mirrored(self.phash)
 
     @cached_property
     def seen(self) -> list[tuple[Entry, Picture]]:

@@ -21,7 +21,7 @@ import cv2
 import numpy as np
 import torch
 
-from engine.contract import OnehourError
+from engine.data.decode import read_image
 from engine.training.stop import Stop
 
 SIDE = 320  # pixels of the longest side, at which points are looked for
@@ -88,9 +88,7 @@ def with_evidence(probabilities: np.ndarray, stands_out: np.ndarray) -> np.ndarr
 
 def _points_of(path: Path) -> np.ndarray:
     """RootSIFT descriptors (n, 128) float32 of one image."""
-    grey = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
-    if grey is None:
-        raise OnehourError("the image cannot be decoded", str(path), "Fetch the file again or remove its row.")
+    grey = cv2.cvtColor(read_image(path), cv2.COLOR_RGB2GRAY)
     scale = SIDE / max(grey.shape)
     size = (max(16, round(grey.shape[1] * scale)), max(16, round(grey.shape[0] * scale)))
     grey = cv2.resize(grey, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)

@@ -77,7 +77,7 @@ def train_fold(
     averaging = Averaging(spec, net)
     if resume.loaded.get("averaging"):  # a finished fold's checkpoint holds the weights that predict alone
         averaging.restore(resume.loaded["averaging"])
-    measured = Rows(rows, resume, averaging, folder, data, spec.epochs)
+    measured = Rows(rows, resume, averaging, folder, data, spec)
     resume.carried = {"model": measured.weights, "averaging": averaging.state, "rows": measured.state}
     learner: Learner | None = None
     for span in spans(spec):

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from fastai.callback.core import Callback
 
-from engine.contract import OnehourError
+from engine.contract import OnehourError, RunSpec
 from engine.data.csv_table import first_few
 from engine.run_folder import RunFolder
 from engine.training.averaging import Averaging
@@ -27,7 +27,7 @@ ROWS_EVERY = (
 class Rows(Callback):
     """Measures an epoch and writes its rows; keeps the weights that were best on the validation images.
 
-    valid/loss and valid/map5 are over the fold's images of labels it was trained on; the unknown label takes part in
+    valid/loss and what `watched` names (valid/map5) are over the fold's images of labels it was trained on; the unknown label takes part in
     the CV alone, where its threshold is chosen on other folds. time/data_s is the time the net waited for images,
     time/compute_s the rest of the epoch's training.
     """
@@ -35,9 +35,10 @@ class Rows(Callback):
     order = 70  # before Resume saves: a checkpoint without its row would leave a hole in the curves
 
     def __init__(
-        self, rows: FoldLog, resume: Resume, averaging: Averaging, folder: RunFolder, data: FoldData, epochs: int
+        self, rows: FoldLog, resume: Resume, averaging: Averaging, folder: RunFolder, data: FoldData, spec: RunSpec
     ) -> None:
-        self.rows, self.resume, self.averaging, self.data, self.epochs = rows, resume, averaging, data, epochs
+        self.rows, self.resume, self.averaging, self.data, self.epochs = rows, resume, averaging, data, spec.epochs
+        self.watched, self.places = watched(spec.metric)
         self.best_file = folder.best_checkpoint(rows.fold)
 
     def before_epoch(self) -> None:
@@ -65,7 +66,7 @@ class Rows(Callback):
         images, targets = self.xb[0], self.yb[0]
         if not self.training:
             self.valid_losses.append(self.loss.detach() * len(images))
-            self.gains.append(reciprocal_ranks(self.pred.detach(), targets))
+            self.gains.append(reciprocal_ranks(self.pred.detach(), targets, self.places))
             return
         self.losses.append(self.loss.detach())
         self.images += len(images)
@@ -90,7 +91,7 @@ class Rows(Callback):
             self._refuse_lost_validation()
             gains = torch.cat(self.gains)
             values["valid/loss"] = float(torch.stack(self.valid_losses).sum()) / len(gains)
-            values["valid/map5"] = float(gains.mean())
+            values[self.watched] = float(gains.mean())
         values["images/s"] = self.images / max(self.train_s, 1e-9)
         values["time/data_s"] = round(self.data_s, 4)
         values["time/compute_s"] = round(self.train_s - self.data_s, 4)
@@ -101,8 +102,8 @@ class Rows(Callback):
             "fold %d epoch %d/%d: %s", self.rows.fold, self.number, self.epochs,
             ", ".join(f"{name} {value:.4g}" for name, value in values.items()),
         )  # fmt: skip
-        if values.get("valid/map5", -1.0) > self.resume.best:
-            self.resume.best = values["valid/map5"]
+        if values.get(self.watched, -1.0) > self.resume.best:
+            self.resume.best = values[self.watched]
             save(self.best_file, {"model": self.averaging.chosen.state_dict(), "done": self.number})
 
     def checkpoint(self) -> None:
@@ -161,7 +162,16 @@ def first_lost(losses: list[torch.Tensor]) -> int | None:
     return int(lost.nonzero()[0]) if bool(lost.any()) else None
 
 
-def reciprocal_ranks(logits: torch.Tensor, targets: torch.Tensor, k: int = 5) -> torch.Tensor:
+def watched(metric: str) -> tuple[str, int]:
+    """What is measured after each epoch, and over how many places: the metric itself where it looks at places, else accuracy.
+
+    The other metrics need all images at once, in probabilities or numbers; they are computed when the folds are done.
+    """
+    places = int(metric.removeprefix("map")) if metric.startswith("map") else 1
+    return (f"valid/{metric}" if metric.startswith("map") else "valid/accuracy"), places
+
+
+def reciprocal_ranks(logits: torch.Tensor, targets: torch.Tensor, k: int) -> torch.Tensor:
     """1 / rank of the target among the top `k` logits of each row, else 0: (b,)."""
     top = logits.topk(min(k, logits.shape[1]), dim=1).indices
     hit = (top == targets[:, None]).float()

@@ -253,8 +253,6 @@ def test_a_run_sees_the_hashes_it_always_saw(data: Path, folder: CheckFolder) ->
     seen = survey(competition, folder)
     assert seen.competition == competition
     assert len(set(seen.content.train)) == 14
-    assert seen.phash.dtype == seen.phash_mirrored.dtype == np.uint64
-    assert len(seen.phash) == len(seen.phash_mirrored) == 14
     assert seen.near_in_training() == []
     assert seen.notes == ()
 
