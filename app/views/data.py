@@ -8,7 +8,7 @@ from app.jobs import data_checks, specs
 from app.journal.sittings import Sitting
 from app.journal.store import Journal
 from app.views.desk import attempt, plain
-from app.views.queue_form import pairs
+from app.views.queue_form import USUAL, pairs
 from engine.check_folder import Check, CheckFolder, Checks
 from engine.contract import OnehourError, RunSpec, preset_names
 
@@ -97,7 +97,8 @@ def _augmented(journal: Journal, at: Sitting, place: CheckFolder) -> None:
     """What a spec's augmentation makes of the pictures, and the one click that says it was looked at."""
     st.markdown("**What augmentation makes of them**")
     preset, changes, button = st.columns([1.3, 3, 1], vertical_alignment="bottom")
-    chosen = preset.selectbox("Preset", preset_names(), key="sheet_preset", bind="query-params")
+    presets = preset_names()
+    chosen = preset.selectbox("Preset", presets, presets.index(USUAL), key="sheet_preset", bind="query-params")
     asked = changes.text_input(
         "Changes", key="sheet_overrides", bind="query-params", placeholder="image_size=[192,384]"
     )

@@ -16,14 +16,16 @@ from app.journal.tables import Challenge
 from app.views.desk import attempt, plain
 from engine.contract import OnehourError, RunSpec, preset_names, preset_path
 
+USUAL = "cpu-transfer"  # runs everywhere and needs no download
+
 
 def show(journal: Journal, at: Sitting) -> None:
     closed = permit(Action.WORK, at.moment) not in (Permit.YES, Permit.OVERTIME)
     reason = refusal(Action.WORK, at.moment, "Queueing a run") if closed else ""
     presets = preset_names()
     preset, hypothesis, changes, button = st.columns([1.3, 3, 2, 0.9], vertical_alignment="bottom")
-    first = presets.index(sample_challenge.PRESET) if at.challenge.competition == sample_challenge.SLUG else 0
-    chosen = preset.selectbox("Preset", presets, first, key="preset", disabled=closed)
+    usual = sample_challenge.PRESET if at.challenge.competition == sample_challenge.SLUG else USUAL
+    chosen = preset.selectbox("Preset", presets, presets.index(usual), key="preset", disabled=closed)
     hypothesis.text_input(
         "Hypothesis", key="hypothesis", placeholder="What do you expect, in one sentence", disabled=closed
     )

@@ -115,7 +115,8 @@ def test_a_killed_keeper_takes_both_along(home: Home, port: int, kept: subproces
     pids = children(kept.pid).values()
     kept.kill()
     until(lambda: not any(alive(pid) for pid in pids))
-    assert presence.who_holds(server_lock(home)) is None
+    # A killed process of several threads is told dead a moment before its last thread lets go of the lock.
+    until(lambda: presence.who_holds(server_lock(home)) is None)
 
 
 def test_a_port_in_use_is_said_in_one_sentence(home: Home, port: int) -> None:

@@ -16,6 +16,7 @@ from app.scores import leaderboard, runs
 from engine.run_folder import RunFolder, write_text
 from tests.app.trainings import small_spec, write_epoch, write_result
 from tests.conftest import MovableClock
+from tests.e2e.today import look_at_presets
 
 DAY_S, HOUR_S, MINUTE_S = 86_400, 3_600, 60
 ZONE = "UTC"
@@ -45,6 +46,7 @@ def live_through(home: Home, data_dir: Path, number_of_days: int = 17) -> None:
     try:
         rules = challenges.Rules("humpback", data_dir, starts_on, 60, 60, 10, ZONE, "daily", turns_at)
         challenges.found(journal, rules, starts_on)
+        look_at_presets(journal)
         for number in range(1, number_of_days):
             begun_at = clock.at
             if number % 6:

@@ -7,8 +7,10 @@ from pathlib import Path
 
 from playwright.sync_api import Locator, Page, expect
 
+from app.jobs import data_checks, specs
 from app.journal import challenges, days, notes, sittings
 from app.journal.store import Journal
+from engine.contract import preset_names
 
 SAVED = re.compile(r"Saved \d\d:\d\d:\d\d")
 
@@ -19,6 +21,15 @@ def take_on(journal: Journal, data_dir: Path, minutes: float = 60, reflection: f
     today = days.logical_date(journal.now(), "UTC", turns_at)
     rules = challenges.Rules("humpback", data_dir, today, 60, minutes, reflection, "UTC", "daily", turns_at)
     challenges.found(journal, rules, today)
+    look_at_presets(journal)
+
+
+def look_at_presets(journal: Journal) -> None:
+    """The person has looked at the augmentation of every preset: their runs may be queued."""
+    with journal.reading() as db:
+        challenge = challenges.active(db)
+    for name in preset_names():
+        data_checks.looked_at(journal, specs.resolve(challenge, name))
 
 
 def standing(journal: Journal) -> sittings.Sitting:

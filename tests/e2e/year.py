@@ -46,6 +46,7 @@ from app.journal.tables import (
 )
 from engine.contract import RunSpec
 from tests.conftest import MovableClock
+from tests.e2e.today import look_at_presets
 
 ZONE = "UTC"
 DAY_MS, HOUR_MS = 86_400_000, 3_600_000
@@ -87,6 +88,7 @@ def write_year(home: Home, data_dir: Path, size: Size = YEAR) -> None:
     try:
         rules = challenges.Rules("humpback", data_dir, starts_on, size.days, 60, 10, ZONE, "daily", turns_at)
         challenge = challenges.found(journal, rules, starts_on)
+        look_at_presets(journal)
         with journal.writing() as db:
             _Writer(db, challenge, size, lived, begun_at, data_dir).write()
         clock.at = begun_at
