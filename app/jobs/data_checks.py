@@ -7,6 +7,7 @@ padding that nobody had looked at cost the author of the article behind this pro
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 import subprocess
 import sys
@@ -43,12 +44,25 @@ def folder(home: Home, challenge: Challenge) -> CheckFolder:
     return CheckFolder.of_data(Path(challenge.data_dir), home.runs_dir)
 
 
-def look(db: Session, home: Home, challenge: Challenge, spec: RunSpec) -> Look:
-    """What is known of the spec's crop and geometry: new, risen, or looked at already."""
+@dataclass(frozen=True)
+class Augmented:
+    """What the files tell of a spec's augmentation: its key, what moves or cuts in words, and its sheet where it lies there."""
+
+    key: str
+    changes: str
+    sheet: AugmentedSheet | None
+
+
+def augmented(home: Home, challenge: Challenge, spec: RunSpec) -> Augmented:
+    """Reads files: to be asked before a transaction, not in it."""
     key = augmentation_key(spec)
     sheet = folder(home, challenge).read_augmented()
-    sheet = sheet if sheet is not None and sheet.key == key else None
-    changes = _changes(spec)
+    return Augmented(key, _changes(spec), sheet if sheet is not None and sheet.key == key else None)
+
+
+def look(db: Session, challenge: Challenge, found: Augmented) -> Look:
+    """What is known of a spec's crop and geometry: new, risen, or looked at already."""
+    key, changes, sheet = found.key, found.changes, found.sheet
     if not changes:
         return Look(key, "", sheet)
     known = looks.of(db, challenge, key)
@@ -65,7 +79,7 @@ def look(db: Session, home: Home, challenge: Challenge, spec: RunSpec) -> Look:
 def looked_at(journal: Journal, spec: RunSpec) -> None:
     """The person looked at the sheet of the spec's augmentation (or says so: then no share is known)."""
     with journal.reading() as db:
-        found = look(db, journal.home, challenges.active(db), spec)
+        found = augmented(journal.home, challenges.active(db), spec)
     shares = (None, None) if found.sheet is None else (found.sheet.border_share_mean, found.sheet.border_share_max)
     looks.record(journal, found.key, *shares)
 
@@ -111,9 +125,9 @@ def check_command(challenge: Challenge, place: CheckFolder) -> list[str]:
     for key, value in (
         ("data.image_col", challenge.image_col),
         ("data.label_col", challenge.label_col),
-        ("data.unknown_label", challenge.unknown_label or "null"),
+        ("data.unknown_label", challenge.unknown_label),
     ):
-        command += ["--set", f"{key}={value}"]
+        command += ["--set", f"{key}={json.dumps(value)}"]  # as YAML reads it: a label may be -1, no or null
     return command
 
 
@@ -151,7 +165,7 @@ def refusal(place: CheckFolder) -> str:
 
 def _changes(spec: RunSpec) -> str:
     """What moves or cuts the pictures of a spec, in words; empty where nothing does."""
-    cut = ["boxes"] if getattr(spec.data, "boxes", None) else []
+    cut = ["boxes"] if spec.data.boxes else []
     return ", ".join([*cut, *(one.name for one in spec.augment if one.name in GEOMETRIC)])
 
 

@@ -52,6 +52,7 @@ def queue_run(
     spec = _with_absolute_paths(spec)
     with journal.reading() as db:  # all that reads files comes before the transaction, in which nobody else can write
         guess = forecast(db, journal.home, sittings.sitting(db, challenges.active(db), journal.now()), spec)
+        drawn = data_checks.augmented(journal.home, challenges.active(db), spec)
     folders = _folder_names(journal.home)
     with journal.writing() as db:
         now = journal.now()
@@ -59,7 +60,7 @@ def queue_run(
         at = sittings.sitting(db, challenge, now)
         if origin == "person":
             rules.require(rules.Action.WORK, at.moment, "Queueing a run")
-            _require_looked_at(db, journal.home, challenge, spec)
+            _require_looked_at(db, challenge, drawn)
         experiment = _experiment(db, folders, challenge, hypothesis, experiment_key, origin, now)
         taken = db.exec(select(Run.key).where(Run.experiment_id == experiment.id)).all()
         run_key = _free_key(f"{experiment.key}-r", 2, taken, folders)
@@ -87,8 +88,8 @@ def queue_run(
         return Queued(run_key, experiment.key, job.id, guess)
 
 
-def _require_looked_at(db: Session, home: Home, challenge: Challenge, spec: RunSpec) -> None:
-    found = data_checks.look(db, home, challenge, spec)
+def _require_looked_at(db: Session, challenge: Challenge, drawn: data_checks.Augmented) -> None:
+    found = data_checks.look(db, challenge, drawn)
     if found.reason:
         raise OnehourError(
             f"this run waits for a look at its augmented pictures: {found.reason}",
@@ -143,9 +144,13 @@ def _with_absolute_paths(spec: RunSpec) -> RunSpec:
     data_dir = Path(spec.data.dir).expanduser().absolute()
     if not data_dir.is_dir():
         raise OnehourError("there is no such data folder", where=str(data_dir), fix="Set data.dir.")
-    weights = None if spec.weights_path is None else str(Path(spec.weights_path).expanduser().absolute())
+    named = {
+        key: str(Path(path).expanduser().absolute())
+        for key, path in (("weights_path", spec.weights_path), ("folds_from", spec.folds_from))
+        if path is not None
+    }
     data = spec.data.model_copy(update={"dir": str(data_dir)})
-    return spec.model_copy(update={"data": data, "weights_path": weights})
+    return spec.model_copy(update={"data": data, **named})
 
 
 def _tracked(spec: RunSpec, run_key: str, day_tag: str, hypothesis: str) -> RunSpec:

@@ -105,7 +105,7 @@ def _augmented(journal: Journal, at: Sitting, place: CheckFolder) -> None:
     try:
         spec = specs.resolve(at.challenge, chosen, pairs(asked))
         with journal.reading() as db:
-            found = data_checks.look(db, journal.home, at.challenge, spec)
+            found = data_checks.look(db, at.challenge, data_checks.augmented(journal.home, at.challenge, spec))
     except OnehourError as error:
         st.caption(f":red[✗ {plain(str(error))}]")
         return

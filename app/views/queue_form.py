@@ -49,7 +49,7 @@ def _expected(journal: Journal, at: Sitting, preset: str, changes: str) -> str:
         spec = _resolved(at.challenge, at.challenge.data_dir, preset, changes)
         with journal.reading() as db:
             found = forecast.forecast(db, journal.home, at, spec)
-            look = data_checks.look(db, journal.home, at.challenge, spec)
+            look = data_checks.look(db, at.challenge, data_checks.augmented(journal.home, at.challenge, spec))
     except OnehourError as error:
         return f":red[✗ {plain(str(error))}]"
     if look.reason:

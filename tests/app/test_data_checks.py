@@ -9,6 +9,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from sqlmodel import select
 from streamlit.testing.v1 import AppTest
 
 from app import cli
@@ -16,7 +17,7 @@ from app.commands import terminal
 from app.jobs import data_checks, orders, specs
 from app.journal import looks, sessions
 from app.journal.store import Journal
-from app.journal.tables import Challenge
+from app.journal.tables import Challenge, Run
 from app.views import desk
 from engine.check_folder import CheckFolder
 from engine.contract import OnehourError, RunSpec
@@ -49,7 +50,7 @@ def asked(challenge: Challenge, *overrides: str) -> RunSpec:
 
 def reason(journal: Journal, challenge: Challenge, spec: RunSpec) -> str:
     with journal.reading() as db:
-        return data_checks.look(db, journal.home, challenge, spec).reason
+        return data_checks.look(db, challenge, data_checks.augmented(journal.home, challenge, spec)).reason
 
 
 def test_a_new_geometry_waits_for_a_look_and_other_changes_do_not(journal: Journal, challenge: Challenge) -> None:
@@ -174,3 +175,29 @@ def test_the_commands_draw_look_and_tell(
     assert "invented beyond the border" in said("sheet", "sample-quick", "--set", AFFINE)
     assert said("looked-at", "sample-quick", "--set", AFFINE) == "sample-quick: looked at\n"
     assert reason(journal, challenge, asked(challenge, AFFINE)) == ""
+
+
+def test_a_label_that_reads_like_a_number_reaches_the_check_as_text(
+    journal: Journal, challenge: Challenge, pictures: Path
+) -> None:
+    with journal.writing() as db:
+        challenge.unknown_label = "-1"
+        db.add(challenge)
+    command = data_checks.check_command(challenge, data_checks.folder(journal.home, challenge))
+    assert command[-1] == 'data.unknown_label="-1"'
+    data_checks.begin(journal)
+    place = data_checks.folder(journal.home, challenge)
+    wait_for_check(place)
+    assert place.read_checks() is not None, data_checks.refusal(place)
+
+
+def test_the_folds_of_an_earlier_run_are_named_from_the_current_folder(
+    journal: Journal, challenge: Challenge, pictures: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    sessions.start(journal)
+    monkeypatch.chdir(tmp_path)
+    spec = asked(challenge, "augment=[]", "folds_from=runs/first/folds.csv")
+    key = orders.queue_run(journal, "sample-quick", spec, "the same folds").run_key
+    with journal.reading() as db:
+        stored = db.exec(select(Run).where(Run.key == key)).one()
+    assert RunSpec.model_validate_json(stored.spec).folds_from == str(tmp_path / "runs" / "first" / "folds.csv")
