@@ -136,6 +136,11 @@ class CheckFolder:
         return self.path / "facts.csv"
 
     @property
+    def facts_lock(self) -> Path:
+        """Locked while facts.csv grows. The folder itself is locked by who starts a check."""
+        return self.path / "facts.lock"
+
+    @property
     def quarantine_csv(self) -> Path:
         """part,image,label,reason: the images that cannot be decoded. Absent when there is none."""
         return self.path / "quarantine.csv"

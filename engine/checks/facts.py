@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import fcntl
 import io
 import logging
 import os
@@ -44,24 +45,28 @@ class Entry:
 def look_at_all(wanted: Sequence[Entry], folder: CheckFolder) -> list[tuple[Entry, Picture]]:
     """What is seen in each of `wanted`, in order. Writes facts.csv as it goes and quarantine.csv at the end.
 
-    A file of known name, size and date is not read again, so a check that was killed goes on where it stopped.
+    A file of known name, size and date is not read again, so a check that was killed goes on where it stopped. Another
+    process that looks at the same folder is waited for, and what it saw is not looked at again.
     Raises OnehourError when the folder cannot be written.
     """
     try:
         folder.path.mkdir(parents=True, exist_ok=True)
-        stamps = [_stamp(entry.path) for entry in wanted]
-        seen = _known(folder, wanted, stamps)
-        missing = [place for place, one in enumerate(seen) if one is None]
-        if missing:
-            _look_at_missing(wanted, stamps, seen, missing, folder)
-        pictures = [(entry, one) for entry, one in zip(wanted, seen, strict=True) if one is not None]
-        rows = [_row(entry, stamp, one) for (entry, one), stamp in zip(pictures, stamps, strict=True)]
-        write_text(folder.facts_csv, _csv([COLUMNS, *rows]))
-        broken = [(entry.part, entry.image, entry.label, one.unreadable) for entry, one in pictures if one.unreadable]
-        if broken:
-            write_text(folder.quarantine_csv, _csv([QUARANTINE_COLUMNS, *broken]))
-        else:
-            folder.quarantine_csv.unlink(missing_ok=True)
+        with _alone(folder):
+            stamps = [_stamp(entry.path) for entry in wanted]
+            seen = _known(folder, wanted, stamps)
+            missing = [place for place, one in enumerate(seen) if one is None]
+            if missing:
+                _look_at_missing(wanted, stamps, seen, missing, folder)
+            pictures = [(entry, one) for entry, one in zip(wanted, seen, strict=True) if one is not None]
+            rows = [_row(entry, stamp, one) for (entry, one), stamp in zip(pictures, stamps, strict=True)]
+            write_text(folder.facts_csv, _csv([COLUMNS, *rows]))
+            broken = [
+                (entry.part, entry.image, entry.label, one.unreadable) for entry, one in pictures if one.unreadable
+            ]
+            if broken:
+                write_text(folder.quarantine_csv, _csv([QUARANTINE_COLUMNS, *broken]))
+            else:
+                folder.quarantine_csv.unlink(missing_ok=True)
     except OSError as error:
         raise OnehourError(
             f"the check's folder cannot be written ({error.strerror or error})",
@@ -69,6 +74,18 @@ def look_at_all(wanted: Sequence[Entry], folder: CheckFolder) -> list[tuple[Entr
             "Choose a place you may write to.",
         ) from None
     return pictures
+
+
+@contextmanager
+def _alone(folder: CheckFolder) -> Iterator[None]:
+    """Nobody else writes the facts of `folder` meanwhile; the lock goes with its process."""
+    with folder.facts_lock.open("ab") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            log.info("waiting for another process that looks at the same images")
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def _look_at_missing(

@@ -108,7 +108,7 @@ def test_from_an_empty_folder_to_a_scored_submission_although_everything_is_kill
     page.get_by_role("link", name="look at its augmented pictures").click()
     page.get_by_role("button", name="Draw the sheet").click()
     page.get_by_role("button", name="I have looked at it").click(timeout=120_000)
-    expect(page.get_by_text("looked at", exact=True)).to_be_visible()
+    expect(page.get_by_role("button", name="I have looked at it")).to_be_hidden()
     page.get_by_role("link", name="Today").click()
     page.get_by_role("textbox", name="Hypothesis").fill("A tiny net learns something")
     page.get_by_role("textbox", name="Changes").fill(CHANGES)

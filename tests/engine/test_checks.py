@@ -3,6 +3,8 @@
 import csv
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -239,6 +241,36 @@ def test_facts_are_written_as_the_check_goes(data: Path, folder: CheckFolder, mo
         run_check(data, folder)
     assert [row["image"] for row in folder.rows_of_facts()] == list(TRAIN)
     assert folder.read_checks() is None
+
+
+def test_two_processes_on_one_folder_look_at_each_image_once(data: Path, folder: CheckFolder) -> None:
+    script = (
+        "import sys\n"
+        "from pathlib import Path\n"
+        "from engine.check_folder import CheckFolder\n"
+        "from engine.checks import facts\n"
+        "from engine.checks.survey import survey\n"
+        "from engine.contract import DataSpec\n"
+        "from engine.data.competition import load\n"
+        "real, facts.WRITTEN_EACH_S = facts.look_at, -1.0\n"
+        "facts.look_at = lambda path: (print(path.name, flush=True), real(path))[1]\n"
+        "print('ready', flush=True)\n"
+        "sys.stdin.readline()\n"
+        "survey(load(DataSpec(dir=sys.argv[1])), CheckFolder(Path(sys.argv[2])))\n"
+    )
+    command = [sys.executable, "-c", script, str(data), str(folder.path)]
+    both = [subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    for one in both:
+        assert one.stdout is not None
+        assert one.stdout.readline() == "ready\n"
+    for one in both:
+        assert one.stdin is not None
+        one.stdin.write("go\n")
+        one.stdin.flush()
+    looked = [name for one in both for name in one.communicate()[0].split()]
+    assert [one.returncode for one in both] == [0, 0]
+    assert sorted(looked) == sorted([*TRAIN, *TEST])
+    assert [row["image"] for row in folder.rows_of_facts(["image"])] == [*TRAIN, *TEST]
 
 
 def test_a_file_of_another_version_is_made_anew(data: Path, folder: CheckFolder) -> None:
