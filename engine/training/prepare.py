@@ -1,4 +1,8 @@
-"""What is read, checked and laid out before anything is trained; nothing is written here but the cache of images."""
+"""What is read, checked and laid out before anything is trained.
+
+Nothing is written into the run's folder: what was seen in the images (facts and quarantine) goes into the folder of the
+data's checks, decoded images into the cache.
+"""
 
 from __future__ import annotations
 

@@ -27,9 +27,10 @@ ROWS_EVERY = (
 class Rows(Callback):
     """Measures an epoch and writes its rows; keeps the weights that were best on the validation images.
 
-    valid/loss and what `watched` names (valid/map5) are over the fold's images of labels it was trained on; the unknown label takes part in
-    the CV alone, where its threshold is chosen on other folds. time/data_s is the time the net waited for images,
-    time/compute_s the rest of the epoch's training.
+    valid/loss and what `watched` names (valid/map5) are over the fold's images of labels it was trained on; the unknown
+    label takes part in the CV alone, where its threshold is chosen on other folds. What `watched` names also chooses
+    best.pt: for log_loss, auc, qwk, rmse and macro_f1 that is the accuracy, not the metric. time/data_s is the time the
+    net waited for images, time/compute_s the rest of the epoch's training.
     """
 
     order = 70  # before Resume saves: a checkpoint without its row would leave a hole in the curves

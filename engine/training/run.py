@@ -40,7 +40,8 @@ SAMPLES = 5  # worst validation images that metrics.jsonl shows of each fold
 def train(spec: RunSpec, folder: RunFolder, spec_text: str, time_limit_s: float | None = None) -> int:
     """Train `spec` into `folder`. Returns EXIT_OK when the result is there, EXIT_REQUEUE when it stopped in good order.
 
-    `spec_text` is kept as spec.yaml. Raises OnehourError for bad input, before anything is written.
+    `spec_text` is kept as spec.yaml. Raises OnehourError for bad input, before the run's folder is made, and
+    later where training itself fails.
     """
     started, started_at = time.monotonic(), now_ms()
     if folder.exists():
