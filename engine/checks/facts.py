@@ -1,4 +1,9 @@
-"""What was seen in each image, kept in facts.csv of a check's folder: a known file is not read again."""
+"""What was seen in each image, kept in facts.csv of a check's folder: a known file is not read again.
+
+A file is known by its name, its size, the date of its contents (mtime) and the date of its last change of any kind (ctime).
+The latter cannot be set, so contents exchanged under the same size and date (rsync -t, cp -p) are seen; what is trusted is
+that the file system and the clock keep that date.
+"""
 
 from __future__ import annotations
 
@@ -27,8 +32,10 @@ from engine.run_folder import write_text
 
 log = logging.getLogger(__name__)
 SEEN = tuple(field.name for field in dataclasses.fields(Picture))
-COLUMNS = ("part", "image", "label", "bytes", "mtime_ns", *SEEN)
+STAMPED = ("bytes", "mtime_ns", "ctime_ns")
+COLUMNS = ("part", "image", "label", *STAMPED, *SEEN)
 QUARANTINE_COLUMNS = ("part", "image", "label", "reason")
+Stamp = tuple[int, int, int]  # see STAMPED
 WRITTEN_EACH_S = 2.0  # what a killed check has to look at again
 
 
@@ -45,7 +52,7 @@ class Entry:
 def look_at_all(wanted: Sequence[Entry], folder: CheckFolder) -> list[tuple[Entry, Picture]]:
     """What is seen in each of `wanted`, in order. Writes facts.csv as it goes and quarantine.csv at the end.
 
-    A file of known name, size and date is not read again, so a check that was killed goes on where it stopped. Another
+    A file of known name, size and dates is not read again, so a check that was killed goes on where it stopped. Another
     process that looks at the same folder is waited for, and what it saw is not looked at again.
     Raises OnehourError when the folder cannot be written.
     """
@@ -89,7 +96,7 @@ def _alone(folder: CheckFolder) -> Iterator[None]:
 
 
 def _look_at_missing(
-    wanted: Sequence[Entry], stamps: Sequence[tuple[int, int]], seen: list[Picture | None], missing: Sequence[int],
+    wanted: Sequence[Entry], stamps: Sequence[Stamp], seen: list[Picture | None], missing: Sequence[int],
     folder: CheckFolder,
 ) -> None:  # fmt: skip
     with _facts_to_append(folder.facts_csv) as append, _progress(len(missing)) as advance:
@@ -103,13 +110,13 @@ def _look_at_missing(
             pool.shutdown(cancel_futures=True)  # an interrupt need not wait for the other thousands
 
 
-def _known(folder: CheckFolder, wanted: Sequence[Entry], stamps: Sequence[tuple[int, int]]) -> list[Picture | None]:
+def _known(folder: CheckFolder, wanted: Sequence[Entry], stamps: Sequence[Stamp]) -> list[Picture | None]:
     """What facts.csv knows of each, None for what has to be looked at."""
     rows = {(row["part"], row["image"]): row for row in folder.rows_of_facts() if tuple(row) == COLUMNS}
     found: list[Picture | None] = []
-    for entry, (size, mtime) in zip(wanted, stamps, strict=True):
+    for entry, stamp in zip(wanted, stamps, strict=True):
         row = rows.get((entry.part, entry.image))
-        same = row is not None and (row["bytes"], row["mtime_ns"]) == (str(size), str(mtime))
+        same = row is not None and tuple(row[name] for name in STAMPED) == tuple(map(str, stamp))
         known = _picture(row) if same and row is not None else None
         # Why a file could not be read may have gone without a trace in its date: a closed folder, a slow disk.
         found.append(known if known and not known.unreadable else None)
@@ -135,20 +142,20 @@ _read = {field.name: _READERS[str(field.type)] for field in dataclasses.fields(P
 _read["phash"] = lambda text: int(text, 16)
 
 
-def _row(entry: Entry, stamp: tuple[int, int], picture: Picture) -> tuple[object, ...]:
+def _row(entry: Entry, stamp: Stamp, picture: Picture) -> tuple[object, ...]:
     values = dataclasses.asdict(picture)
     values["phash"] = f"{picture.phash:016x}"
     values["transparent"] = int(picture.transparent)
     return (entry.part, entry.image, entry.label, *stamp, *values.values())
 
 
-def _stamp(path: Path) -> tuple[int, int]:
-    """Size in bytes and date of the last change (ns); (-1, -1) for a file that is not there."""
+def _stamp(path: Path) -> Stamp:
+    """Size in bytes, date of the contents and of the last change of any kind (ns); -1 for a file that is not there."""
     try:
         stat = path.stat()
     except OSError:
-        return -1, -1
-    return stat.st_size, stat.st_mtime_ns
+        return -1, -1, -1
+    return stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns
 
 
 def _csv(rows: Sequence[Sequence[object]]) -> str:

@@ -1,7 +1,9 @@
 """Decoded images at target size, kept on disk for the folds, stages and runs that want the same ones again.
 
 One file a set of images in `$ONEHOUR_CACHE`, or `~/.cache/onehour/pixels`. Its name is a hash of what was asked: path,
-size and time of change of every image, its box, the margin and the target size; changed data is another file.
+size and both dates (of the contents and of the last change of any kind) of every image, its box, the margin and the target
+size; changed data is another file. The second date cannot be set, so contents exchanged under the same size and date
+(rsync -t, cp -p) are seen; what is trusted is that the file system and the clock keep it.
 Written beside and renamed, so that it is whole or absent; a second process that wants the same waits for the first.
 The sets used longest ago go when all together would pass 20 GB or a third of the disk that is free without them; one
 that another run still reads stays readable for it.
@@ -28,7 +30,7 @@ from engine.data.boxes import Box
 from engine.data.decode import read_image
 
 log = logging.getLogger(__name__)
-FORMAT = 1  # to be raised when images are decoded, resized or stored in another way
+FORMAT = 2  # to be raised when images are decoded, resized or stored in another way
 BOUND = 20_000_000_000  # bytes of all sets together
 # As they are is three times as fast to read as JPEG and loses nothing; large images in large numbers would not fit.
 JPEG_FROM_SIDE, JPEG_FROM_BYTES, JPEG_QUALITY = 384, 2_000_000_000, 95
@@ -127,7 +129,8 @@ def _key(paths: Sequence[Path], size: tuple[int, int], boxes: Sequence[Box | Non
             seen = path.stat()
         except OSError as error:
             raise OnehourError(f"the image cannot be read ({error.strerror})", str(path)) from None
-        digest.update(repr((real[path.parent], path.name, seen.st_size, seen.st_mtime_ns, box)).encode())
+        stamp = seen.st_size, seen.st_mtime_ns, seen.st_ctime_ns
+        digest.update(repr((real[path.parent], path.name, *stamp, box)).encode())
     return digest.hexdigest()
 
 

@@ -75,6 +75,19 @@ def test_a_changed_image_another_size_and_another_box_are_other_sets(tmp_path: P
     assert files(place) == [".rgb"] * 4
 
 
+def test_contents_exchanged_under_the_same_name_size_and_date_are_seen(tmp_path: Path) -> None:
+    path, other = tmp_path / "a.bmp", tmp_path / "b.bmp"
+    for place, grey in ((path, 50), (other, 200)):
+        assert cv2.imwrite(str(place), np.full((40, 60, 3), grey, np.uint8))
+    before = path.stat()
+    assert cached_images([path], SIZE)[0].max() == 50
+    while path.stat().st_ctime_ns == before.st_ctime_ns:  # a file system's clock ticks a few hundred times a second
+        path.write_bytes(other.read_bytes())
+        os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert (path.stat().st_size, path.stat().st_mtime_ns) == (before.st_size, before.st_mtime_ns)
+    assert cached_images([path], SIZE)[0].min() == 200
+
+
 def test_a_margin_without_boxes_asks_for_the_same_images(tmp_path: Path, place: Path) -> None:
     paths = drawn(tmp_path / "data")
     cached_images(paths, SIZE, margin=0.1)

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -241,6 +242,23 @@ def test_facts_are_written_as_the_check_goes(data: Path, folder: CheckFolder, mo
         run_check(data, folder)
     assert [row["image"] for row in folder.rows_of_facts()] == list(TRAIN)
     assert folder.read_checks() is None
+
+
+def test_contents_exchanged_under_the_same_size_and_date_are_looked_at(
+    data: Path, folder: CheckFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = data / "train" / "02.bmp"
+    scene(2, 120, 80).save(path)
+    write_labels(data, TRAIN | {"02.bmp": "w_0"})
+    run_check(data, folder)
+    before = path.stat()
+    while path.stat().st_ctime_ns == before.st_ctime_ns:  # a file system's clock ticks a few hundred times a second
+        scene(77, 120, 80).save(path)
+        os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert (path.stat().st_size, path.stat().st_mtime_ns) == (before.st_size, before.st_mtime_ns)
+    names = looked_at(monkeypatch)
+    run_check(data, folder)
+    assert names == ["02.bmp"]
 
 
 def test_two_processes_on_one_folder_look_at_each_image_once(data: Path, folder: CheckFolder) -> None:
