@@ -21,8 +21,9 @@ import cv2
 import numpy as np
 import torch
 
+from engine.data.boxes import Box
 from engine.data.decode import read_image
-from engine.training.stop import Stop
+from engine.training.stop import RESERVE_S, Stop
 
 SIDE = 320  # pixels of the longest side, at which points are looked for
 POINTS = 400  # strongest points of an image, before those off the centre are dropped
@@ -46,10 +47,18 @@ class Points:
         return Points(self.descriptors[kept], place[self.image[kept]])
 
 
-def find_points(paths: Sequence[Path]) -> Points:
-    """The points of all images near their centre. Raises OnehourError naming a file that cannot be decoded."""
+def find_points(paths: Sequence[Path], boxes: Sequence[Box | None], margin: float, stop: Stop) -> Points:
+    """The points of all images near their centre, each cut to its box with `margin` where it has one, as for the net.
+
+    Raises OnehourError naming a file that cannot be decoded, and Stopped between two images.
+    """
+
+    def one(path: Path, box: Box | None) -> np.ndarray:
+        stop.check(RESERVE_S)
+        return _points_of(read_image(path, box, margin))
+
     with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
-        found = list(pool.map(_points_of, paths))
+        found = list(pool.map(one, paths, boxes))
     return Points(np.concatenate(found), np.repeat(np.arange(len(found)), [len(one) for one in found]))
 
 
@@ -86,9 +95,9 @@ def with_evidence(probabilities: np.ndarray, stands_out: np.ndarray) -> np.ndarr
     return torch.softmax(logits, dim=1).numpy()
 
 
-def _points_of(path: Path) -> np.ndarray:
-    """RootSIFT descriptors (n, 128) float32 of one image."""
-    grey = cv2.cvtColor(read_image(path), cv2.COLOR_RGB2GRAY)
+def _points_of(image: np.ndarray) -> np.ndarray:
+    """RootSIFT descriptors (n, 128) float32 of one image, RGB (h, w, 3)."""
+    grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
     scale = SIDE / max(grey.shape)
     size = (max(16, round(grey.shape[1] * scale)), max(16, round(grey.shape[0] * scale)))
     grey = cv2.resize(grey, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)

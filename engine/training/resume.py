@@ -23,10 +23,9 @@ from engine.contract import OnehourError
 from engine.data.augment import draw_seed
 from engine.run_folder import atomic_file
 from engine.training.schedule import StageSpan, ends_step
-from engine.training.stop import Stop, Stopped
+from engine.training.stop import RESERVE_S, Stop, Stopped
 
 log = logging.getLogger(__name__)
-RESERVE_S = 2.0  # for what follows a stop: the process still has to end
 
 
 def save(path: Path, value: dict[str, Any]) -> None:

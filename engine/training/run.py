@@ -93,7 +93,9 @@ def _train_folds(spec: RunSpec, folder: RunFolder, prepared: Prepared, stop: Sto
         return
     competition, images = prepared.competition, Images(spec, prepared)
     test_rows = np.arange(len(competition.images), len(images.paths))
-    points = find_points(images.paths) if spec.local_features else None
+    points = None
+    if spec.local_features:
+        points = find_points(images.paths, prepared.boxes.boxes, spec.data.box_margin, stop)
     for fold in open_folds:
         stop.check()
         data = fold_data(spec, prepared, fold, images)

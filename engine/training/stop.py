@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from types import FrameType
 
 SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
+RESERVE_S = 2.0  # for what follows a stop: the process still has to end
 
 
 class Stopped(Exception):

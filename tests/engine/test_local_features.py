@@ -4,9 +4,10 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import pytest
 
 from engine.inference.local_features import evidence, find_points, with_evidence
-from engine.training.stop import Stop
+from engine.training.stop import Stop, Stopped
 
 
 def blots(seed: int, size: tuple[int, int]) -> np.ndarray:
@@ -39,7 +40,7 @@ def test_the_marks_decide_and_not_the_place(tmp_path: Path) -> None:
     paths = [tmp_path / f"{i}.png" for i in range(len(pictures))]
     for path, picture in zip(paths, pictures, strict=True):
         assert cv2.imwrite(str(path), picture)
-    points = find_points(paths)
+    points = find_points(paths, [None] * len(paths), 0.0, Stop(None, 0.0))
     known, asked = points.of(np.array([0, 1])), points.of(np.array([2, 3, 4]))
     found = evidence(asked, 3, known, np.array([0, 1]), 3, Stop(None, 0.0))
     assert found[:2].argmax(axis=1).tolist() == [0, 1]
@@ -49,3 +50,21 @@ def test_the_marks_decide_and_not_the_place(tmp_path: Path) -> None:
     blended = with_evidence(even, found)
     assert blended[:2].argmax(axis=1).tolist() == [0, 1]
     np.testing.assert_allclose(blended[2], even[2], atol=1e-6)
+
+
+def test_points_are_those_of_the_box_that_the_net_sees(tmp_path: Path) -> None:
+    whole, cut = tmp_path / "whole.png", tmp_path / "cut.png"
+    picture = animal(1, 11, 0)
+    assert cv2.imwrite(str(whole), picture)
+    assert cv2.imwrite(str(cut), picture[32:168, 45:255])  # the box and a quarter of its sides around it
+    boxed = find_points([whole, cut, whole], [(80, 55, 220, 145), None, None], 0.25, Stop(None, 0.0))
+    found = [boxed.of(np.array([row])).descriptors for row in range(3)]
+    assert len(found[0]) > 10
+    assert np.array_equal(found[0], found[1])
+    assert not np.array_equal(found[0], found[2])
+
+
+def test_looking_for_points_stops_when_the_time_is_up(tmp_path: Path) -> None:
+    assert cv2.imwrite(str(tmp_path / "a.png"), animal(1, 11, 0))
+    with pytest.raises(Stopped, match="time limit"):
+        find_points([tmp_path / "a.png"], [None], 0.0, Stop(0.0, 0.0))
