@@ -43,12 +43,15 @@ class Survey:
         return near_pairs([one for _, one in self.seen])
 
     def near_in_training(self) -> list[tuple[int, int]]:
-        """Near copies as places in competition.images: what may not stand on both sides of a split."""
-        return [(one, other) for one, other in self.near.pairs() if other < len(self.train)]
+        """Near copies as places in competition.images: what may not stand on both sides of a split.
+
+        Searched among these alone: pairs left out of `near` may be connected there through a test image.
+        """
+        return near_pairs(self.train).pairs()
 
 
 def survey(competition: Competition, folder: CheckFolder) -> Survey:
-    """Decode every image to the last pixel, or take from `folder` what was seen when it had the same size and date.
+    """Decode every image to the last pixel, or take from `folder` what was seen when it had the same size and dates.
 
     A training image that cannot be decoded is quarantined: left out, written to quarantine.csv and noted.
     Raises OnehourError for test images that cannot be decoded, since a submission must answer each, and when more than

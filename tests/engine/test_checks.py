@@ -1,6 +1,8 @@
 """A whole check: what is counted, named and quarantined, what is not read twice, and what a run takes from it."""
 
+import base64
 import csv
+import dataclasses
 import json
 import os
 import shutil
@@ -15,10 +17,12 @@ from PIL import Image, ImageOps
 from engine import __main__ as cli
 from engine.check_folder import Check, CheckFolder, Checks
 from engine.checks import facts
+from engine.checks.picture import Picture
 from engine.checks.report import check, checks_of_run
 from engine.checks.survey import Survey, survey
 from engine.contract import DataSpec, OnehourError
 from engine.data.competition import load
+from engine.data.groups import group
 from tests.engine.test_checks_picture import scene
 
 TRAIN = {f"{number:02}.jpg": f"w_{number // 3}" for number in range(12)} | {
@@ -336,6 +340,25 @@ def test_near_copies_of_training_images_are_places_in_the_competition(data: Path
     seen: Survey = survey(load(DataSpec(dir=str(data))), folder)
     assert seen.near_in_training() == [(3, 14)]
     assert seen.near.pairs() == [(3, 14), (4, 15)]
+
+
+def test_near_copies_that_also_meet_at_a_test_image_stay_together(data: Path, folder: CheckFolder) -> None:
+    even = [1 << (2 * bit) for bit in range(18)]  # a mirror changes odd bits alone: nothing here is mirrored
+    out, in_, last = sum(even[:10]), sum(even[10:16]), even[16]
+    # 0 and 1 are near to the test image, 2 to 0, 33 to 1. 2 has thirty near images before it comes to 33.
+    hashes = [in_, out | in_ | last, 0, *[even[17]] * 30, out]
+    thumbnail = base64.b64encode(bytes(range(256))).decode()
+    seen = [
+        Picture(width=99, height=99, contrast=9.0, content=str(place), phash=phash, thumbnail=thumbnail)
+        for place, phash in enumerate([*hashes, in_ | sum(even[:5])])
+    ]
+    names = tuple(f"{place}.jpg" for place in range(34))
+    competition = dataclasses.replace(
+        load(DataSpec(dir=str(data))), images=names, labels=("w_0",) * 34, test_images=("t0.jpg",)
+    )
+    made = Survey(competition, tuple(seen[:34]), tuple(seen[34:]), (), ())
+    assert (2, 33) not in made.near.pairs(), "they are connected through the test image"
+    assert set(group(names, competition.labels, made.content.train, made.near_in_training()).number) == {0}
 
 
 def test_the_command_tells_each_check_in_a_line(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
