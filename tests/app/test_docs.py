@@ -12,10 +12,10 @@ from tests.conftest import CHECKOUT
 pytestmark = pytest.mark.unit
 
 
-@pytest.mark.parametrize(("page", "written_by"), [("reference.md", "page"), ("spec.md", "spec_page")])
-def test_the_reference_pages_are_those_the_code_writes(page: str, written_by: str) -> None:
+@pytest.mark.parametrize(("name", "written_by"), [("reference.md", "page"), ("spec.md", "spec_page")])
+def test_the_reference_pages_are_those_the_code_writes(name: str, written_by: str) -> None:
     written = runpy.run_path(str(CHECKOUT / "docs" / "reference.py"))[written_by]()
-    kept = (CHECKOUT / "docs" / page).read_text(encoding="utf-8")
+    kept = (CHECKOUT / "docs" / name).read_text(encoding="utf-8")
     assert kept == written, "run: .venv/bin/python docs/reference.py"
 
 
