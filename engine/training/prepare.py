@@ -14,7 +14,7 @@ import numpy as np
 
 from engine.check_folder import CheckFolder
 from engine.checks.survey import Survey, survey
-from engine.contract import RunSpec
+from engine.contract import OnehourError, RunSpec
 from engine.data import competition as competitions
 from engine.data import folds as fold_lists
 from engine.data.augment import compose
@@ -59,10 +59,26 @@ def prepare(spec: RunSpec, beside: Path) -> Prepared:
     )
     folds = fold_lists.folds_of(spec, competition, groups)
     refuse_folds_of_one_label(spec.metric, folds.label, folds.fold)
+    if spec.unknown_in_training == "class":
+        refuse_unknown_in_one_fold(folds, competition.unknown_label)
     notes = (
         *competition.notes, *seen.notes, *boxes.notes, *groups.notes, *fold_lists.notes_of(spec, folds), *loss_notes(spec),
     )  # fmt: skip
     return Prepared(competition, seen, boxes, folds, notes)
+
+
+def refuse_unknown_in_one_fold(folds: Folds, unknown_label: str | None) -> None:
+    """Raise OnehourError where a fold's net would not know the unknown label as a class and the others would.
+
+    Their scores are then no longer of one kind, and there is no mean over them.
+    """
+    where = {fold for label, fold in zip(folds.label, folds.fold, strict=True) if label == unknown_label}
+    if len(where) == 1:
+        raise OnehourError(
+            f"all images of {unknown_label!r} lie in fold {min(where)}, whose net could not learn it as a class",
+            "unknown_in_training: class",
+            "Set unknown_in_training to drop or negatives.",
+        )
 
 
 class Images:

@@ -4,6 +4,7 @@ import csv
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -291,11 +292,26 @@ def test_bad_input_is_one_sentence_and_leaves_no_folder(
     assert sentence in capsys.readouterr().err
 
 
+def test_an_unknown_label_in_one_fold_is_refused_as_a_class_before_anything_is_trained(
+    pictures: Path, tmp_path: Path, nothing_written: Path
+) -> None:
+    data = tmp_path / "data"
+    shutil.copytree(pictures, data)
+    rows = list(csv.reader((data / "train.csv").open()))
+    unknown = [row for row in rows if row[1] == "new_whale"]
+    with (data / "train.csv").open("w", newline="") as handle:
+        csv.writer(handle).writerows([row for row in rows if row not in unknown[1:]])
+    with pytest.raises(
+        OnehourError,
+        match=r"^unknown_in_training: class: all images of 'new_whale' lie in fold \d, whose net could not learn it as a "
+        r"class\. Set unknown_in_training to drop or negatives\.$",
+    ):
+        run(data, nothing_written, unknown_in_training="class")
+
+
 def test_a_full_disk_is_refused_before_anything_is_written(
     pictures: Path, nothing_written: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import shutil
-
     monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10**9, 10**9 - 10**6, 10**6))
     with pytest.raises(OnehourError, match="Free some space"):
         run(pictures, nothing_written)
