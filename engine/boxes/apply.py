@@ -8,9 +8,10 @@ import numpy as np
 import torch
 
 from engine.boxes.model import find, load
-from engine.boxes.pictures import Picture, decode, pictures_below
+from engine.boxes.pictures import decode, pictures_below
 from engine.boxes.sheet import Shown, write_sheet
 from engine.boxes.train import MARGIN, SHOWN, Say
+from engine.checks.facts import Entry
 from engine.contract import OnehourError
 from engine.data.boxes import FoundBox, crop_of, write_found
 from engine.data.csv_table import read_csv_table
@@ -44,7 +45,7 @@ def apply_boxes(data_dir: Path, model: Path, out: Path, say: Say = lambda line: 
     return found, sheet
 
 
-def _found(picture: Picture, box: np.ndarray, certainty: np.ndarray, original: np.ndarray) -> FoundBox:
+def _found(picture: Entry, box: np.ndarray, certainty: np.ndarray, original: np.ndarray) -> FoundBox:
     width, height = (int(side) for side in original)
     x0, y0, x1, y1 = (float(edge) for edge in box * np.tile(original, 2))
     return FoundBox(picture.image, picture.part, crop_of((x0, y0, x1, y1), width, height, 0), float(certainty))

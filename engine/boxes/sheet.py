@@ -9,9 +9,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from engine.boxes.pictures import Picture
+from engine.checks.facts import Entry
 from engine.data.boxes import Box, crop_of
-from engine.data.decode import read_image
+from engine.data.decode import read_image, upright_size
 from engine.run_folder import atomic_file
 
 CELL = (120, 200)  # (height, width) of the picture, and of its crop beside it
@@ -23,7 +23,7 @@ _FOUND, _TRUE, _PAPER, _INK = (230, 120, 0), (255, 255, 255), (245, 245, 245), (
 class Shown:
     """An image with the box that was found, the true one where it is known, in pixels, and what stands below."""
 
-    picture: Picture
+    picture: Entry
     found: Box
     caption: str
     true: Box | None = None
@@ -36,11 +36,10 @@ def write_sheet(path: Path, shown: Sequence[Shown], margin: float) -> None:
     sheet = np.full((rows * height + GAP, COLUMNS * (width + GAP) + GAP, 3), _PAPER, np.uint8)
     for place, one in enumerate(shown):
         top, left = (place // COLUMNS) * height + GAP, (place % COLUMNS) * (width + GAP) + GAP
-        image = read_image(one.picture.path)
-        x0, y0, x1, y1 = crop_of(one.found, image.shape[1], image.shape[0], margin)
-        whole = _fitted(image, one)
+        size = upright_size(one.picture.path)
+        whole = _fitted(read_image(one.picture.path), one, size)
         sheet[top : top + whole.shape[0], left : left + whole.shape[1]] = whole
-        crop = _shrunk(image[y0:y1, x0:x1])
+        crop = _shrunk(read_image(one.picture.path, crop_of(one.found, *size, margin)))
         right = left + CELL[1] + GAP // 2
         sheet[top : top + crop.shape[0], right : right + crop.shape[1]] = crop
         where = (left, top + CELL[0] + CAPTION - 5)
@@ -49,9 +48,10 @@ def write_sheet(path: Path, shown: Sequence[Shown], margin: float) -> None:
         file.write(cv2.imencode(".jpg", sheet[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 88])[1].tobytes())
 
 
-def _fitted(image: np.ndarray, one: Shown) -> np.ndarray:
+def _fitted(image: np.ndarray, one: Shown, size: tuple[int, int]) -> np.ndarray:
+    """The picture in a cell with its boxes, which are in pixels of the original of `size` (width, height)."""
     small = _shrunk(image)
-    scale = small.shape[1] / image.shape[1], small.shape[0] / image.shape[0]
+    scale = small.shape[1] / size[0], small.shape[0] / size[1]
     for box, colour in ((one.true, _TRUE), (one.found, _FOUND)):
         if box is not None:
             x0, y0, x1, y1 = (round(edge * scale[i % 2]) for i, edge in enumerate(box))

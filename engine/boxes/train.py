@@ -17,9 +17,10 @@ import torch.nn.functional as F
 from torchvision.ops import generalized_box_iou_loss
 
 from engine.boxes.model import BoxNet, build, find, iou, save
-from engine.boxes.pictures import Picture, decode, pictures_below
+from engine.boxes.pictures import decode, pictures_below
 from engine.boxes.sheet import Shown, write_sheet
 from engine.checks.copies import near_pairs
+from engine.checks.facts import Entry
 from engine.checks.picture import look_at
 from engine.contract import DataSpec, OnehourError
 from engine.data.augment import A, draw_seed
@@ -141,7 +142,7 @@ def train_boxes(
     return report
 
 
-def _matched(data_dir: Path, boxes_csv: Path) -> tuple[list[Picture], np.ndarray, int]:
+def _matched(data_dir: Path, boxes_csv: Path) -> tuple[list[Entry], np.ndarray, int]:
     """The pictures that have a box, their boxes in pixels (N, 4), and the number of boxes that name no picture."""
     given = read_boxes(boxes_csv)
     everything = pictures_below(data_dir)
@@ -158,7 +159,7 @@ def _matched(data_dir: Path, boxes_csv: Path) -> tuple[list[Picture], np.ndarray
     return with_box, np.array([given[one.part][one.image] for one in with_box], np.float64), len(unnamed)
 
 
-def _refuse_outside(pictures: list[Picture], boxes: np.ndarray, originals: np.ndarray) -> None:
+def _refuse_outside(pictures: list[Entry], boxes: np.ndarray, originals: np.ndarray) -> None:
     outside = (boxes[:, :2] >= originals).any(1) | (boxes[:, 2:] <= 0).any(1)
     if outside.any():
         first = int(np.flatnonzero(outside)[0])
@@ -170,7 +171,7 @@ def _refuse_outside(pictures: list[Picture], boxes: np.ndarray, originals: np.nd
         )
 
 
-def _held_out(pictures: list[Picture]) -> np.ndarray:
+def _held_out(pictures: list[Entry]) -> np.ndarray:
     """Which boxes are held out, (N,) bool: about one in five, copies and near copies on one side."""
     with ThreadPoolExecutor() as pool:
         seen = list(pool.map(look_at, [one.path for one in pictures]))

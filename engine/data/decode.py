@@ -46,6 +46,16 @@ def read_image(path: Path, box: Box | None = None, margin: float = 0.0) -> np.nd
     return image if box is None else _cut(image, box, margin, halvings, path)
 
 
+def upright_size(path: Path) -> tuple[int, int]:
+    """(width, height) of the picture in the file as it is seen: what boxes are measured in, however large it is.
+
+    Raises OSError where there is no such image.
+    """
+    with Image.open(path) as image:
+        turned = image.getexif().get(0x0112, 1) >= 5
+        return (image.height, image.width) if turned else (image.width, image.height)
+
+
 def _refusal(path: Path, reason: str) -> OnehourError:
     return OnehourError(f"the image cannot be decoded ({reason})", str(path), "Fetch the file again or remove its row.")
 

@@ -15,10 +15,13 @@ from engine.boxes import train as training
 from engine.boxes.apply import apply_boxes
 from engine.boxes.model import MODEL, find, iou, load
 from engine.boxes.pictures import decode, pictures_below
+from engine.boxes.sheet import CELL, GAP, Shown, write_sheet
 from engine.boxes.train import REPORT, SHEET, BoxReport, train_boxes
+from engine.checks.facts import Entry
 from engine.contract import EXIT_BAD_INPUT, EXIT_OK, DataSpec, OnehourError
 from engine.data.boxes import Box, FoundBox, crop_of, read_boxes, write_found
 from engine.data.competition import load as load_competition
+from engine.data.decode import read_image
 from engine.data.given_boxes import given_boxes
 
 TRAIN, TEST = 48, 8
@@ -246,6 +249,23 @@ def test_an_upright_picture_has_the_size_that_its_boxes_are_measured_in(tmp_path
     pixels, originals = decode([one], (16, 32))
     assert pixels.shape == (1, 16, 32, 3)
     assert originals.tolist() == [[30, 80]]
+
+
+def test_a_sheet_shows_the_box_of_a_picture_that_is_decoded_at_half_its_size(tmp_path: Path) -> None:
+    large = np.zeros((4000, 6000, 3), np.uint8)  # 24 megapixels
+    large[2400:3600, 3600:5400] = 255
+    cv2.imwrite(str(tmp_path / "large.png"), large)
+    assert read_image(tmp_path / "large.png").shape == (2000, 3000, 3)
+    box = (3600, 2400, 5400, 3600)
+    write_sheet(tmp_path / "sheet.jpg", [Shown(Entry("train", "large.png", tmp_path / "large.png"), box, "")], 0)
+    sheet = cv2.imread(str(tmp_path / "sheet.jpg"), cv2.IMREAD_COLOR_RGB)
+    height, left = CELL[0], GAP + CELL[1] + GAP // 2
+    whole, crop = sheet[GAP : GAP + height, GAP : GAP + 180], sheet[GAP : GAP + height, left : left + 180]
+    assert crop[10:-10, 10:-10].min() > 240, "the crop is the white patch and nothing else"
+    orange = (whole[..., 0].astype(int) - whole[..., 2]) > 100
+    rows, columns = np.nonzero(orange)
+    edges = columns.min() / 180, rows.min() / height, (columns.max() + 1) / 180, (rows.max() + 1) / height
+    assert edges == pytest.approx((0.6, 0.6, 0.9, 0.9), abs=0.03)
 
 
 def test_what_cannot_be_learnt_from_is_refused(patches: Path, tmp_path: Path) -> None:
