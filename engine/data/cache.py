@@ -77,9 +77,8 @@ def cached_images(
     """
     if not paths:
         return np.zeros((0, *size, 3), np.uint8)
-    boxes = boxes if boxes is not None and any(boxes) else [None] * len(paths)
-    as_jpeg = _as_jpeg(len(paths), size)
-    entry = cache_dir() / f"{_key(paths, size, boxes, margin)}{JPEGS if as_jpeg else RAW}"
+    boxes = _one_each(paths, boxes)
+    entry = _entry(paths, size, boxes, margin)
     with _as_sentence(entry.parent):
         entry.parent.mkdir(parents=True, exist_ok=True)
         while (kept := _opened(entry, len(paths), size)) is None:
@@ -89,11 +88,18 @@ def cached_images(
                     continue  # another process made it while this one waited
                 log.info("decoding %d images to %d × %d pixels", len(paths), *size)
                 _make_room(entry.parent, bytes_needed(len(paths), size))
-                (_write_jpegs if as_jpeg else _write_raw)(part, paths, size, boxes, margin)
+                (_write_jpegs if entry.suffix == JPEGS else _write_raw)(part, paths, size, boxes, margin)
                 part.flush()
                 os.fsync(part.fileno())
                 os.replace(part_path, entry)
     return kept
+
+
+def is_cached(
+    paths: Sequence[Path], size: tuple[int, int], boxes: Sequence[Box | None] | None = None, margin: float = 0.0
+) -> bool:
+    """Whether `cached_images` finds these and need not decode them. Raises OnehourError naming an image that is not there."""
+    return _opened(_entry(paths, size, _one_each(paths, boxes), margin), len(paths), size) is not None
 
 
 def bytes_needed(count: int, size: tuple[int, int]) -> int:
@@ -119,6 +125,14 @@ def clear_cache() -> int:
             path.unlink(missing_ok=True)
             removed += size
     return removed
+
+
+def _one_each(paths: Sequence[Path], boxes: Sequence[Box | None] | None) -> Sequence[Box | None]:
+    return boxes if boxes is not None and any(boxes) else [None] * len(paths)
+
+
+def _entry(paths: Sequence[Path], size: tuple[int, int], boxes: Sequence[Box | None], margin: float) -> Path:
+    return cache_dir() / f"{_key(paths, size, boxes, margin)}{JPEGS if _as_jpeg(len(paths), size) else RAW}"
 
 
 def _key(paths: Sequence[Path], size: tuple[int, int], boxes: Sequence[Box | None], margin: float) -> str:

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from engine.check_folder import CheckFolder
-from engine.checks.survey import Survey, survey
+from engine.checks.survey import Survey, entries, survey
 from engine.contract import OnehourError, RunSpec
 from engine.data import competition as competitions
 from engine.data import folds as fold_lists
@@ -40,6 +40,11 @@ class Prepared:
     boxes: GivenBoxes
     folds: Folds
     notes: tuple[str, ...]
+
+    @functools.cached_property
+    def paths(self) -> list[Path]:
+        """The file of each image, training images first."""
+        return [entry.path for entry in entries(self.competition)]
 
 
 def prepare(spec: RunSpec, beside: Path) -> Prepared:
@@ -87,10 +92,7 @@ class Images:
     def __init__(self, spec: RunSpec, prepared: Prepared) -> None:
         competition = prepared.competition
         self.names = (*competition.images, *competition.test_images)
-        self.paths = [
-            *(competition.train_dir / name for name in competition.images),
-            *(competition.test_dir / name for name in competition.test_images),
-        ]
+        self.paths = prepared.paths
         self.at = functools.cache(functools.partial(_decoded, spec, self.paths, prepared.boxes))
 
 

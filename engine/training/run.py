@@ -54,7 +54,7 @@ def train(spec: RunSpec, folder: RunFolder, spec_text: str, time_limit_s: float 
         prepared = prepare(spec, folder.path.resolve().parent)
     competition, folds, notes = prepared.competition, prepared.folds, prepared.notes
     net_bytes = 4 * sum(p.numel() for p in build_net(spec, 0, len(competition.known_labels) + 1).parameters())
-    refuse_full_disk(spec, folder, competition, net_bytes)
+    refuse_full_disk(spec, folder, prepared.paths, prepared.boxes.boxes, net_bytes)
 
     folder.create(spec)
     stop = Stop(time_limit_s, started)

@@ -7,12 +7,13 @@ import logging
 import os
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 
 from engine.contract import OnehourError, RunSpec
-from engine.data.cache import bytes_needed, cache_dir
-from engine.data.competition import Competition
+from engine.data.boxes import Box
+from engine.data.cache import bytes_needed, cache_dir, is_cached
 from engine.run_folder import RunFolder
 
 
@@ -26,15 +27,28 @@ def folder_needed(spec: RunSpec, net_bytes: int) -> int:
     return net_bytes * (2 * spec.folds + 6 + 2 * averaged) + 50_000_000
 
 
-def cache_needed(spec: RunSpec, images: int) -> int:
-    """The most bytes that the cache of decoded images takes for the stages of a run (see engine.data.cache)."""
-    return sum(bytes_needed(images, size) for size in set(spec.stage_sizes))
+def folder_held(folder: RunFolder) -> int:
+    """The bytes of all files in a run's folder; 0 while it is not there."""
+    return sum(path.stat().st_size for path in folder.path.rglob("*") if path.is_file())
 
 
-def refuse_full_disk(spec: RunSpec, folder: RunFolder, competition: Competition, net_bytes: int) -> None:
-    """A full disk would otherwise show as a damaged checkpoint, or, with W&B, not at all."""
-    images = len(competition.images) + len(competition.test_images)
-    needs = {folder.path.absolute(): folder_needed(spec, net_bytes), cache_dir().absolute(): cache_needed(spec, images)}
+def cache_needed(spec: RunSpec, paths: Sequence[Path], boxes: Sequence[Box | None]) -> int:
+    """The most bytes that the cache is still to take for the stages of a run (see engine.data.cache)."""
+    missing = [size for size in set(spec.stage_sizes) if not is_cached(paths, size, boxes, spec.data.box_margin)]
+    return sum(bytes_needed(len(paths), size) for size in missing)
+
+
+def refuse_full_disk(
+    spec: RunSpec, folder: RunFolder, paths: Sequence[Path], boxes: Sequence[Box | None], net_bytes: int
+) -> None:
+    """A full disk would otherwise show as a damaged checkpoint, or, with W&B, not at all.
+
+    What an earlier attempt left in `folder` and in the cache of the images `paths` is not asked for again.
+    """
+    needs = {
+        folder.path.absolute(): max(0, folder_needed(spec, net_bytes) - folder_held(folder)),
+        cache_dir().absolute(): cache_needed(spec, paths, boxes),
+    }
     on_disk: dict[int, int] = {}
     for path, needed in needs.items():
         place = next(place for place in (path, *path.parents) if place.exists())

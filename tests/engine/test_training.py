@@ -19,9 +19,13 @@ import yaml
 
 from engine.__main__ import main
 from engine.contract import EXIT_BAD_INPUT, EXIT_OK, EXIT_REQUEUE, OnehourError, spec_from_mapping
+from engine.data.cache import cache_size
 from engine.inference.metric import map5
 from engine.inference.predict import fold_facts
 from engine.run_folder import RunFolder, file_sha256
+from engine.training import run as training_run
+from engine.training import workplace
+from engine.training.loop import build_net
 from engine.training.run import train
 
 IDS, EACH, UNKNOWN, TEST = 6, 10, 12, 14
@@ -315,3 +319,37 @@ def test_a_full_disk_is_refused_before_anything_is_written(
     monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10**9, 10**9 - 10**6, 10**6))
     with pytest.raises(OnehourError, match="Free some space"):
         run(pictures, nothing_written)
+
+
+def test_a_run_cut_off_goes_on_where_the_disk_was_just_big_enough(
+    pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    size = [30, 34]  # not in the cache yet
+    folder, spec = (
+        RunFolder(tmp_path / "r"),
+        spec_from_mapping(SPEC | {"data": {"dir": "x"}, "image_size": size}, "test"),
+    )
+    net_bytes = 4 * sum(one.numel() for one in build_net(spec, 0, IDS + 1).parameters())
+    enough = workplace.folder_needed(spec, net_bytes) + (IDS * EACH + UNKNOWN + TEST) * 3 * size[0] * size[1]
+    before = cache_size()[1]
+    room = enough - 1
+
+    def usage(_: object) -> Any:
+        return shutil._ntuple_diskusage(10**12, 0, room - workplace.folder_held(folder) - (cache_size()[1] - before))
+
+    class PowerCut(BaseException):
+        pass
+
+    def cut(*_: Any, **__: Any) -> None:
+        raise PowerCut
+
+    monkeypatch.setattr(shutil, "disk_usage", usage)
+    with pytest.raises(OnehourError, match="Free some space"):
+        run(pictures, folder.path, image_size=size)
+    room = enough
+    with monkeypatch.context() as patch:
+        patch.setattr(training_run, "save_fold", cut)
+        with pytest.raises(PowerCut):
+            run(pictures, folder.path, image_size=size)
+    assert shutil.disk_usage(folder.path).free < enough
+    assert run(pictures, folder.path, image_size=size) == EXIT_OK

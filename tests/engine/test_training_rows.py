@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -11,7 +12,7 @@ import yaml
 
 from engine.__main__ import main
 from engine.contract import EXIT_BAD_INPUT, EXIT_OK, OnehourError
-from engine.data.cache import Pixels
+from engine.data.cache import Pixels, cached_images
 from engine.model.head import Net
 from engine.run_folder import RunFolder
 from engine.training import loop, lr_find, workplace
@@ -156,9 +157,16 @@ def test_the_disk_a_run_asks_for_holds_what_a_fold_under_way_writes(tmp_path: Pa
         assert 2 * last <= workplace.folder_needed(spec, net_bytes) - slack
 
 
-def test_the_cache_needs_each_size_once() -> None:
+def test_the_cache_needs_each_size_once_and_none_that_is_there(tmp_path: Path) -> None:
     spec = spec_of(stages=[SOUND | {"image_size": [16, 16]}, SOUND, SOUND], image_size=[32, 32])
-    assert workplace.cache_needed(spec, 10) == 10 * 3 * (16 * 16 + 32 * 32)
+    paths = [tmp_path / f"{i}.png" for i in range(10)]
+    for path in paths:
+        assert cv2.imwrite(str(path), np.zeros((20, 20, 3), np.uint8))
+    boxes = [(0.0, 0.0, 9.0, 9.0)] + [None] * 9
+    assert workplace.cache_needed(spec, paths, boxes) == 10 * 3 * (16 * 16 + 32 * 32)
+    cached_images(paths, (16, 16), boxes, spec.data.box_margin)
+    cached_images(paths, (32, 32))  # without the box: another set
+    assert workplace.cache_needed(spec, paths, boxes) == 10 * 3 * 32 * 32
 
 
 def test_a_time_limit_leaves_room_for_the_slowest_batch_and_a_save(
