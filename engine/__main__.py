@@ -3,8 +3,8 @@
 python -m engine sample DIR [--seed N]
 python -m engine check DATA_DIR [--out DIR] [--set data.key=value ...]
 python -m engine sheet SPEC.yaml|--preset NAME [--data DIR] [--out DIR] [--set key=value ...]
-python -m engine boxes train DATA_DIR --boxes CSV --out DIR [--minutes M]
-python -m engine boxes apply DATA_DIR --model DIR --out CSV
+python -m engine boxes train DATA_DIR --boxes CSV --out DIR [--minutes M] [--set data.key=value ...]
+python -m engine boxes apply DATA_DIR --model DIR --out CSV [--set data.key=value ...]
 python -m engine train SPEC.yaml --out RUN_DIR [--set key=value ...] [--time-limit SECONDS]
 python -m engine train --preset NAME --data DIR --out RUN_DIR [--set key=value ...]
 python -m engine lr-find SPEC.yaml|--preset NAME [--data DIR] --out FILE.png [--set key=value ...]
@@ -36,6 +36,7 @@ from engine.contract import (
     EXIT_INTERRUPTED,
     EXIT_OK,
     OVERRIDDEN,
+    DataSpec,
     OnehourError,
     RunSpec,
     parse_overrides,
@@ -76,13 +77,10 @@ def check(
     from engine.checks.report import check as check_data
     from engine.training.workplace import logged_to
 
-    asked = parse_overrides(overrides or ())
-    keys = {"dir": str(data)} | {key.removeprefix("data."): asked[key] for key in asked if key.startswith("data.")}
-    others = {key: asked[key] for key in asked if not key.startswith("data.")}
-    spec = spec_from_mapping({"data": keys, **others}, OVERRIDDEN, asked)
+    spec = _data_spec(data, overrides)
     folder = CheckFolder(out) if out else CheckFolder.of_data(data, _runs_dir())
     with logged_to([logging.StreamHandler(sys.stderr)]):
-        checks = check_data(spec.data, folder)
+        checks = check_data(spec, folder)
     for one in checks.checks:
         print(f"{one.verdict:<8} {one.name}: {one.sentence}")
     print(folder.path)
@@ -207,11 +205,15 @@ def boxes_train(
     boxes: Annotated[Path, typer.Option(metavar="CSV", help="image,x0,y0,x1,y1 in pixels, maybe part (train or test)")],
     out: Annotated[Path, typer.Option(metavar="DIR", help="folder for the model, its report and contact sheet")],
     minutes: Annotated[float, typer.Option(min=0.01, help="longest training time")] = 10.0,
+    overrides: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="sets one key, for example data.train_images=pictures"),
+    ] = None,
 ) -> int:
     """Train a box model on drawn boxes, and tell its IoU on boxes held out of training."""
     from engine.boxes.train import REPORT, SHEET, train_boxes
 
-    report = train_boxes(data, boxes, out, minutes, say=print)
+    report = train_boxes(_data_spec(data, overrides), boxes, out, minutes, say=print)
     if report.boxes_without_image:
         print(f"{report.boxes_without_image} boxes name no image below {data}: not used")
     print(f"mean IoU {report.mean_iou:.3f} on {report.held_out} held-out boxes (mean box {report.mean_box_iou:.3f})")
@@ -231,13 +233,28 @@ def boxes_apply(
     data: Annotated[Path, typer.Argument(metavar="DATA_DIR", help="folder with train/ and test/")],
     model: Annotated[Path, typer.Option(metavar="DIR", help="folder that boxes train wrote")],
     out: Annotated[Path, typer.Option(metavar="CSV", help="boxes of all images; set data.boxes to it")],
+    overrides: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="sets one key, for example data.train_images=pictures"),
+    ] = None,
 ) -> int:
     """Find a box in every training and test image, and show the crops that are least certain."""
     from engine.boxes.apply import apply_boxes
 
-    found, sheet = apply_boxes(data, model, out, say=print)
-    print(f"{out}: {len(found)} boxes; look at the least certain in {sheet}")
+    made = apply_boxes(_data_spec(data, overrides), model, out, say=print)
+    for sentence in made.skipped:
+        print(f"no box: {sentence}", file=sys.stderr)
+    print(made.note)
+    print(f"{out}: {len(made.found)} boxes; look at the least certain in {made.sheet}")
     return EXIT_OK
+
+
+def _data_spec(data: Path, overrides: list[str] | None) -> DataSpec:
+    """The data that a command line names where it names no spec."""
+    asked = parse_overrides(overrides or ())
+    keys = {"dir": str(data)} | {key.removeprefix("data."): asked[key] for key in asked if key.startswith("data.")}
+    others = {key: asked[key] for key in asked if not key.startswith("data.")}
+    return spec_from_mapping({"data": keys, **others}, OVERRIDDEN, asked).data
 
 
 def _asked(

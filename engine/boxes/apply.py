@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -12,37 +13,77 @@ from engine.boxes.pictures import decode, pictures_below
 from engine.boxes.sheet import Shown, write_sheet
 from engine.boxes.train import MARGIN, SHOWN, Say
 from engine.checks.facts import Entry
-from engine.contract import OnehourError
-from engine.data.boxes import FoundBox, crop_of, write_found
-from engine.data.csv_table import read_csv_table
+from engine.contract import DataSpec, OnehourError
+from engine.data.boxes import PARTS, FoundBox, crop_of, write_found
+from engine.data.csv_table import counted, read_csv_table
+from engine.run_folder import write_json
 
 _AT_ONCE = 256  # pictures in memory
 
 
-def apply_boxes(data_dir: Path, model: Path, out: Path, say: Say = lambda line: None) -> tuple[list[FoundBox], Path]:
-    """Write a box for each image to `out`, and the least certain crops beside it; returns the boxes and that sheet's path.
+@dataclass(frozen=True)
+class Applied:
+    """What was found, and what to know about it."""
 
-    Raises OnehourError for what cannot be read, and rather than replace a file of boxes that no model found.
+    found: tuple[FoundBox, ...]
+    learnt: dict[str, int]  # by part: images whose box the model was trained on
+    skipped: tuple[str, ...]  # a sentence for each file that cannot be decoded: it has no box
+    sheet: Path
+    report: Path
+
+    @property
+    def note(self) -> str:
+        """How far the crops of training and test images are made alike."""
+        of = {part: sum(one.part == part for one in self.found) for part in PARTS}
+        named = {"train": "training image", "test": "test image"}
+        train, test = (f"{self.learnt[part]} of {counted(of[part], named[part])}" for part in PARTS)
+        return (
+            f"the model was trained on the boxes of {train} and {test}: there its boxes are truer than on images it never "
+            "saw; what those are worth is the held-out IoU that boxes train told"
+        )
+
+
+def apply_boxes(data: DataSpec, model: Path, out: Path, say: Say = lambda line: None) -> Applied:
+    """Write a box for each image to `out`; the least certain crops and a report go beside it.
+
+    An image that cannot be decoded has no box and is named. Raises OnehourError for what else cannot be read, where no
+    image can be decoded, and rather than replace a file of boxes that no model found.
     """
     _refuse_given_boxes(out)
     net = load(model).to("cuda" if torch.cuda.is_available() else "cpu")
-    pictures = pictures_below(data_dir)
+    pictures = pictures_below(data)
+    whole: list[Entry] = []
     found: list[FoundBox] = []
+    refused: list[OnehourError] = []
     for start in range(0, len(pictures), _AT_ONCE):
-        some = pictures[start : start + _AT_ONCE]
-        pixels, originals = decode(some, net.size)
-        boxes, certainty = find(net, pixels)
-        found += [_found(*one) for one in zip(some, boxes, certainty, originals, strict=True)]
-        say(f"{len(found)} of {len(pictures)} images")
+        some = decode(pictures[start : start + _AT_ONCE], net.size)
+        refused += some.refused
+        if some.pictures:
+            boxes, certainty = find(net, some.pixels)
+            whole += some.pictures
+            found += [_found(*one) for one in zip(some.pictures, boxes, certainty, some.originals, strict=True)]
+        say(f"{len(found) + len(refused)} of {len(pictures)} images")
+    if not found:
+        raise refused[0]
     order = sorted(range(len(found)), key=lambda place: found[place].certainty)[:SHOWN]
     shown = [
-        Shown(pictures[i], found[i].box, f"{found[i].part}/{found[i].image}  certainty {found[i].certainty:.2f}")
+        Shown(whole[i], found[i].box, f"{found[i].part}/{found[i].image}  certainty {found[i].certainty:.2f}")
         for i in order
     ]
-    sheet = out.with_name(f"{out.stem}_least_certain.jpg")
-    write_sheet(sheet, shown, MARGIN)
+    there = {(one.part, one.image) for one in found}
+    made = Applied(
+        found=tuple(found),
+        learnt={part: sum(one[0] == part and one in there for one in net.learnt) for part in PARTS},
+        skipped=tuple(str(one) for one in refused),
+        sheet=out.with_name(f"{out.stem}_least_certain.jpg"),
+        report=out.with_name(f"{out.stem}_report.json"),
+    )
+    write_sheet(made.sheet, shown, MARGIN)
+    write_json(
+        made.report, {"boxes": len(found), "learnt": made.learnt, "note": made.note, "skipped": list(made.skipped)}
+    )
     write_found(out, found)
-    return found, sheet
+    return made
 
 
 def _found(picture: Entry, box: np.ndarray, certainty: np.ndarray, original: np.ndarray) -> FoundBox:

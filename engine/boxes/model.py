@@ -23,12 +23,13 @@ _BATCH = 64
 class BoxNet(nn.Module):
     """forward: uint8 (b, 3, h, w) → (b, 4) x0, y0, x1, y1 in shares of width and height.
 
-    `size`: the (height, width) of the pictures it was made for.
+    `size`: the (height, width) of the pictures it was made for. `learnt`: part and image of those it was trained on.
     """
 
     def __init__(self, name: str, size: tuple[int, int], backbone: Backbone) -> None:
         super().__init__()
         self.name, self.size = name, size
+        self.learnt: tuple[tuple[str, str], ...] = ()
         self.body = backbone.net
         with torch.inference_mode():
             _, channels, down, across = self.body.eval().forward_features(torch.zeros(1, 3, *size)).shape
@@ -63,7 +64,9 @@ def build(name: str, weights: str, size: tuple[int, int]) -> BoxNet:
 def save(net: BoxNet, folder: Path) -> None:
     """Write the net to `folder` whole or not at all."""
     with atomic_file(folder / MODEL) as file:
-        torch.save({"backbone": net.name, "size": list(net.size), "state": net.state_dict()}, file)
+        learnt = [list(one) for one in net.learnt]
+        held = {"backbone": net.name, "size": list(net.size), "learnt": learnt, "state": net.state_dict()}
+        torch.save(held, file)
 
 
 def load(folder: Path) -> BoxNet:
@@ -75,7 +78,17 @@ def load(folder: Path) -> BoxNet:
         held = torch.load(path, map_location="cpu", weights_only=True)
         net = build(held["backbone"], "none", (int(held["size"][0]), int(held["size"][1])))
         net.load_state_dict(held["state"])
-    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError, KeyError, TypeError, IndexError) as error:
+        net.learnt = tuple((str(part), str(image)) for part, image in held["learnt"])
+    except (
+        OSError,
+        RuntimeError,
+        EOFError,
+        pickle.UnpicklingError,
+        KeyError,
+        ValueError,
+        TypeError,
+        IndexError,
+    ) as error:
         reason = str(error).split("\n")[0][:120]
         raise OnehourError(f"this is no box model ({reason})", str(path), "Train one anew.") from None
     return net.eval()

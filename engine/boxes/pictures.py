@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
@@ -17,32 +18,52 @@ from engine.data.competition import IMAGE_SUFFIXES
 from engine.data.decode import read_image, upright_size
 
 
-def pictures_below(data_dir: Path) -> list[Entry]:
+@dataclass(frozen=True)
+class Decoded:
+    """Pictures that could be decoded, and why the others could not."""
+
+    pictures: tuple[Entry, ...]
+    pixels: np.ndarray  # RGB uint8 (N, height, width, 3)
+    originals: np.ndarray  # (N, 2): width and height of each upright original
+    refused: tuple[OnehourError, ...]  # each names its file
+
+
+def pictures_below(data: DataSpec) -> list[Entry]:
     """All images of both parts, in order. Raises OnehourError where a folder is missing or there is no image at all."""
-    data = DataSpec(dir=str(data_dir.expanduser()))
+    root = Path(data.dir).expanduser()
     found = []
     for part, name in zip(PARTS, (data.train_images, data.test_images), strict=True):
-        folder = Path(data.dir) / name
+        folder = root / name
         if not folder.is_dir():
-            raise OnehourError("there is no such folder", str(folder), "DATA_DIR holds train/ and test/.")
+            raise OnehourError(
+                "there is no such folder",
+                str(folder),
+                "--set data.train_images=… and data.test_images=… name other folders.",
+            )
         for path in sorted(folder.rglob("*")):
             if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file() and not path.name.startswith("."):
                 found.append(Entry(part, path.relative_to(folder).as_posix(), path))
     if not found:
-        raise OnehourError("there is no image in train/ or test/", data.dir)
+        raise OnehourError(f"there is no image in {data.train_images}/ or {data.test_images}/", str(root))
     return found
 
 
-def decode(pictures: Sequence[Entry], size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
-    """RGB uint8 (N, height, width, 3) of `size`, and the (width, height) of each upright original, (N, 2).
+def decode(pictures: Sequence[Entry], size: tuple[int, int]) -> Decoded:
+    """The pictures at `size` (height, width), in order; those that cannot be decoded are left out and named."""
 
-    Raises OnehourError naming the file that cannot be decoded.
-    """
-
-    def one(picture: Entry) -> tuple[np.ndarray, tuple[int, int]]:
-        image = read_image(picture.path)
+    def one(picture: Entry) -> tuple[np.ndarray, tuple[int, int]] | OnehourError:
+        try:
+            image = read_image(picture.path)
+        except OnehourError as refusal:
+            return refusal
         return cv2.resize(image, size[::-1], interpolation=cv2.INTER_AREA), upright_size(picture.path)
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        seen = list(pool.map(one, pictures))
-    return np.stack([image for image, _ in seen]), np.array([original for _, original in seen])
+        seen = list(zip(pictures, pool.map(one, pictures), strict=True))
+    whole = [(picture, *found) for picture, found in seen if not isinstance(found, OnehourError)]
+    return Decoded(
+        pictures=tuple(picture for picture, _, _ in whole),
+        pixels=np.array([image for _, image, _ in whole], np.uint8).reshape(-1, *size, 3),
+        originals=np.array([original for _, _, original in whole], np.int64).reshape(-1, 2),
+        refused=tuple(found for _, found in seen if isinstance(found, OnehourError)),
+    )

@@ -76,7 +76,7 @@ class BoxReport:
 
 
 def train_boxes(
-    data_dir: Path,
+    data: DataSpec,
     boxes_csv: Path,
     out: Path,
     minutes: float,
@@ -91,8 +91,11 @@ def train_boxes(
     Copies and near copies of a picture are held out together. Raises OnehourError for what cannot be read, and for
     fewer than FEWEST different pictures with a box.
     """
-    with_box, boxes_px, without_image = _matched(data_dir, boxes_csv)
-    pixels, originals = decode(with_box, size)
+    with_box, boxes_px, without_image = _matched(data, boxes_csv)
+    decoded = decode(with_box, size)
+    if decoded.refused:
+        raise decoded.refused[0]
+    pixels, originals = decoded.pixels, decoded.originals
     _refuse_outside(with_box, boxes_px, originals)
     boxes = np.clip(boxes_px / np.tile(originals, 2), 0, 1).astype(np.float32)
     held = _held_out(with_box)
@@ -126,6 +129,7 @@ def train_boxes(
         stopped_by_time=not in_time,
         train_s=round(train_s, 1),
     )
+    net.learnt = tuple((one.part, one.image) for one, out_of_it in zip(with_box, held, strict=True) if not out_of_it)
     save(net, out)
     shown = [
         Shown(
@@ -142,19 +146,19 @@ def train_boxes(
     return report
 
 
-def _matched(data_dir: Path, boxes_csv: Path) -> tuple[list[Entry], np.ndarray, int]:
+def _matched(data: DataSpec, boxes_csv: Path) -> tuple[list[Entry], np.ndarray, int]:
     """The pictures that have a box, their boxes in pixels (N, 4), and the number of boxes that name no picture."""
     given = read_boxes(boxes_csv)
-    everything = pictures_below(data_dir)
+    everything = pictures_below(data)
     with_box = [one for one in everything if one.image in given[one.part]]
     named = {one.image for one in with_box}
     unnamed = {image for part in given.values() for image in part} - named
     if not with_box:
         first = next(iter(unnamed), "")
         raise OnehourError(
-            f"no box belongs to an image below {data_dir}" + (f"; the first is for {first!r}" if first else ""),
+            f"no box belongs to an image below {data.dir}" + (f"; the first is for {first!r}" if first else ""),
             str(boxes_csv),
-            "The column image holds file names below train/ or test/, ending included.",
+            f"The column image holds file names below {data.train_images}/ or {data.test_images}/, ending included.",
         )
     return with_box, np.array([given[one.part][one.image] for one in with_box], np.float64), len(unnamed)
 

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 from pathlib import Path
 
 import cv2
@@ -74,7 +75,13 @@ def trained(patches: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Pa
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(training, "LEAST_STEPS", 60)
         report = train_boxes(
-            patches, patches / "boxes.csv", out, minutes=2, backbone="test_resnet", weights="none", size=SIZE
+            DataSpec(dir=str(patches)),
+            patches / "boxes.csv",
+            out,
+            minutes=2,
+            backbone="test_resnet",
+            weights="none",
+            size=SIZE,
         )
     return out, report
 
@@ -192,31 +199,73 @@ def test_training_leaves_a_report_a_sheet_and_a_model_of_plain_tensors(trained: 
 def test_the_found_boxes_cover_training_and_test_images_and_a_spec_takes_them(
     patches: Path, trained: tuple[Path, BoxReport], tmp_path: Path
 ) -> None:
-    found, sheet = apply_boxes(patches, trained[0], patches / "found.csv")
+    made = apply_boxes(DataSpec(dir=str(patches)), trained[0], patches / "found.csv")
+    found = made.found
     assert [one.part for one in found] == ["train"] * TRAIN + ["test"] * TEST
     true, again = read_boxes(patches / "boxes.csv"), read_boxes(patches / "found.csv")
     boxes = [torch.tensor([[of[one.part][one.image] for one in found]], dtype=torch.float32)[0] for of in (true, again)]
     assert iou(*boxes).mean() > trained[1].mean_box_iou + 0.15
     assert all(0 < one.certainty <= 1 for one in found)
-    assert cv2.imread(str(sheet)) is not None
+    assert cv2.imread(str(made.sheet)) is not None
     data = DataSpec(dir=str(patches), boxes="found.csv")
     given = given_boxes(data, load_competition(data))
     assert None not in given.boxes
     assert given.notes == ()
-    apply_boxes(patches, trained[0], tmp_path / "again.csv")
+    apply_boxes(DataSpec(dir=str(patches)), trained[0], tmp_path / "again.csv")
     assert (tmp_path / "again.csv").read_bytes() == (patches / "found.csv").read_bytes()
+
+
+def test_what_the_model_learnt_from_is_told_beside_its_boxes(
+    patches: Path, trained: tuple[Path, BoxReport], tmp_path: Path
+) -> None:
+    made = apply_boxes(DataSpec(dir=str(patches)), trained[0], tmp_path / "found.csv")
+    assert sum(made.learnt.values()) == trained[1].trained_on
+    assert 0 < made.learnt["test"] <= TEST
+    said = f"the boxes of {made.learnt['train']} of 48 training images and {made.learnt['test']} of 8 test images"
+    assert said in made.note
+    report = json.loads((tmp_path / "found_report.json").read_text())
+    assert report == {"boxes": TRAIN + TEST, "learnt": made.learnt, "note": made.note, "skipped": []}
+
+
+def test_a_broken_image_has_no_box_and_is_named_and_folders_may_have_other_names(
+    patches: Path, trained: tuple[Path, BoxReport], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(patches / "train", tmp_path / "pictures")
+    shutil.copytree(patches / "test", tmp_path / "asked")
+    broken = tmp_path / "pictures" / "07.png"
+    broken.write_bytes(broken.read_bytes()[:-200])
+    out = tmp_path / "found.csv"
+    command = ["boxes", "apply", str(tmp_path), "--model", str(trained[0]), "--out", str(out)]
+    assert main(command) == EXIT_BAD_INPUT
+    assert "data.train_images" in capsys.readouterr().err
+    folders = ["--set", "data.train_images=pictures", "--set", "data.test_images=asked"]
+    assert main([*command, *folders]) == EXIT_OK
+    told = capsys.readouterr()
+    assert told.err.splitlines() == [
+        f"no box: {broken}: the image cannot be decoded (truncated). Fetch the file again or remove its row."
+    ]
+    assert "the model was trained on the boxes of" in told.out
+    boxes = read_boxes(out)
+    assert sorted(boxes["train"]) == [f"{i:02}.png" for i in range(TRAIN) if i != 7]
+    assert len(boxes["test"]) == TEST
 
 
 def test_a_file_that_no_model_wrote_is_not_replaced(patches: Path, trained: tuple[Path, BoxReport]) -> None:
     before = (patches / "boxes.csv").read_bytes()
     with pytest.raises(OnehourError, match="no box model wrote"):
-        apply_boxes(patches, trained[0], patches / "boxes.csv")
+        apply_boxes(DataSpec(dir=str(patches)), trained[0], patches / "boxes.csv")
     assert (patches / "boxes.csv").read_bytes() == before
 
 
 def test_the_time_limit_ends_the_training_and_is_told(patches: Path, tmp_path: Path) -> None:
     report = train_boxes(
-        patches, patches / "boxes.csv", tmp_path, minutes=0.01, backbone="test_resnet", weights="none", size=SIZE
+        DataSpec(dir=str(patches)),
+        patches / "boxes.csv",
+        tmp_path,
+        minutes=0.01,
+        backbone="test_resnet",
+        weights="none",
+        size=SIZE,
     )
     assert report.stopped_by_time
     assert 0 < report.steps < training.LEAST_STEPS
@@ -231,7 +280,7 @@ def test_copies_are_held_out_together(tmp_path: Path) -> None:
         image = cv2.resize(rng.integers(0, 255, (6, 12, 3), np.uint8), (120, 60), interpolation=cv2.INTER_CUBIC)
         cv2.imwrite(str(tmp_path / "train" / f"{i:02}.png"), image)
         cv2.imwrite(str(tmp_path / "test" / f"{i:02}.jpg"), np.clip(image * 0.95 + 3, 0, 255))  # brighter, saved again
-    held = training._held_out(pictures_below(tmp_path))
+    held = training._held_out(pictures_below(DataSpec(dir=str(tmp_path))))
     assert held[:15].tolist() == held[15:].tolist()
     assert held.sum() == 6
 
@@ -244,11 +293,11 @@ def test_an_upright_picture_has_the_size_that_its_boxes_are_measured_in(tmp_path
     exif = Image.Exif()
     exif[0x0112] = 6  # turned by a quarter
     Image.new("RGB", (80, 30), "red").save(tmp_path / "train" / "deep" / "turned.jpg", exif=exif)
-    (one,) = pictures_below(tmp_path)
+    (one,) = pictures_below(DataSpec(dir=str(tmp_path)))
     assert (one.part, one.image) == ("train", "deep/turned.jpg")
-    pixels, originals = decode([one], (16, 32))
-    assert pixels.shape == (1, 16, 32, 3)
-    assert originals.tolist() == [[30, 80]]
+    decoded = decode([one], (16, 32))
+    assert decoded.pixels.shape == (1, 16, 32, 3)
+    assert decoded.originals.tolist() == [[30, 80]]
 
 
 def test_a_sheet_shows_the_box_of_a_picture_that_is_decoded_at_half_its_size(tmp_path: Path) -> None:
@@ -271,13 +320,13 @@ def test_a_sheet_shows_the_box_of_a_picture_that_is_decoded_at_half_its_size(tmp
 def test_what_cannot_be_learnt_from_is_refused(patches: Path, tmp_path: Path) -> None:
     few = written(tmp_path / "few.csv", "image,part,x0,y0,x1,y1", *(f"{i:02}.png,train,1,2,30,20" for i in range(9)))
     with pytest.raises(OnehourError, match="only 9 different pictures have a box"):
-        train_boxes(patches, few, tmp_path / "model", 1)
+        train_boxes(DataSpec(dir=str(patches)), few, tmp_path / "model", 1)
     strange = written(tmp_path / "strange.csv", "image,x0,y0,x1,y1", "99.png,1,2,30,20")
     with pytest.raises(OnehourError, match=r"no box belongs to an image below .* '99.png'"):
-        train_boxes(patches, strange, tmp_path / "model", 1)
+        train_boxes(DataSpec(dir=str(patches)), strange, tmp_path / "model", 1)
     outside = written(tmp_path / "outside.csv", "image,x0,y0,x1,y1", "00.png,1000,2,1030,20")
     with pytest.raises(OnehourError, match=r"train/00.png: the box 1000, 2, 1030, 20 lies outside"):
-        train_boxes(patches, outside, tmp_path / "model", 1)
+        train_boxes(DataSpec(dir=str(patches)), outside, tmp_path / "model", 1)
     assert not (tmp_path / "model").exists()
 
 
