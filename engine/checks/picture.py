@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import threading
-from contextlib import nullcontext
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -14,12 +12,11 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from engine.data.decode import LARGE, as_rgb
+from engine.data.decode import as_rgb, file_bytes, large_alone, reason_of
 
 LOOKED_AT = 480  # longest side in pixels at which blur, colour and text are measured, so that sizes compare
 HASHED = 32  # side of the grey square under the perceptual hash
 THUMBNAIL = 16  # side of the grey thumbnail that decides whether two hashes met by chance
-_one_large = threading.Lock()  # as when training decodes: memory stays bounded whatever lies in the folder
 MIRRORED_BITS = np.uint64(0xAAAAAAAAAAAAAAAA)  # odd columns of the 8×8: what changes its sign in a mirror
 
 
@@ -54,22 +51,14 @@ class Picture:
 def look_at(path: Path) -> Picture:
     """Decode `path` whole and describe it. Never raises for what a file holds: the reason stands in `unreadable`.
 
-    Pillow does it by the rules of engine.data.decode: what training would refuse is unreadable here too.
+    The file is opened here, for its mode, bits and frames are told; its pixels come by the rules of engine.data.decode, at
+    full size however large: what training would refuse is unreadable here too, in the same words.
     """
     try:
-        raw = path.read_bytes()
-        if not raw:
-            return Picture(unreadable="zero bytes")
-        with Image.open(BytesIO(raw)) as image:
+        with Image.open(BytesIO(file_bytes(path))) as image:
             return _described(image)
-    except OSError as error:
-        if error.strerror:
-            return Picture(unreadable=error.strerror)
-        return Picture(unreadable="truncated" if "truncated" in str(error) else "no image that can be read")
-    except Image.DecompressionBombError:
-        return Picture(unreadable="more pixels than can be decoded safely")
     except Exception as error:  # a broken file makes Pillow's plug-ins raise almost anything; the file is at fault
-        return Picture(unreadable=" ".join(str(error).split()) or type(error).__name__)
+        return Picture(unreadable=reason_of(error))
 
 
 def perceptual_hash(grey: np.ndarray) -> int:
@@ -131,7 +120,7 @@ def _described(image: Image.Image) -> Picture:
     mode, kind = image.mode, image.format or ""
     bits = 1 if mode == "1" else 16 if mode.startswith("I") or ";16" in raw_mode else 8
     transparent = image.has_transparency_data
-    with _one_large if image.width * image.height > LARGE else nullcontext():
+    with large_alone(image.width * image.height):
         pixels = np.asarray(as_rgb(image))
     height, width = pixels.shape[:2]
     seen = _shrunk(pixels)

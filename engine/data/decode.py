@@ -14,6 +14,7 @@ What a file may hold, and what becomes of it:
 from __future__ import annotations
 
 import threading
+from contextlib import AbstractContextManager, nullcontext
 from io import BytesIO
 from pathlib import Path
 
@@ -37,12 +38,10 @@ def read_image(path: Path, box: Box | None = None, margin: float = 0.0) -> np.nd
     Raises OnehourError naming the file that cannot be decoded, or whose box lies outside.
     """
     try:
-        image, halvings = _decode(path.read_bytes())
-    except OSError as error:
-        reason = error.strerror or ("truncated" if "truncated" in str(error) else "no image that can be read")
-        raise _refusal(path, reason) from None
+        image, halvings = _decode(file_bytes(path))
     except Exception as error:  # a broken file makes Pillow's plug-ins raise almost anything; the file is at fault
-        raise _refusal(path, str(error) or type(error).__name__) from None
+        fix = "Fetch the file again or remove its row."
+        raise OnehourError(f"the image cannot be decoded ({reason_of(error)})", str(path), fix) from None
     return image if box is None else _cut(image, box, margin, halvings, path)
 
 
@@ -56,28 +55,41 @@ def upright_size(path: Path) -> tuple[int, int]:
         return (image.height, image.width) if turned else (image.width, image.height)
 
 
-def _refusal(path: Path, reason: str) -> OnehourError:
-    return OnehourError(f"the image cannot be decoded ({reason})", str(path), "Fetch the file again or remove its row.")
+def file_bytes(path: Path) -> bytes:
+    """What the file holds; ValueError when that is nothing."""
+    raw = path.read_bytes()
+    if not raw:
+        raise ValueError("zero bytes")
+    return raw
+
+
+def reason_of(error: Exception) -> str:
+    """In a few words, why what raised `error` is no picture."""
+    if isinstance(error, OSError):
+        return error.strerror or ("truncated" if "truncated" in str(error) else "no image that can be read")
+    if isinstance(error, Image.DecompressionBombError):
+        return "more pixels than can be decoded safely"
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def large_alone(pixels: int) -> AbstractContextManager[object]:
+    """Held while a picture of so many pixels is decoded: one large picture at a time, small ones as they come."""
+    return _one_large if pixels > LARGE else nullcontext()
 
 
 def _decode(raw: bytes) -> tuple[np.ndarray, int]:
     """Pixels, and by what their sides were divided. OpenCV decodes plain JPEGs half again as fast as Pillow."""
-    if not raw:
-        raise ValueError("zero bytes")
     if (pixels := _plain_jpeg_pixels(raw)) and (divided := _divisor(pixels)) in _REDUCED:
-        if divided == 1:
-            image = cv2.imdecode(np.frombuffer(raw, np.uint8), cv2.IMREAD_COLOR_RGB)
-        else:
-            with _one_large:
-                image = cv2.imdecode(np.frombuffer(raw, np.uint8), _REDUCED[divided])
-            image = None if image is None else cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+        with large_alone(pixels):
+            image = cv2.imdecode(np.frombuffer(raw, np.uint8), _REDUCED[divided])
+        if image is not None and divided > 1:
+            image = cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
         if image is not None:
             return image, divided
     with Image.open(BytesIO(raw)) as opened:
-        divided = _divisor(opened.width * opened.height)
-        if divided == 1:
-            return np.array(as_rgb(opened, 1)), 1
-        with _one_large:
+        pixels = opened.width * opened.height
+        divided = _divisor(pixels)
+        with large_alone(pixels):
             return np.array(as_rgb(opened, divided)), divided
 
 

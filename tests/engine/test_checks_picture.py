@@ -1,5 +1,6 @@
 """One image: every kind of file is decoded and named, what is broken says why, and hashes meet where pictures do."""
 
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,6 +11,9 @@ from PIL import Image, ImageOps
 
 from engine.checks.copies import exact_copies, near_pairs
 from engine.checks.picture import Picture, look_at, mirrored
+from engine.contract import OnehourError
+from engine.data import decode
+from engine.data.decode import read_image
 
 
 def scene(seed: int, width: int = 240, height: int = 160) -> Image.Image:
@@ -93,6 +97,47 @@ def test_a_broken_file_says_why(tmp_path: Path, spoil: Callable[[bytes], bytes],
     scene(1).save(path)
     path.write_bytes(spoil(path.read_bytes()))
     assert look_at(path).unreadable == reason
+    with pytest.raises(OnehourError, match=rf"cannot be decoded \({reason}\)"):
+        read_image(path)
+
+
+def test_checks_and_training_refuse_what_is_too_large_in_the_same_words(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "a.png"
+    scene(1).save(path)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10_000)  # of the 38,400 that it has
+    assert look_at(path).unreadable == "more pixels than can be decoded safely"
+    with pytest.raises(OnehourError, match="more pixels than can be decoded safely"):
+        read_image(path)
+
+
+def test_one_large_picture_is_decoded_at_a_time_whoever_asks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Noted:
+        """The lock, with a count of who held it."""
+
+        held = 0
+
+        def __init__(self) -> None:
+            self.lock = threading.Lock()
+
+        def __enter__(self) -> None:
+            self.lock.acquire()
+            self.held += 1
+
+        def __exit__(self, *_: object) -> None:
+            self.lock.release()
+
+    noted = Noted()
+    monkeypatch.setattr(decode, "_one_large", noted)
+    monkeypatch.setattr(decode, "LARGE", 30_000)
+    held = []
+    for name, image in (("a.jpg", scene(1)), ("a.png", scene(1)), ("small.png", scene(1, 120, 80))):
+        image.save(tmp_path / name)
+        read_image(tmp_path / name)
+        look_at(tmp_path / name)
+        held.append(noted.held)
+    assert held == [2, 4, 4]
 
 
 def test_an_absent_file_and_a_float_image_say_why(tmp_path: Path) -> None:
