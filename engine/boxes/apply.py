@@ -38,7 +38,7 @@ class Applied:
         named = {"train": "training image", "test": "test image"}
         train, test = (f"{self.learnt[part]} of {counted(of[part], named[part])}" for part in PARTS)
         return (
-            f"the model was trained on the boxes of {train} and {test}: there its boxes are truer than on images it never "
+            f"the model was trained on the boxes of {train} and {test}: there its boxes are likely truer than on images it never "
             "saw; what those are worth is the held-out IoU that boxes train told"
         )
 
