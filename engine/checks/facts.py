@@ -20,7 +20,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -36,6 +36,7 @@ STAMPED = ("bytes", "mtime_ns", "ctime_ns")
 COLUMNS = ("part", "image", "label", *STAMPED, *SEEN)
 QUARANTINE_COLUMNS = ("part", "image", "label", "reason")
 Stamp = tuple[int, int, int]  # see STAMPED
+WAIT_S = 0.1  # between two looks whether another process has finished
 WRITTEN_EACH_S = 2.0  # what a killed check has to look at again
 
 
@@ -49,21 +50,24 @@ class Entry:
     label: str = ""
 
 
-def look_at_all(wanted: Sequence[Entry], folder: CheckFolder) -> list[tuple[Entry, Picture]]:
+def look_at_all(
+    wanted: Sequence[Entry], folder: CheckFolder, check: Callable[[], None] = lambda: None
+) -> list[tuple[Entry, Picture]]:
     """What is seen in each of `wanted`, in order. Writes facts.csv as it goes and quarantine.csv at the end.
 
     A file of known name, size and dates is not read again, so a check that was killed goes on where it stopped. Another
-    process that looks at the same folder is waited for, and what it saw is not looked at again.
+    process that looks at the same folder is waited for, and what it saw is not looked at again. `check` is asked after each
+    image and while waiting: what it raises ends the work.
     Raises OnehourError when the folder cannot be written.
     """
     try:
         folder.path.mkdir(parents=True, exist_ok=True)
-        with _alone(folder):
+        with _alone(folder, check):
             stamps = [_stamp(entry.path) for entry in wanted]
             seen = _known(folder, wanted, stamps)
             missing = [place for place, one in enumerate(seen) if one is None]
             if missing:
-                _look_at_missing(wanted, stamps, seen, missing, folder)
+                _look_at_missing(wanted, stamps, seen, missing, folder, check)
             pictures = [(entry, one) for entry, one in zip(wanted, seen, strict=True) if one is not None]
             rows = [_row(entry, stamp, one) for (entry, one), stamp in zip(pictures, stamps, strict=True)]
             write_text(folder.facts_csv, _csv([COLUMNS, *rows]))
@@ -84,20 +88,28 @@ def look_at_all(wanted: Sequence[Entry], folder: CheckFolder) -> list[tuple[Entr
 
 
 @contextmanager
-def _alone(folder: CheckFolder) -> Iterator[None]:
+def _alone(folder: CheckFolder, check: Callable[[], None]) -> Iterator[None]:
     """Nobody else writes the facts of `folder` meanwhile; the lock goes with its process."""
     with folder.facts_lock.open("ab") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        if not _taken(lock):
             log.info("waiting for another process that looks at the same images")
-            fcntl.flock(lock, fcntl.LOCK_EX)
+            while not _taken(lock):
+                check()
+                time.sleep(WAIT_S)
         yield
+
+
+def _taken(lock: IO[bytes]) -> bool:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _look_at_missing(
     wanted: Sequence[Entry], stamps: Sequence[Stamp], seen: list[Picture | None], missing: Sequence[int],
-    folder: CheckFolder,
+    folder: CheckFolder, check: Callable[[], None],
 ) -> None:  # fmt: skip
     with _facts_to_append(folder.facts_csv) as append, _progress(len(missing)) as advance:
         pool = ThreadPoolExecutor(max_workers=os.cpu_count())
@@ -106,6 +118,7 @@ def _look_at_missing(
                 seen[place] = picture
                 append(_csv([_row(wanted[place], stamps[place], picture)]))
                 advance()
+                check()
         finally:
             pool.shutdown(cancel_futures=True)  # an interrupt need not wait for the other thousands
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -50,14 +50,15 @@ class Survey:
         return near_pairs(self.train).pairs()
 
 
-def survey(competition: Competition, folder: CheckFolder) -> Survey:
+def survey(competition: Competition, folder: CheckFolder, check: Callable[[], None] = lambda: None) -> Survey:
     """Decode every image to the last pixel, or take from `folder` what was seen when it had the same size and dates.
 
+    `check` is asked after each image: what it raises ends the work, and what was seen until then is kept.
     A training image that cannot be decoded is quarantined: left out, written to quarantine.csv and noted.
     Raises OnehourError for test images that cannot be decoded, since a submission must answer each, and when more than
     one in a hundred training images (and more than one) cannot be.
     """
-    seen = look_at_all(entries(competition), folder)
+    seen = look_at_all(entries(competition), folder, check)
     count = len(competition.images)
     broken = [(entry, one.unreadable) for entry, one in seen if one.unreadable]
     broken_train = sum(entry.part == "train" for entry, _ in broken)

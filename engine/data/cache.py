@@ -16,9 +16,10 @@ import hashlib
 import logging
 import os
 import shutil
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, Protocol
 
@@ -34,6 +35,7 @@ FORMAT = 2  # to be raised when images are decoded, resized or stored in another
 BOUND = 20_000_000_000  # bytes of all sets together
 # As they are is three times as fast to read as JPEG and loses nothing; large images in large numbers would not fit.
 JPEG_FROM_SIDE, JPEG_FROM_BYTES, JPEG_QUALITY = 384, 2_000_000_000, 95
+WAIT_S = 0.1  # between two looks whether another process has made the set
 RAW, JPEGS, PART = ".rgb", ".jpegs", ".part"
 
 
@@ -69,10 +71,12 @@ class JpegImages:
 
 
 def cached_images(
-    paths: Sequence[Path], size: tuple[int, int], boxes: Sequence[Box | None] | None = None, margin: float = 0.0
-) -> Pixels:
+    paths: Sequence[Path], size: tuple[int, int], boxes: Sequence[Box | None] | None = None, margin: float = 0.0,
+    check: Callable[[], None] = lambda: None,
+) -> Pixels:  # fmt: skip
     """The images of `paths`, each cut to its box with `margin` where it has one, at `size` (height, width).
 
+    `check` is asked before each image is decoded, and while another process makes the set: what it raises ends the work.
     Raises OnehourError naming an image that cannot be decoded, and when the cache cannot be written or the disk is full.
     """
     if not paths:
@@ -83,12 +87,12 @@ def cached_images(
         entry.parent.mkdir(parents=True, exist_ok=True)
         while (kept := _opened(entry, len(paths), size)) is None:
             part_path = entry.with_suffix(PART)
-            with _alone(part_path) as part:
+            with _alone(part_path, check) as part:
                 if _opened(entry, len(paths), size) is not None:
                     continue  # another process made it while this one waited
                 log.info("decoding %d images to %d × %d pixels", len(paths), *size)
                 _make_room(entry.parent, bytes_needed(len(paths), size))
-                (_write_jpegs if entry.suffix == JPEGS else _write_raw)(part, paths, size, boxes, margin)
+                (_write_jpegs if entry.suffix == JPEGS else _write_raw)(part, paths, size, boxes, margin, check)
                 part.flush()
                 os.fsync(part.fileno())
                 os.replace(part_path, entry)
@@ -163,11 +167,12 @@ def _opened(entry: Path, count: int, size: tuple[int, int]) -> Pixels | None:
 
 def _images(
     paths: Sequence[Path], size: tuple[int, int], boxes: Sequence[Box | None], margin: float,
-    take: Callable[[int, np.ndarray], Any],
+    check: Callable[[], None], take: Callable[[int, np.ndarray], Any],
 ) -> Iterator[Any]:  # fmt: skip
     """What `take` makes of each image at target size, in order."""
 
     def one(i: int) -> Any:
+        check()
         image = read_image(paths[i], boxes[i], margin)
         return take(i, cv2.resize(image, size[::-1], interpolation=cv2.INTER_AREA))
 
@@ -176,18 +181,20 @@ def _images(
 
 
 def _write_raw(
-    part: IO[bytes], paths: Sequence[Path], size: tuple[int, int], boxes: Sequence[Box | None], margin: float
-) -> None:
+    part: IO[bytes], paths: Sequence[Path], size: tuple[int, int], boxes: Sequence[Box | None], margin: float,
+    check: Callable[[], None],
+) -> None:  # fmt: skip
     os.posix_fallocate(part.fileno(), 0, _raw_bytes(len(paths), size))  # a full disk would kill who writes to the map
     pixels = np.memmap(part, np.uint8, "r+", shape=(len(paths), *size, 3))
-    for _ in _images(paths, size, boxes, margin, pixels.__setitem__):
+    for _ in _images(paths, size, boxes, margin, check, pixels.__setitem__):
         pass
     pixels.flush()
 
 
 def _write_jpegs(
-    part: IO[bytes], paths: Sequence[Path], size: tuple[int, int], boxes: Sequence[Box | None], margin: float
-) -> None:
+    part: IO[bytes], paths: Sequence[Path], size: tuple[int, int], boxes: Sequence[Box | None], margin: float,
+    check: Callable[[], None],
+) -> None:  # fmt: skip
     def encoded(_: int, image: np.ndarray) -> bytes:
         bgr = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
         return cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])[1].tobytes()
@@ -195,7 +202,7 @@ def _write_jpegs(
     offsets = np.zeros(len(paths) + 1, np.int64)
     offsets[0] = offsets.nbytes
     part.write(offsets.tobytes())
-    for i, jpeg in enumerate(_images(paths, size, boxes, margin, encoded)):
+    for i, jpeg in enumerate(_images(paths, size, boxes, margin, check, encoded)):
         part.write(jpeg)
         offsets[i + 1] = offsets[i] + len(jpeg)
     part.seek(0)
@@ -252,13 +259,18 @@ def _remove_cut_off(place: Path) -> int:
 
 
 @contextmanager
-def _alone(path: Path) -> Iterator[IO[bytes]]:
+def _alone(path: Path, check: Callable[[], None]) -> Iterator[IO[bytes]]:
     """`path`, empty and locked; gone afterwards unless it was renamed. Waits while another process holds it."""
     while True:
         file = os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o644), "r+b")
-        fcntl.flock(file, fcntl.LOCK_EX)
-        if _is(file, path):
-            break
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if _is(file, path):
+                break
+        except BlockingIOError:
+            with closing(file):
+                check()
+            time.sleep(WAIT_S)
         file.close()  # whoever held it has renamed or removed it
     try:
         file.truncate(0)

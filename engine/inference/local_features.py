@@ -12,7 +12,7 @@ nearest neighbours by how much nearer they are than the next one.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +23,6 @@ import torch
 
 from engine.data.boxes import Box
 from engine.data.decode import read_image
-from engine.training.stop import RESERVE_S, Stop
 
 SIDE = 320  # pixels of the longest side, at which points are looked for
 POINTS = 400  # strongest points of an image, before those off the centre are dropped
@@ -47,14 +46,14 @@ class Points:
         return Points(self.descriptors[kept], place[self.image[kept]])
 
 
-def find_points(paths: Sequence[Path], boxes: Sequence[Box | None], margin: float, stop: Stop) -> Points:
+def find_points(paths: Sequence[Path], boxes: Sequence[Box | None], margin: float, check: Callable[[], None]) -> Points:
     """The points of all images near their centre, each cut to its box with `margin` where it has one, as for the net.
 
-    Raises OnehourError naming a file that cannot be decoded, and Stopped between two images.
+    Asks `check` before each image, so that it may end the search. Raises OnehourError naming a file that cannot be decoded.
     """
 
     def one(path: Path, box: Box | None) -> np.ndarray:
-        stop.check(RESERVE_S)
+        check()
         return _points_of(read_image(path, box, margin))
 
     with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
@@ -63,19 +62,19 @@ def find_points(paths: Sequence[Path], boxes: Sequence[Box | None], margin: floa
 
 
 def evidence(
-    queries: Points, images: int, known: Points, targets: np.ndarray, classes: int, stop: Stop
+    queries: Points, images: int, known: Points, targets: np.ndarray, classes: int, check: Callable[[], None]
 ) -> np.ndarray:  # fmt: skip
     """How far each class stands out for each of `images` query images: (images, classes) float32.
 
     In deviations from the row's mean over the classes; a class counts by its best image. `targets` (m,): the class of
-    each known image. Rows without any match are 0.
+    each known image. Rows without any match are 0. `check` is asked before each block of points.
     """
     votes = np.zeros((images, len(targets)), np.float32)
     if len(queries.image) and len(known.image) > NEIGHBOURS:
         table = torch.from_numpy(known.descriptors).T.contiguous()
         step = max(1, CELLS // len(known.image))
         for start in range(0, len(queries.image), step):
-            stop.check()
+            check()
             chunk = torch.from_numpy(queries.descriptors[start : start + step])
             cosines, nearest = (chunk @ table).topk(NEIGHBOURS + 1, dim=1)
             distance = (2 - 2 * cosines).clamp(min=0).sqrt().numpy()

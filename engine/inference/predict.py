@@ -25,7 +25,7 @@ from engine.inference.record import KEPT
 from engine.model.head import Net, probabilities_of
 from engine.run_folder import atomic_file
 from engine.training.fold import FoldData
-from engine.training.stop import Stop
+from engine.training.stop import Pace, Stop
 
 KEPT_PER_FOLD = 100  # labels a row in a fold's predictions: what stands behind is 0 in the mean over folds
 BLOCK = 1024  # images whose scores for all labels are held at a time
@@ -48,13 +48,14 @@ class Predictor:
 
     Mirrored identities and `tta: mirror` take the mean of an image and its mirror, in which the mirrored identities
     answer for their labels. `retrieval_share` blends the classifier with the most similar training image of each class;
-    what images are compared with is looked at once.
+    what images are compared with is looked at once. Raises Stopped before a batch or block for which there is no time.
     """
 
     def __init__(
         self, net: Net, spec: RunSpec, data: FoldData, points: Points | None, unknown_label: str | None, stop: Stop
     ) -> None:
-        self.net, self.spec, self.data, self.points, self.stop = net.eval(), spec, data, points, stop
+        self.pace = Pace(stop)
+        self.net, self.spec, self.data, self.points = net.eval(), spec, data, points
         self.unknown = data.classes.index(unknown_label) if unknown_label in data.classes else None
         self.views = [False, True] if spec.mirrored_identities or spec.tta == "mirror" else [False]
         of_a_class = data.train_targets >= 0  # a negative belongs to no class
@@ -103,7 +104,7 @@ class Predictor:
         scores = torch.stack(parts).mean(0)
         if self.points is not None and self.known_points is not None:
             queries = self.points.of(rows)
-            stands_out = evidence(queries, len(rows), self.known_points, self.targets, classes, self.stop)
+            stands_out = evidence(queries, len(rows), self.known_points, self.targets, classes, self.pace.check)
             scores = torch.from_numpy(with_evidence(scores.numpy(), stands_out))
         return scores, first
 
@@ -113,7 +114,7 @@ class Predictor:
         device = next(self.net.parameters()).device
         logits, embeddings = [], []
         for images in batches(self.data.pixels, rows, 2 * self.spec.batch_size):
-            self.stop.check()
+            self.pace.check()
             embedding = self.net.embed((images.flip(3) if mirrored else images).to(device))
             logits.append(self.net.head(embedding).float().cpu())
             embeddings.append(F.normalize(embedding.float()).cpu())

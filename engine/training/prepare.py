@@ -7,6 +7,7 @@ data's checks, decoded images into the cache.
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,16 +48,17 @@ class Prepared:
         return [entry.path for entry in entries(self.competition)]
 
 
-def prepare(spec: RunSpec, beside: Path) -> Prepared:
+def prepare(spec: RunSpec, beside: Path, check: Callable[[], None] = lambda: None) -> Prepared:
     """Read the competition, look at every image once, make the folds. Raises OnehourError for bad input.
 
-    `beside`: the folder of runs, where the data's checks are kept (see CheckFolder.of_data).
+    `beside`: the folder of runs, where the data's checks are kept (see CheckFolder.of_data). `check` is asked after each
+    image: what it raises ends the work.
     """
     competition = competitions.load(spec.data)
     for size in set(spec.stage_sizes):
         compose(spec.augment, size, spec.grey == "random")
     refuse_other_answers(spec.metric, competition)
-    seen = survey(competition, CheckFolder.of_data(competition.root, beside))
+    seen = survey(competition, CheckFolder.of_data(competition.root, beside), check)
     competition = seen.competition
     boxes = given_boxes(spec.data, competition)
     groups = group(
@@ -89,15 +91,17 @@ def refuse_unknown_in_one_fold(folds: Folds, unknown_label: str | None) -> None:
 class Images:
     """The images of a run, training images first in the order of the folds; `at` a size they are decoded when asked for."""
 
-    def __init__(self, spec: RunSpec, prepared: Prepared) -> None:
+    def __init__(self, spec: RunSpec, prepared: Prepared, check: Callable[[], None] = lambda: None) -> None:
         competition = prepared.competition
         self.names = (*competition.images, *competition.test_images)
         self.paths = prepared.paths
-        self.at = functools.cache(functools.partial(_decoded, spec, self.paths, prepared.boxes))
+        self.at = functools.cache(functools.partial(_decoded, spec, self.paths, prepared.boxes, check))
 
 
-def _decoded(spec: RunSpec, paths: list[Path], boxes: GivenBoxes, size: tuple[int, int]) -> Pixels:
-    pixels = cached_images(paths, size, boxes.boxes, spec.data.box_margin)
+def _decoded(
+    spec: RunSpec, paths: list[Path], boxes: GivenBoxes, check: Callable[[], None], size: tuple[int, int]
+) -> Pixels:
+    pixels = cached_images(paths, size, boxes.boxes, spec.data.box_margin, check)
     return GreyImages(pixels) if spec.grey == "all" else pixels
 
 

@@ -31,7 +31,7 @@ from engine.training.prepare import Images, Prepared, fold_data, prepare
 from engine.training.resume import save, weights_sha256
 from engine.training.stop import Stop, Stopped
 from engine.training.tracking import FoldLog, Sample, now_ms
-from engine.training.workplace import alone, log_handlers, logged_to, refuse_full_disk
+from engine.training.workplace import alone, done_so_far, log_handlers, logged_to, refuse_full_disk
 
 log = logging.getLogger(__name__)
 SAMPLES = 5  # worst validation images that metrics.jsonl shows of each fold
@@ -50,40 +50,47 @@ def train(spec: RunSpec, folder: RunFolder, spec_text: str, time_limit_s: float 
         with logged_to([logging.StreamHandler(sys.stderr)]):
             log.info("%s: this run is finished already", folder.path)
         return EXIT_OK
+    stop, before = Stop(time_limit_s, started), done_so_far(spec, folder)
+    with stop.on_signals():
+        try:
+            _train_in_time(spec, folder, spec_text, stop, started_at)
+        except Stopped as reason:
+            if not stop.signal_name and done_so_far(spec, folder) == before:
+                raise OnehourError(
+                    f"{reason}, and nothing was done that a next start could build on",
+                    "--time-limit",
+                    "Give more time: the images must be decoded and a step be made, or a fold be predicted, in it.",
+                ) from None
+            with logged_to(log_handlers(folder) if folder.exists() else [logging.StreamHandler(sys.stderr)]):
+                log.info("stopped: %s; start the run again to go on", reason)
+            return EXIT_REQUEUE
+    return EXIT_OK
+
+
+def _train_in_time(spec: RunSpec, folder: RunFolder, spec_text: str, stop: Stop, started_at: int) -> None:
+    """Everything from the images to the result. Raises Stopped where it should end early."""
+    stop.soon()
     with logged_to([logging.StreamHandler(sys.stderr)]):
-        prepared = prepare(spec, folder.path.resolve().parent)
+        prepared = prepare(spec, folder.path.resolve().parent, stop.soon)
     competition, folds, notes = prepared.competition, prepared.folds, prepared.notes
     net_bytes = 4 * sum(p.numel() for p in build_net(spec, 0, len(competition.known_labels) + 1).parameters())
     refuse_full_disk(spec, folder, prepared.paths, prepared.boxes.boxes, net_bytes)
 
     folder.create(spec)
-    stop = Stop(time_limit_s, started)
-    with alone(folder), logged_to(log_handlers(folder)), stop.on_signals():
+    with alone(folder), logged_to(log_handlers(folder)):
         if not folder.spec_yaml.exists():
             write_text(folder.spec_yaml, spec_text)
         _write_folds(folder, folds)
         write_json(folder.checks_json, checks_of_run(prepared.seen, notes).model_dump(mode="json"))
         for note in notes:
             log.info("note: %s", note)
-        try:
-            _train_folds(spec, folder, prepared, stop)
-        except Stopped as reason:
-            kept = any(folder.last_checkpoint(fold).exists() for fold in range(spec.folds))
-            if not kept and not stop.signal_name:
-                raise OnehourError(
-                    f"{reason}, and not one batch was done",
-                    "--time-limit",
-                    "Give more time: the images must be read and a step be made in it.",
-                ) from None
-            log.info("stopped: %s; start the run again to go on", reason)
-            return EXIT_REQUEUE
+        _train_folds(spec, folder, prepared, stop)
         result = write_outcome(
             spec, folder, competition, folds, data_sha256=competitions.data_sha256(competition), device=device_name(),
             notes=notes, started_at=_first_row_at(folder, started_at),
             finished_at=now_ms(),
         )  # fmt: skip
         log.info("CV %s %.4f over %d images; %s", result.metric, result.cv, result.images, folder.submission_csv)
-    return EXIT_OK
 
 
 def _train_folds(spec: RunSpec, folder: RunFolder, prepared: Prepared, stop: Stop) -> None:
@@ -91,11 +98,11 @@ def _train_folds(spec: RunSpec, folder: RunFolder, prepared: Prepared, stop: Sto
     open_folds = [fold for fold in range(spec.folds) if not folder.fold_predictions(fold).exists()]
     if not open_folds:
         return
-    competition, images = prepared.competition, Images(spec, prepared)
+    competition, images = prepared.competition, Images(spec, prepared, stop.soon)
     test_rows = np.arange(len(competition.images), len(images.paths))
     points = None
     if spec.local_features:
-        points = find_points(images.paths, prepared.boxes.boxes, spec.data.box_margin, stop)
+        points = find_points(images.paths, prepared.boxes.boxes, spec.data.box_margin, stop.soon)
     for fold in open_folds:
         stop.check()
         data = fold_data(spec, prepared, fold, images)

@@ -25,7 +25,10 @@ class Stopped(Exception):
 
 
 class Stop:
-    """Asked after every batch. `started` is a time.monotonic() value, `time_limit_s` counts from there."""
+    """Asked at every image prepared, every batch trained and every block predicted.
+
+    `started` is a time.monotonic() value, `time_limit_s` counts from there.
+    """
 
     def __init__(self, time_limit_s: float | None, started: float) -> None:
         self.time_limit_s, self.started, self.signal_name = time_limit_s, started, ""
@@ -40,9 +43,13 @@ class Stop:
         if self.left_s() <= ahead_s:
             raise Stopped(f"the time limit of {self.time_limit_s:.0f} s is near")
 
+    def soon(self) -> None:
+        """Raise Stopped when there is no more time for a piece of work of less than a second."""
+        self.check(RESERVE_S)
+
     @contextmanager
     def on_signals(self) -> Iterator[None]:
-        """Turn SIGTERM and SIGUSR1 into a stop after the running batch."""
+        """Turn SIGTERM and SIGUSR1 into a stop after the running batch, image or block."""
         if threading.current_thread() is not threading.main_thread():
             yield  # only the main thread may set handlers
             return
@@ -55,3 +62,15 @@ class Stop:
 
     def _note(self, number: int, _: FrameType | None) -> None:
         self.signal_name = signal.Signals(number).name
+
+
+class Pace:
+    """Asks `stop` before each of many pieces of work, with a reserve for the slowest so far."""
+
+    def __init__(self, stop: Stop) -> None:
+        self.stop, self.looked_at, self.longest_s = stop, time.monotonic(), 0.0
+
+    def check(self) -> None:
+        now = time.monotonic()
+        self.longest_s, self.looked_at = max(self.longest_s, now - self.looked_at), now
+        self.stop.check(self.longest_s + RESERVE_S)

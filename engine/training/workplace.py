@@ -11,9 +11,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from engine.check_folder import CheckFolder
 from engine.contract import OnehourError, RunSpec
 from engine.data.boxes import Box
-from engine.data.cache import bytes_needed, cache_dir, is_cached
+from engine.data.cache import bytes_needed, cache_dir, cache_size, is_cached
 from engine.run_folder import RunFolder
 
 
@@ -61,6 +62,20 @@ def refuse_full_disk(
                 str(path),
                 "Free some space or choose another --out folder.",
             )
+
+
+def done_so_far(spec: RunSpec, folder: RunFolder) -> object:
+    """What a next start would find done, to be compared: equal before and after an attempt that did nothing of use.
+
+    Images looked at and kept decoded (by this run or another), checkpoints and predictions.
+    """
+    facts = CheckFolder.of_data(Path(spec.data.dir), folder.path.resolve().parent).facts_csv
+    kept = [path(fold) for path in (folder.last_checkpoint, folder.fold_predictions) for fold in range(spec.folds)]
+    return (
+        facts.stat().st_size if facts.exists() else 0,
+        cache_size(),
+        [path.stat().st_mtime_ns if path.exists() else 0 for path in kept],
+    )
 
 
 @contextmanager

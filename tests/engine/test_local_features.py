@@ -9,6 +9,8 @@ import pytest
 from engine.inference.local_features import evidence, find_points, with_evidence
 from engine.training.stop import Stop, Stopped
 
+never = Stop(None, 0.0).soon
+
 
 def blots(seed: int, size: tuple[int, int]) -> np.ndarray:
     """A picture full of marks that depend on `seed`."""
@@ -40,9 +42,9 @@ def test_the_marks_decide_and_not_the_place(tmp_path: Path) -> None:
     paths = [tmp_path / f"{i}.png" for i in range(len(pictures))]
     for path, picture in zip(paths, pictures, strict=True):
         assert cv2.imwrite(str(path), picture)
-    points = find_points(paths, [None] * len(paths), 0.0, Stop(None, 0.0))
+    points = find_points(paths, [None] * len(paths), 0.0, never)
     known, asked = points.of(np.array([0, 1])), points.of(np.array([2, 3, 4]))
-    found = evidence(asked, 3, known, np.array([0, 1]), 3, Stop(None, 0.0))
+    found = evidence(asked, 3, known, np.array([0, 1]), 3, never)
     assert found[:2].argmax(axis=1).tolist() == [0, 1]
     assert found[2].tolist() == [0, 0, 0]
 
@@ -57,7 +59,7 @@ def test_points_are_those_of_the_box_that_the_net_sees(tmp_path: Path) -> None:
     picture = animal(1, 11, 0)
     assert cv2.imwrite(str(whole), picture)
     assert cv2.imwrite(str(cut), picture[32:168, 45:255])  # the box and a quarter of its sides around it
-    boxed = find_points([whole, cut, whole], [(80, 55, 220, 145), None, None], 0.25, Stop(None, 0.0))
+    boxed = find_points([whole, cut, whole], [(80, 55, 220, 145), None, None], 0.25, never)
     found = [boxed.of(np.array([row])).descriptors for row in range(3)]
     assert len(found[0]) > 10
     assert np.array_equal(found[0], found[1])
@@ -67,4 +69,4 @@ def test_points_are_those_of_the_box_that_the_net_sees(tmp_path: Path) -> None:
 def test_looking_for_points_stops_when_the_time_is_up(tmp_path: Path) -> None:
     assert cv2.imwrite(str(tmp_path / "a.png"), animal(1, 11, 0))
     with pytest.raises(Stopped, match="time limit"):
-        find_points([tmp_path / "a.png"], [None], 0.0, Stop(0.0, 0.0))
+        find_points([tmp_path / "a.png"], [None], 0.0, Stop(0.0, 0.0).soon)

@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,17 +19,20 @@ import pytest
 import yaml
 
 from engine.__main__ import main
+from engine.check_folder import CheckFolder
+from engine.checks import facts, picture
 from engine.contract import EXIT_BAD_INPUT, EXIT_OK, EXIT_REQUEUE, OnehourError, spec_from_mapping
 from engine.data.cache import cache_size
 from engine.inference.metric import map5
 from engine.inference.predict import fold_facts
 from engine.run_folder import RunFolder, file_sha256
 from engine.training import run as training_run
-from engine.training import workplace
+from engine.training import stop, workplace
 from engine.training.loop import build_net
 from engine.training.run import train
 
 IDS, EACH, UNKNOWN, TEST = 6, 10, 12, 14
+IMAGES = IDS * EACH + UNKNOWN + TEST
 SPEC: dict[str, Any] = {
     "folds": 2,
     "backbone": "test_resnet",
@@ -191,34 +195,81 @@ def interrupted(spec: Path, out: Path, after: str, number: signal.Signals) -> in
     return process.returncode
 
 
-def test_a_time_limit_stops_before_it_and_the_run_is_finished_later(
-    pictures: Path, straight: RunFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from engine.training import stop
+class SlowClock:
+    """Ten minutes pass between two looks."""
 
-    class SlowClock:
-        """Ten minutes pass between two looks."""
+    def __init__(self) -> None:
+        self.now = time.monotonic()
 
-        def __init__(self) -> None:
-            self.now = 0.0
+    def monotonic(self) -> float:
+        self.now += 600.0
+        return self.now
 
-        def monotonic(self) -> float:
-            self.now += 600.0
-            return self.now
 
-    with monkeypatch.context() as patch:
+def run_for_looks(looks: int, pictures: Path, out: Path, **keys: Any) -> int:
+    """A run with a time limit that allows for so many looks at the clock."""
+    with pytest.MonkeyPatch.context() as patch:
         patch.setattr(stop, "time", SlowClock())
-        assert run(pictures, tmp_path / "r", time_limit_s=15 * 600.0) == EXIT_REQUEUE
+        return run(pictures, out, time_limit_s=looks * 600.0, **keys)
+
+
+def facts_of(pictures: Path, runs: Path) -> list[dict[str, str]]:
+    return list(CheckFolder.of_data(pictures, runs).rows_of_facts())
+
+
+def test_a_time_limit_stops_before_it_and_the_run_is_finished_later(
+    pictures: Path, straight: RunFolder, tmp_path: Path
+) -> None:
+    assert run_for_looks(IMAGES + 15, pictures, tmp_path / "r") == EXIT_REQUEUE
     assert 0 < RunFolder(tmp_path / "r").progress() < 1
     assert run(pictures, tmp_path / "r") == EXIT_OK
     assert weights(tmp_path / "r") == weights(straight.path)
 
 
-def test_a_time_limit_too_short_for_one_batch_is_an_error_and_no_endless_requeue(
+def test_a_time_limit_holds_while_images_are_looked_at_and_the_next_start_goes_on_there(
     pictures: Path, tmp_path: Path
 ) -> None:
-    with pytest.raises(OnehourError, match="not one batch was done"):
+    seen = []
+    for _ in range(2):
+        assert run_for_looks(30, pictures, tmp_path / "r") == EXIT_REQUEUE
+        seen.append(len(facts_of(pictures, tmp_path)))
+        assert not (tmp_path / "r").exists()
+    assert 0 < seen[0] < seen[1] < IMAGES
+
+
+def test_a_time_limit_that_never_suffices_to_decode_is_an_error_and_no_endless_requeue(
+    pictures: Path, tmp_path: Path
+) -> None:
+    size = [26, 30]  # not in the cache yet
+    assert run_for_looks(IMAGES + 30, pictures, tmp_path / "r", image_size=size) == EXIT_REQUEUE  # all were looked at
+    with pytest.raises(
+        OnehourError, match=r"^--time-limit: .* nothing was done that a next start could build on\. Give"
+    ):
+        run_for_looks(40, pictures, tmp_path / "r", image_size=size)
+    assert run(pictures, tmp_path / "r", image_size=size) == EXIT_OK
+
+
+def test_a_time_limit_too_short_for_anything_is_an_error_and_no_endless_requeue(pictures: Path, tmp_path: Path) -> None:
+    with pytest.raises(OnehourError, match="nothing was done"):
         run(pictures, tmp_path / "r", time_limit_s=0.0)
+
+
+def test_a_signal_stops_the_look_at_the_images_in_good_order(
+    pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked: list[Path] = []
+
+    def look_at(path: Path) -> Any:
+        looked.append(path)
+        if len(looked) == 5:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return picture.look_at(path)
+
+    monkeypatch.setattr(facts, "look_at", look_at)
+    before = signal.getsignal(signal.SIGTERM)
+    assert run(pictures, tmp_path / "r") == EXIT_REQUEUE
+    assert signal.getsignal(signal.SIGTERM) == before
+    assert 0 < len(facts_of(pictures, tmp_path)) < IMAGES
 
 
 def test_a_loss_that_is_no_number_is_one_sentence(pictures: Path, tmp_path: Path) -> None:
@@ -330,7 +381,7 @@ def test_a_run_cut_off_goes_on_where_the_disk_was_just_big_enough(
         spec_from_mapping(SPEC | {"data": {"dir": "x"}, "image_size": size}, "test"),
     )
     net_bytes = 4 * sum(one.numel() for one in build_net(spec, 0, IDS + 1).parameters())
-    enough = workplace.folder_needed(spec, net_bytes) + (IDS * EACH + UNKNOWN + TEST) * 3 * size[0] * size[1]
+    enough = workplace.folder_needed(spec, net_bytes) + IMAGES * 3 * size[0] * size[1]
     before = cache_size()[1]
     room = enough - 1
 

@@ -13,15 +13,16 @@ import yaml
 from engine.__main__ import main
 from engine.contract import EXIT_BAD_INPUT, EXIT_OK, OnehourError
 from engine.data.cache import Pixels, cached_images
+from engine.inference.predict import Predictor
 from engine.model.head import Net
 from engine.run_folder import RunFolder
-from engine.training import loop, lr_find, workplace
+from engine.training import loop, lr_find, stop, workplace
 from engine.training.loop import build_net, stage_loaders
 from engine.training.resume import load
 from engine.training.rows import first_lost
 from engine.training.schedule import peak_rates, schedule, spans
-from engine.training.stop import Stop
-from tests.engine.test_resume import SPEC, fold_of, pixels_at, spec_of, trained
+from engine.training.stop import Stop, Stopped
+from tests.engine.test_resume import CLASSES, IMAGES, SPEC, fold_of, pixels_at, spec_of, trained
 from tests.engine.test_training import pictures
 
 __all__ = ["pictures"]  # the fixture
@@ -181,6 +182,29 @@ def test_a_time_limit_leaves_room_for_the_slowest_batch_and_a_save(
     trained(tmp_path / "r", Asked(None, 0.0))
     assert min(asked) >= 2
     assert asked[-1] > asked[0]
+
+
+def test_predicting_leaves_room_for_its_slowest_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Clock:
+        now = 0.0
+
+        def monotonic(self) -> float:
+            return self.now
+
+    spec, clock = spec_of(), Clock()
+    monkeypatch.setattr(stop, "time", clock)
+    net = build_net(spec, 0, CLASSES)
+    embed = net.embed
+
+    def slowly(images: torch.Tensor) -> torch.Tensor:
+        clock.now += 30
+        return embed(images)
+
+    monkeypatch.setattr(net, "embed", slowly)
+    predictor = Predictor(net, spec, fold_of(spec), None, None, Stop(100.0, 0.0))
+    with pytest.raises(Stopped):
+        predictor.best(np.arange(IMAGES))  # four batches
+    assert clock.now == 90, "a fourth batch would have ended after the limit"
 
 
 def test_the_rate_that_is_suggested_lies_where_the_loss_falls() -> None:
