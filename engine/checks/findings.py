@@ -22,6 +22,20 @@ GREY, DARK, TINY, HUGE = 4.0, 25.0, 32, 40_000_000
 Seen = Sequence[tuple[Entry, Picture]]
 
 
+# What cannot be said while no label is known.
+OF_LABELS = frozenset(
+    (
+        "absent images",
+        "images without a label",
+        "label conflicts",
+        "near copies under different labels",
+        "labels that look the same",
+        "labels with one image",
+        "labels",
+    )
+)
+
+
 def checks_of(seen: Seen, near: NearPairs, labels: Sequence[str], unknown: str | None) -> Iterator[Check]:
     """The checks of readable images `seen`; `near` holds places in it."""
     yield from _kind_checks(seen)

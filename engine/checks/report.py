@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from engine.check_folder import Check, CheckFolder, Checks, Verdict
 from engine.checks import copies, sheets
 from engine.checks.facts import look_at_all
-from engine.checks.findings import checks_of, folder_checks, unreadable
+from engine.checks.findings import OF_LABELS, checks_of, folder_checks, unreadable
 from engine.checks.listing import list_folder
 from engine.checks.survey import Survey
 from engine.contract import DataSpec
@@ -31,6 +31,8 @@ def check(data: DataSpec, folder: CheckFolder) -> Checks:
         unreadable([(entry, one.unreadable) for entry, one in seen if one.unreadable], len(listing.labels)),
         *checks_of(readable, near, listing.labels, data.unknown_label),
     ]
+    if not any(listing.labels):  # nothing can be said of labels that could not be read
+        found = [one for one in found if one.name not in OF_LABELS]
     sheets.draw(readable, near, data.unknown_label, folder)
     checks = _gathered(str(data.dir), listing.labels, len(seen) - len(listing.labels), data.unknown_label, found)
     write_json(folder.checks_json, checks.model_dump(mode="json"))

@@ -100,7 +100,7 @@ class RunSpec(Frozen):
     folds: Annotated[int, Field(ge=2)] = Field(5, description="number of stratified folds, made on source images")
     folds_from: str | None = Field(
         None,
-        description="folds.csv of an earlier run on the same images, used instead of new folds, so that runs of "
+        description="folds.csv, or the folder, of an earlier run on the same images, used instead of new folds, so that runs of "
         "different seeds can be compared in pairs",
     )
     minimum_images: Annotated[int, Field(ge=1)] = Field(

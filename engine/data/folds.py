@@ -49,6 +49,7 @@ def folds_of(spec: RunSpec, competition: Competition, groups: Groups) -> Folds:
     if spec.folds_from is None:
         return make_folds(competition.images, competition.labels, groups.number, spec.folds, spec.seed)
     path = Path(spec.folds_from).expanduser()
+    path = path / "folds.csv" if path.is_dir() else path  # a run's folder names its folds, too
     return reuse_folds(path, competition.images, competition.labels, groups.number, spec.folds)
 
 

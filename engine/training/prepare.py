@@ -22,6 +22,7 @@ from engine.data.augment import compose
 from engine.data.balance import left_out
 from engine.data.cache import Pixels, cached_images
 from engine.data.competition import Competition
+from engine.data.csv_table import counted
 from engine.data.folds import Folds
 from engine.data.given_boxes import GivenBoxes, given_boxes
 from engine.data.groups import group
@@ -68,6 +69,7 @@ def prepare(spec: RunSpec, beside: Path, check: Callable[[], None] = lambda: Non
     refuse_folds_of_one_label(spec.metric, folds.label, folds.fold)
     if spec.unknown_in_training == "class":
         refuse_unknown_in_one_fold(folds, competition.unknown_label)
+    refuse_thin_folds(spec, folds, competition.unknown_label)
     notes = (
         *competition.notes, *seen.notes, *boxes.notes, *groups.notes, *fold_lists.notes_of(spec, folds), *loss_notes(spec),
     )  # fmt: skip
@@ -86,6 +88,38 @@ def refuse_unknown_in_one_fold(folds: Folds, unknown_label: str | None) -> None:
             "unknown_in_training: class",
             "Set unknown_in_training to drop or negatives.",
         )
+
+
+def refuse_thin_folds(spec: RunSpec, folds: Folds, unknown_label: str | None) -> None:
+    """Raise OnehourError, before the first fold trains for hours, where a later one could not be trained at all."""
+    for fold in range(spec.folds):
+        trained, classes = _trained(spec, folds, unknown_label, fold)
+        if trained.sum() < 2:
+            raise OnehourError(
+                f"fold {fold} would have {counted(int(trained.sum()), 'image')} to train on",
+                f"folds = {spec.folds}",
+                f"{counted(len(folds.image), 'image')} are too few: a net needs at least two in each fold.",
+            )
+        if spec.sampler == "pk" and len(classes) < spec.pk_labels:
+            raise OnehourError(
+                f"fold {fold} has {counted(len(classes), 'label')} to train on",
+                f"pk_labels = {spec.pk_labels}",
+                f"Set it to {len(classes)} or less, and batch_size to pk_labels * pk_images.",
+            )
+
+
+def _trained(spec: RunSpec, folds: Folds, unknown_label: str | None, fold: int) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Which images `fold` trains on, (N,) bool, and the labels it learns."""
+    labels = np.array(folds.label, dtype=object)
+    trained = np.array(folds.fold) != fold
+    if spec.unknown_in_training == "drop":
+        trained &= labels != unknown_label
+    few = left_out(folds.label, spec.minimum_images, unknown_label)
+    trained &= np.array([label not in few for label in folds.label])
+    learnt = set(labels[trained].tolist())
+    if spec.unknown_in_training == "negatives":
+        learnt -= {unknown_label}  # trained on with target -1: no label may claim them
+    return trained, tuple(sorted(learnt))
 
 
 class Images:
@@ -107,20 +141,11 @@ def _decoded(
 
 def fold_data(spec: RunSpec, prepared: Prepared, fold: int, images: Images) -> FoldData:
     """What `fold` trains on and validates."""
-    competition, folds = prepared.competition, prepared.folds
-    labels, fold_of = np.array(folds.label, dtype=object), np.array(folds.fold)
-    trained = fold_of != fold
-    if spec.unknown_in_training == "drop":
-        trained &= labels != competition.unknown_label
-    few = left_out(folds.label, spec.minimum_images, competition.unknown_label)
-    trained &= np.array([label not in few for label in folds.label])
-    learnt = set(labels[trained].tolist())
-    if spec.unknown_in_training == "negatives":
-        learnt -= {competition.unknown_label}  # trained on with target -1: no label may claim them
-    classes = tuple(sorted(learnt))
+    folds = prepared.folds
+    trained, classes = _trained(spec, folds, prepared.competition.unknown_label, fold)
     target = {label: i for i, label in enumerate(classes)}
-    targets = np.array([target.get(label, -1) for label in labels], dtype=np.int64)
-    train_rows, valid_rows = np.flatnonzero(trained), np.flatnonzero(fold_of == fold)
+    targets = np.array([target.get(label, -1) for label in folds.label], dtype=np.int64)
+    train_rows, valid_rows = np.flatnonzero(trained), np.flatnonzero(np.array(folds.fold) == fold)
     return FoldData(
         images.at(spec.stage_sizes[-1]), images.names, classes, train_rows, targets[train_rows], valid_rows, targets[valid_rows],
     )  # fmt: skip

@@ -364,6 +364,30 @@ def test_an_unknown_label_in_one_fold_is_refused_as_a_class_before_anything_is_t
         run(data, nothing_written, unknown_in_training="class")
 
 
+def test_more_labels_a_batch_than_a_fold_has_are_refused_before_anything_is_trained(
+    pictures: Path, nothing_written: Path
+) -> None:
+    with pytest.raises(
+        OnehourError, match=r"pk_labels = 40: fold 0 has \d+ labels to train on\. Set it to \d+ or less"
+    ):
+        run(pictures, nothing_written, sampler="pk", pk_labels=40, pk_images=1, batch_size=40)
+
+
+def test_folds_too_thin_to_train_are_refused_before_the_first_one_trains(
+    pictures: Path, tmp_path: Path, nothing_written: Path
+) -> None:
+    data = tmp_path / "data"
+    shutil.copytree(pictures, data)
+    rows = list(csv.reader((data / "train.csv").open()))
+    known = [row for row in rows[1:] if row[1] != "new_whale"]
+    labels = list(dict.fromkeys(row[1] for row in known))
+    three = [next(row for row in known if row[1] == label) for label in labels[:3]]
+    with (data / "train.csv").open("w", newline="") as handle:
+        csv.writer(handle).writerows([rows[0], *three])
+    with pytest.raises(OnehourError, match=r"folds = 2: fold \d would have 1 image to train on\. 3 images are too few"):
+        run(data, nothing_written, folds=2)
+
+
 def test_a_full_disk_is_refused_before_anything_is_written(
     pictures: Path, nothing_written: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
