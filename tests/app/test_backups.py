@@ -20,8 +20,6 @@ from app.journal.tables import Challenge, Experiment, InboxItem, Job, Run
 from engine.contract import EXIT_BAD_INPUT, EXIT_OK, OnehourError
 from tests.conftest import MovableClock
 
-pytestmark = pytest.mark.unit
-
 DAY_S = 24 * 3600
 
 

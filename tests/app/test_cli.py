@@ -14,7 +14,7 @@ from app.journal.store import open_journal
 from engine.contract import EXIT_AGAINST_RULES, EXIT_BAD_INPUT, EXIT_OK
 from tests.conftest import CHECKOUT, competition_folder
 
-pytestmark = [pytest.mark.unit, pytest.mark.usefixtures("migrated_home")]
+pytestmark = pytest.mark.usefixtures("migrated_home")
 
 
 @pytest.fixture

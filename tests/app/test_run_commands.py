@@ -11,8 +11,6 @@ from app import cli
 from engine.contract import EXIT_BAD_INPUT, EXIT_OK
 from tests.conftest import competition_folder
 
-pytestmark = pytest.mark.unit
-
 
 @pytest.fixture
 def hour(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
