@@ -93,7 +93,7 @@ def of_day(db: Session, challenge: Challenge, on: date, now: int) -> Week:
     before = best_before(db, challenge, first)
     direction = METRIC_DIRECTIONS[challenge.metric]
     elsewhere = [(on, one.public) for on, sent in sent_elsewhere(db, challenge).items() for one in sent]
-    cv = best((run.row.cv for run in runs), direction)
+    cv = best((run.row.cv for run in runs if run.row.metric == challenge.metric), direction)
     public = best([*(run.public for run in runs), *(lb for on, lb in elsewhere if first <= on <= last)], direction)
     public_before = best([before.public, *(lb for on, lb in elsewhere if on < first)], direction)
     number = week_number(challenge, on)

@@ -35,6 +35,14 @@ def schema(path: str) -> dict[str, object]:
     return described
 
 
+# Of the columns that every version has had.
+A_CHALLENGE = (
+    "INSERT INTO challenge (id, slug, competition, data_dir, starts_on, days, mode, minutes_per_day, reflection_minutes,"
+    " time_zone, day_starts_at, metric, image_col, label_col, created_at)"
+    " VALUES (1, 'h', 'h', '/d', '2026-03-02', 60, 'daily', 60, 10, 'UTC', '04:00', 'map5', 'Image', 'Id', 0)"
+)
+
+
 def at_revision(home: Home, revision: str) -> Journal:
     """A journal as an earlier version left it."""
     engine = create_engine(f"sqlite:///{home.journal_db}")
@@ -63,11 +71,7 @@ EARLIER = sorted(path.name[:4] for path in (store.MIGRATIONS_DIR / "versions").g
 def test_every_earlier_schema_is_migrated_with_its_rows_triggers_and_a_backup(home: Home, revision: str) -> None:
     old = at_revision(home, revision)
     with old.engine.begin() as db:
-        db.exec_driver_sql(
-            "INSERT INTO challenge (id, slug, competition, data_dir, starts_on, days, mode, minutes_per_day, reflection_minutes,"
-            " time_zone, day_starts_at, metric, image_col, label_col, created_at)"
-            " VALUES (1, 'h', 'h', '/d', '2026-03-02', 60, 'daily', 60, 10, 'UTC', '04:00', 'map5', 'Image', 'Id', 0)"
-        )
+        db.exec_driver_sql(A_CHALLENGE)
         db.exec_driver_sql(
             "INSERT INTO todo (challenge_id, title, planned_on, position, origin, created_at)"
             " VALUES (1, 'kept', '2026-03-02', 1, 'system', 0)"
@@ -91,11 +95,7 @@ def test_every_earlier_schema_is_migrated_with_its_rows_triggers_and_a_backup(ho
 def test_submissions_of_an_earlier_version_were_sent_when_they_were_imported_or_scored_by_hand(home: Home) -> None:
     old = at_revision(home, "0003")
     with old.engine.begin() as db:
-        db.exec_driver_sql(
-            "INSERT INTO challenge (id, slug, competition, data_dir, starts_on, days, mode, minutes_per_day, reflection_minutes,"
-            " time_zone, day_starts_at, metric, image_col, label_col, created_at)"
-            " VALUES (1, 'h', 'h', '/d', '2026-03-02', 60, 'daily', 60, 10, 'UTC', '04:00', 'map5', 'Image', 'Id', 0)"
-        )
+        db.exec_driver_sql(A_CHALLENGE)
         db.exec_driver_sql(
             "INSERT INTO experiment (id, challenge_id, key, hypothesis, origin, created_at) VALUES (1, 1, 'h_001', '', 'system', 0)"
         )

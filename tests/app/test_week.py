@@ -108,6 +108,16 @@ def test_what_is_planned_for_the_next_week_stands_there_and_not_under_still_open
     assert week.next_week.rest_days == (lived.starts_on + timedelta(days=16),)
 
 
+def test_a_run_in_another_metric_is_no_best_of_the_week(
+    journal: Journal, lived: Challenge, clock: MovableClock
+) -> None:
+    with journal.writing() as db:
+        run = db.exec(select(Run).where(Run.key == "humpback_002-r01")).one()
+        run.metric = "accuracy"
+        db.add(run)
+    assert the_week(journal, lived, clock, 2).cv.score is None
+
+
 def test_the_first_week_has_no_gain_and_the_last_no_week_after_it(
     journal: Journal, lived: Challenge, clock: MovableClock
 ) -> None:
