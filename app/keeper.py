@@ -5,7 +5,6 @@ Training is no child of theirs: ending the keeper, the server or the worker leav
 
 from __future__ import annotations
 
-import ctypes
 import logging
 import os
 import signal
@@ -21,6 +20,7 @@ from pathlib import Path
 from urllib.error import URLError
 from urllib.request import ProxyHandler, build_opener
 
+from app.jobs.dependants import end_with_parent
 from app.jobs.presence import present, server_lock, who_holds, worker_lock
 from app.journal.home import CHECKOUT, COMMAND, Home
 from app.journal.store import open_journal
@@ -35,7 +35,6 @@ SHORTEST_WAIT_S, LONGEST_WAIT_S = 0.5, 30.0
 # A child that lived this long starts with the shortest wait again.
 STEADY_S = 20.0
 END_WAIT_S = 10.0
-PR_SET_PDEATHSIG = 1
 # The server is on this machine: a proxy of the surrounding shell would not find it.
 NO_PROXY = build_opener(ProxyHandler({}))
 
@@ -79,13 +78,13 @@ class Kept:
             self.process = subprocess.Popen(
                 self.command,
                 cwd=CHECKOUT,
-                env={**os.environ, "ONEHOUR_HOME": str(self.home.path)},
+                env=self.home.environment(),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
                 pass_fds=self.keep_open,
                 start_new_session=True,  # Ctrl-C reaches the keeper alone, which ends its children in order
-                preexec_fn=_end_with_parent,
+                preexec_fn=end_with_parent,  # the next keeper finds port and locks free
             )
         self.started_at = now
 
@@ -178,9 +177,3 @@ def _require_free(host: str, port: int) -> None:
                 where=f"{host}:{port}",
                 fix=f"Choose another: {COMMAND} up --port 8502",
             ) from None
-
-
-def _end_with_parent() -> None:
-    """A keeper that is killed takes server and worker along, so that the next one finds port and locks free."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)

@@ -14,12 +14,28 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
 from pydantic import ValidationError
 
 from engine.contract import OnehourError, RunResult, RunSpec, spec_as_json, spec_from_mapping
+
+# What is brought home of a run on another machine, and sent along when it goes on elsewhere: patterns below its folder.
+# The specs are not among them: each machine has its own, with the places of its files.
+TRAVELS = (
+    "*.json", "*.jsonl", "*.csv", "*.csv.sha256", "*.npz", "*.png", "log*.txt",
+    "fold*/*.pt", "fold*/*.npz", "fold*/*.jsonl", "fold*/log.txt", "wandb/*/*.wandb", "wandb/*/files/*",
+)  # fmt: skip
+STAYS = ("spec.json", "spec.yaml")
+
+
+def travels(name: str) -> bool:
+    """Whether the file `name` ("fold0/last.pt", relative to the run's folder) is one of those that go from machine to machine."""
+    path = PurePosixPath(name)
+    if path.is_absolute() or ".." in path.parts or name in STAYS or any(part.startswith(".") for part in path.parts):
+        return False
+    return any(len(path.parts) == pattern.count("/") + 1 and path.match(pattern) for pattern in TRAVELS)
 
 
 @dataclass(frozen=True)
@@ -78,6 +94,11 @@ class RunFolder:
         return self.path / "test.npz"
 
     @property
+    def stopped_json(self) -> Path:
+        """Why a run ended by itself without a result: {"reason": a sentence, "fold": the last one that was trained}."""
+        return self.path / "stopped.json"
+
+    @property
     def threshold_json(self) -> Path:
         return self.path / "threshold.json"
 
@@ -103,7 +124,7 @@ class RunFolder:
         return self.path / "wandb"
 
     def create(self, spec: RunSpec) -> None:
-        """Make the folder for `spec`, or accept the one that holds the same spec (a resumed run).
+        """Make the folder for `spec`, or accept the one that holds the same spec (a resumed run), wherever its files lay then.
 
         Raises OnehourError when the folder belongs to another spec or cannot be written.
         """
@@ -111,7 +132,7 @@ class RunFolder:
             self.path.mkdir(parents=True, exist_ok=True)
             if not self.spec_json.exists():
                 write_text(self.spec_json, spec_as_json(spec))
-            elif self.read_spec() != spec:
+            elif self.read_spec().without_places() != spec.without_places():
                 raise OnehourError(
                     "this folder holds a run of another spec", where=str(self.path), fix="Choose a new --out folder."
                 )
@@ -155,6 +176,17 @@ class RunFolder:
                 continue
             if isinstance(row, dict):
                 yield row
+
+    def kept(self) -> int:
+        """How often the run has kept what it did: its epochs and the checkpoints inside them. Rows of batches are lost by a kill."""
+        return sum(row.get("kind") in ("epoch", "checkpoint") for row in self.metrics())
+
+    def stopped(self) -> str:
+        """The reason why the run ended by itself without a result; "" when it did not."""
+        try:
+            return str(json.loads(self.stopped_json.read_text(encoding="utf-8"))["reason"])
+        except (OSError, ValueError, LookupError, TypeError):
+            return ""
 
     def progress(self) -> float:
         """Share of the asked epochs over all folds that are done, 0…1.

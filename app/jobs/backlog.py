@@ -1,8 +1,9 @@
 """The job table: what waits, what runs, what came of it. `orders` writes a job down; from then on only this module changes it.
 
-    queued → starting → running → stopping → succeeded | failed | cancelled
+    queued → starting → running → stopping → succeeded | failed | cancelled | stopped
 
-A job goes back to queued when its attempt stopped in good order before a time limit, or was lost.
+`stopped` ended by itself: by a rule in its spec it had no hope. A job goes back to queued when its attempt stopped in good order
+before a time limit, was lost, or is to go on on another backend.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from app.journal.tables import Experiment, Job, Run
 from engine.contract import OnehourError, nearest
 
 QUEUED, STARTING, RUNNING, STOPPING = "queued", "starting", "running", "stopping"
-SUCCEEDED, FAILED, CANCELLED = "succeeded", "failed", "cancelled"
+SUCCEEDED, FAILED, CANCELLED, STOPPED = "succeeded", "failed", "cancelled", "stopped"
 ACTIVE = (STARTING, RUNNING, STOPPING)
 
 CLAIM = text("""
@@ -40,6 +41,7 @@ class QueueRow:
     experiment_key: str
     hypothesis: str
     state: str
+    backend: str
     slot: str | None
     attempt: int
     message: str
@@ -84,6 +86,23 @@ def move(journal: Journal, run_key: str, to: int | Literal["first", "last"]) -> 
         return waiting.index(run_key) + 1
 
 
+def move_to(journal: Journal, run_key: str, backend: str) -> str:
+    """Let a run go on on another backend, at any time: a waiting one there from the start, a running one from its checkpoint.
+
+    Returns its state: queued when it has moved, else what the worker still has to stop.
+    """
+    with journal.writing() as db:
+        job = job_of(db, run_key)
+        if job.state == QUEUED:
+            job.backend, job.moves_to = backend, None
+        elif job.state in ACTIVE:
+            job.moves_to = None if backend == job.backend else backend
+        else:
+            raise OnehourError(f"there is nothing to move: it {_ended(job.state)}", where=run_key)
+        db.add(job)
+        return job.state
+
+
 def job_of(db: Session, run_key: str) -> Job:
     """The job of a run. Raises OnehourError with the nearest key."""
     job = db.exec(select(Job).join(Run).where(Run.key == run_key).order_by(col(Job.id).desc())).first()
@@ -119,6 +138,7 @@ def list_jobs(db: Session, challenge_id: int | None = None, *, open_only: bool =
             experiment_key=experiment_key,
             hypothesis=hypothesis,
             state=job.state,
+            backend=job.backend,
             slot=job.slot,
             attempt=job.attempt,
             message=job.message,
@@ -138,6 +158,17 @@ def claim(db: Session, backend: str, slot: str, now: int) -> Job | None:
     return None if row is None else db.get(Job, row[0])
 
 
+def backends_in_use(db: Session) -> set[str]:
+    """The backends for which a job waits or on which one runs."""
+    return set(db.exec(select(Job.backend).where(col(Job.state).in_((QUEUED, *ACTIVE))).distinct()).all())
+
+
+def jobs_on(db: Session, backend: str) -> list[Job]:
+    """The jobs that wait for a backend or run on it."""
+    query = select(Job).where(col(Job.state).in_((QUEUED, *ACTIVE)), Job.backend == backend)
+    return list(db.exec(query.order_by(col(Job.id))).all())
+
+
 def active_jobs(db: Session, backend: str) -> list[tuple[Job, Run]]:
     """The jobs of a backend that hold a slot."""
     query = select(Job, Run).join(Run, col(Job.run_id) == col(Run.id))
@@ -153,13 +184,19 @@ def held(db: Session, job: Job) -> Job | None:
 
 def run_on(db: Session, job: Job) -> None:
     """Its process was seen alive."""
-    job.state = RUNNING
+    job.state, job.message = RUNNING, ""
     db.add(job)
 
 
-def stop_on(db: Session, job: Job) -> None:
+def stop_on(db: Session, job: Job, message: str = "") -> None:
     """It was asked to end."""
-    job.state = STOPPING
+    job.state, job.message = STOPPING, message
+    db.add(job)
+
+
+def say(db: Session, job: Job, message: str) -> None:
+    """What a person should know of a job that goes on."""
+    job.message = message
     db.add(job)
 
 
@@ -171,11 +208,15 @@ def free_slots(db: Session, backend: str, slots: Sequence[str]) -> list[str]:
 
 
 def requeue(db: Session, job: Job, message: str, exit_code: int | None, now: int, *, counts_as_lost: bool) -> None:
-    """Give the slot back and wait for another attempt, which goes on from the checkpoint; a cancelled job is over instead."""
+    """Give the slot back and wait for another attempt, which goes on from the checkpoint, on another backend if it was moved.
+
+    A cancelled job is over instead.
+    """
     if job.cancel_asked_at is not None:
         finish(db, job, CANCELLED, now, exit_code=exit_code)
         return
     job.state, job.exit_code, job.message = QUEUED, exit_code, message
+    job.backend, job.moves_to = job.moves_to or job.backend, None
     job.lost += int(counts_as_lost)
     db.add(job)
 
@@ -187,4 +228,4 @@ def finish(db: Session, job: Job, state: str, now: int, message: str = "", exit_
 
 
 def _ended(state: str) -> str:
-    return {SUCCEEDED: "succeeded", FAILED: "failed", CANCELLED: "was cancelled"}[state]
+    return {SUCCEEDED: "succeeded", FAILED: "failed", CANCELLED: "was cancelled", STOPPED: "stopped by itself"}[state]

@@ -9,6 +9,7 @@ from pathlib import Path
 from sqlmodel import Session, select
 
 from app.jobs import data_checks
+from app.jobs.backends.local import LOCAL
 from app.jobs.backlog import QUEUED
 from app.jobs.forecast import Forecast, forecast
 from app.journal import challenges, days, rules, sittings
@@ -35,6 +36,7 @@ def queue_run(
     hypothesis: str,
     *,
     experiment_key: str | None = None,
+    backend: str = LOCAL,
     origin: str = "person",
 ) -> Queued:
     """Write experiment, run and job in one transaction: all of them or none.
@@ -58,6 +60,7 @@ def queue_run(
         now = journal.now()
         challenge = challenges.active(db)
         at = sittings.sitting(db, challenge, now)
+        challenges.require_backend(challenge, backend)
         if origin == "person":
             rules.require(rules.Action.WORK, at.moment, "Queueing a run")
             _require_looked_at(db, challenge, drawn)
@@ -81,7 +84,7 @@ def queue_run(
         )
         db.add(run)
         db.flush()
-        job = Job(run_id=run.id, state=QUEUED, backend="local", estimated_s=guess.seconds, origin=origin, queued_at=now)
+        job = Job(run_id=run.id, state=QUEUED, backend=backend, estimated_s=guess.seconds, origin=origin, queued_at=now)
         db.add(job)
         db.flush()
         assert job.id is not None

@@ -19,6 +19,10 @@ def worker_lock(home: Home) -> Path:
     return home.path / "worker.lock"
 
 
+def driver_lock(home: Home, backend: str) -> Path:
+    return home.path / f"driver-{backend}.lock"
+
+
 def server_lock(home: Home) -> Path:
     return home.path / "server.lock"
 

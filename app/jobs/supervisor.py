@@ -22,7 +22,9 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from contextlib import suppress
+from importlib import metadata
 from types import FrameType
 from typing import Any
 
@@ -101,6 +103,17 @@ def clear(folder: str) -> int:
                 os.kill(pid, signal.SIGKILL)
                 killed.add(pid)
         time.sleep(0.01)
+
+
+def versions(packages: Sequence[str]) -> dict[str, str]:
+    """The installed version of each package here, by its name; "" for one that is not installed."""
+    found = {}
+    for name in packages:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            found[name] = ""
+    return found
 
 
 def _supervise(folder: str, request: dict[str, Any], inherited: list[int]) -> None:

@@ -243,6 +243,12 @@ def _submissions_per_day(number: int) -> int | None:
     return number or None
 
 
+def _backends(named: str | Sequence[str] | None) -> str | None:
+    """Names with spaces or commas between them; empty: all that are configured."""
+    words = named.replace(",", " ").split() if isinstance(named, str) else list(named or ())
+    return json.dumps(list(dict.fromkeys(words))) if words else None
+
+
 # What may be changed at any time, and how a value is checked and stored.
 CHANGEABLE: Mapping[str, Callable[[Any], Any]] = {
     "habit_at": _habit_at,  # HH:MM
@@ -254,6 +260,7 @@ CHANGEABLE: Mapping[str, Callable[[Any], Any]] = {
     "checklist": checklist.as_json,  # a list of CompetitionRule
     "data_dir": _data_dir,  # of the runs to come: a queued one has its own in its spec
     "submissions_per_day": _submissions_per_day,
+    "backends": _backends,  # that runs to come may use
 }
 JUDGED = "Past days were counted by it and would be judged anew. End the challenge and begin another."
 # What may not, and why.
@@ -275,6 +282,21 @@ def archive(journal: Journal) -> Challenge:
         challenge.archived_at = journal.now()
         db.add(challenge)
     return challenge
+
+
+def allowed_backends(challenge: Challenge) -> list[str] | None:
+    """The backends that runs may use; None: all that are configured."""
+    return None if challenge.backends is None else list(json.loads(challenge.backends))
+
+
+def require_backend(challenge: Challenge, backend: str) -> None:
+    """Raises OnehourError when the challenge's rules do not allow it."""
+    allowed = allowed_backends(challenge)
+    if allowed is not None and backend not in allowed:
+        raise OnehourError(
+            f"the rules of {challenge.slug!r} do not allow the backend {backend!r}",
+            fix=f"Allowed: {', '.join(allowed)}.",
+        )
 
 
 def last_day(challenge: Challenge) -> date:

@@ -58,6 +58,23 @@ WHEN NEW.origin = 'person'
  AND NOT EXISTS (SELECT 1 FROM open_work f WHERE f.challenge_id = NEW.challenge_id)
 BEGIN SELECT RAISE(ABORT, 'the hour is not running: submitting is part of the hour'); END;
 
+CREATE TRIGGER standing_order_insert_in_hour BEFORE INSERT ON standing_order
+WHEN NEW.origin = 'person'
+ AND NOT EXISTS (SELECT 1 FROM open_work f JOIN run ON run.challenge_id = f.challenge_id WHERE run.id = NEW.run_id)
+BEGIN SELECT RAISE(ABORT, 'the hour is not running: submitting is part of the hour'); END;
+
+-- Once given, an order may be taken back at any time (deleted) and is decided by the worker; a person does not change it.
+CREATE TRIGGER standing_order_update_in_hour BEFORE UPDATE ON standing_order
+WHEN NEW.origin = 'person' AND (NEW.better_than IS NOT OLD.better_than OR NEW.said IS NOT OLD.said)
+ AND NOT EXISTS (SELECT 1 FROM open_work f JOIN run ON run.challenge_id = f.challenge_id WHERE run.id = NEW.run_id)
+BEGIN SELECT RAISE(ABORT, 'the hour is not running: submitting is part of the hour'); END;
+
+-- Of what needs the network only sending a submission is part of the hour.
+CREATE TRIGGER errand_insert_in_hour BEFORE INSERT ON errand
+WHEN NEW.origin = 'person' AND NEW.kind = 'submit'
+ AND NOT EXISTS (SELECT 1 FROM open_work f WHERE f.challenge_id = NEW.challenge_id)
+BEGIN SELECT RAISE(ABORT, 'the hour is not running: submitting is part of the hour'); END;
+
 CREATE TRIGGER inbox_flagged BEFORE INSERT ON inbox_item
 WHEN NEW.origin = 'person' AND NEW.outside_hour = 0
  AND NOT EXISTS (SELECT 1 FROM open_focus f WHERE f.challenge_id = NEW.challenge_id)

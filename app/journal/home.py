@@ -25,6 +25,11 @@ class Home:
         return self.path / "journal.db"
 
     @property
+    def config_toml(self) -> Path:
+        """What belongs to this computer, not to a challenge: the backends. A person may write it by hand."""
+        return self.path / "config.toml"
+
+    @property
     def runs_dir(self) -> Path:
         return self.path / "runs"
 
@@ -53,6 +58,10 @@ class Home:
 
     def run_dir(self, run_key: str) -> Path:
         return self.runs_dir / run_key
+
+    def environment(self) -> dict[str, str]:
+        """That of a process of ours: it works for the same home."""
+        return {**os.environ, "ONEHOUR_HOME": str(self.path)}
 
     @property
     def host_file(self) -> Path:

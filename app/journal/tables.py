@@ -50,6 +50,7 @@ class Challenge(Base, table=True):
     submissions_per_day: int | None = None  # how many the competition takes a UTC day; None: not known
     created_at: int
     archived_at: int | None = None
+    backends: str | None = None  # JSON list of the backends that runs may use; None: all that are configured
 
 
 class RestDay(Base, table=True):
@@ -250,6 +251,23 @@ class Run(Base, table=True):
     remarks: str | None = None  # JSON list of sentences the engine wants read beside the CV
     started_at: int | None = None
     finished_at: int | None = None
+    kind: str = "train"  # train | blend | command: what `spec` is a spec of
+    parent_id: int | None = Field(default=None, foreign_key="run.id")  # the run it is a variation or a repetition of
+
+
+class RunCode(Base, table=True):
+    """The state of the code that a run was queued with: enough to build it again."""
+
+    __tablename__: ClassVar[str] = "run_code"
+
+    run_id: int = Field(foreign_key="run.id", primary_key=True)
+    root: str  # the repository's folder on this computer
+    commit: str
+    branch: str = ""
+    remote_url: str = ""
+    diff: str = ""  # what was not committed, as git apply takes it; new files included
+    lock_sha256: str = ""  # of requirements.lock, or whichever lock file there is
+    recorded_at: int
 
 
 class FoldScore(Base, table=True):
@@ -272,7 +290,10 @@ class Curve(Base, table=True):
 
 
 class Job(Base, table=True):
-    """A row of the queue that executes a run: queued → starting → running → stopping → succeeded | failed | cancelled."""
+    """A row of the queue that executes a run:
+
+    queued → starting → running → stopping → succeeded | failed | cancelled | stopped.
+    """
 
     __table_args__ = (
         # The database itself forbids two jobs on one slot.
@@ -302,6 +323,63 @@ class Job(Base, table=True):
     started_at: int | None = None  # of the newest attempt
     finished_at: int | None = Field(default=None, index=True)
     first_started_at: int | None = None  # of the first attempt
+    moves_to: str | None = None  # the backend that its next attempt is to run on
+    estimated_low_s: float | None = None  # the spread of `estimated_s` over similar runs; None: nothing is known
+    estimated_high_s: float | None = None
+
+
+class AttemptRow(Base, table=True):
+    """One start of a job on a slot. `ended_at` is None while it runs."""
+
+    __tablename__: ClassVar[str] = "attempt"
+    __table_args__ = (Index("attempts_by_backend", "backend", "started_at"),)
+
+    job_id: int = Field(foreign_key="job.id", primary_key=True)
+    number: int = Field(primary_key=True)
+    backend: str
+    slot: str
+    gpus: int = 0  # that it holds while it runs
+    kept_before: int = 0  # epochs and checkpoints that its run's metrics.jsonl told of when it began
+    started_at: int
+    ended_at: int | None = None
+    exit_code: int | None = None
+    gpu_s: float | None = None  # as its machine counted it; None: gpus times the time from start to end
+
+
+class Errand(Base, table=True):
+    """Something that needs the network, written down by a page or a command; the worker lets a short-lived child do it."""
+
+    __table_args__ = (Index("errands_by_state", "state", "due_at"), Index("errands_by_kind", "kind", "subject", "id"))
+
+    id: int = Field(default=None, primary_key=True)
+    challenge_id: int | None = Field(default=None, foreign_key="challenge.id")
+    kind: str  # jobs.errands.KINDS
+    subject: str = ""  # what it is about: a backend, a run, a project
+    asked: str = "{}"  # JSON: what else its child needs to know, never a key or password
+    state: str  # open | running | done | failed
+    answer: str | None = None  # JSON
+    message: str = ""
+    tries: int = 0
+    origin: str
+    asked_at: int
+    due_at: int  # not before
+    started_at: int | None = None
+    ended_at: int | None = None
+
+
+class StandingOrder(Base, table=True):
+    """What a person allowed during the hour, for when they are not there: send a run's submission if its CV is good enough."""
+
+    __tablename__: ClassVar[str] = "standing_order"
+
+    id: int = Field(default=None, primary_key=True)
+    run_id: int = Field(foreign_key="run.id", unique=True)
+    better_than: float  # CV, in the direction of the run's metric
+    said: str = ""  # the words to send along
+    origin: str
+    created_at: int
+    decided_at: int | None = None
+    outcome: str = ""  # a sentence: what became of it
 
 
 class LookedAt(Base, table=True):
@@ -338,7 +416,7 @@ class LeaderboardScore(Base, table=True):
 
     id: int = Field(default=None, primary_key=True)
     submission_id: int = Field(foreign_key="submission.id")
-    source: str  # local | manual
+    source: str  # local | manual | kaggle
     public: float | None = None
     private: float | None = None
     origin: str

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
@@ -283,6 +284,16 @@ class RunSpec(Frozen):
                 f"but batch_size is {self.batch_size}"
             )
         return self
+
+    def without_places(self) -> RunSpec:
+        """The same, but for where its files lie: a run may go on on another machine."""
+        boxes = None if self.data.boxes is None else Path(self.data.boxes).name
+        data = self.data.model_copy(update={"dir": "", "boxes": boxes})
+        places = {
+            name: None if path is None else Path(path).name
+            for name, path in (("weights_path", self.weights_path), ("folds_from", self.folds_from and "folds.csv"))
+        }
+        return self.model_copy(update={"data": data, **places})
 
     @property
     def epochs(self) -> int:

@@ -9,14 +9,14 @@ from sqlmodel import select
 
 from app.jobs import orders
 from app.jobs.backends.local import LocalBackend
-from app.jobs.worker import Worker
+from app.jobs.reconciler import Reconciler
 from app.journal import challenges, sessions
 from app.journal.store import Journal
 from app.journal.tables import Challenge, Job, LeaderboardScore, Run
 from app.scores import leaderboard, runs
 from engine.contract import OnehourError
 from engine.run_folder import RunFolder
-from tests.app.trainings import command, small_spec, until, write_result
+from tests.app.trainings import small_spec, training, until, write_result
 from tests.conftest import MovableClock
 
 
@@ -135,7 +135,7 @@ def test_the_worker_scores_a_finished_run_at_home(journal: Journal, challenge: C
     leaderboard.use_truth(journal, truth)
     sessions.start(journal)
     orders.queue_run(journal, "x", small_spec(Path(challenge.data_dir)), "a")
-    worker = Worker(journal, LocalBackend(journal.home, command("finish")))
+    worker = Reconciler(journal, LocalBackend(journal.home), training("finish"))
 
     def over() -> bool:
         with journal.reading() as db:

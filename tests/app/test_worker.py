@@ -12,29 +12,32 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from sqlmodel import select
 
 from app.jobs import backlog, orders, presence, supervisor
 from app.jobs.backends import local
 from app.jobs.backends.interface import Attempt
 from app.jobs.backends.local import LocalBackend
-from app.jobs.worker import FORGIVEN_LOSSES, Worker, last_words, run_worker
+from app.jobs.reconciler import FORGIVEN_LOSSES, Reconciler, last_words
+from app.jobs.worker import run_worker
 from app.journal import sessions
 from app.journal.home import CHECKOUT, Home
 from app.journal.store import Journal
-from app.journal.tables import Challenge, Job, Run
+from app.journal.tables import AttemptRow, Challenge, Job, Run
 from engine.contract import OnehourError, RunSpec, read_spec
 from engine.run_folder import RunFolder
-from tests.app.trainings import alive, command, small_spec, until
+from tests.app.trainings import alive, small_spec, training, until, words
 
 WORKER = """
 import sys, threading
 from app.jobs.backends.local import LocalBackend
+from app.jobs.reconciler import Reconciler
 from app.jobs.worker import run_worker
 from app.journal.home import find_home
 from app.journal.store import open_journal
-from tests.app.trainings import command
-home = find_home()
-run_worker(open_journal(home), threading.Event(), LocalBackend(home, command(sys.argv[1])))
+from tests.app.trainings import training
+journal = open_journal(find_home())
+run_worker(journal, threading.Event(), Reconciler(journal, LocalBackend(journal.home), training(sys.argv[1])))
 """
 
 
@@ -61,8 +64,8 @@ def job(journal: Journal, run_key: str) -> Job:
         return backlog.job_of(db, run_key)
 
 
-def worker(journal: Journal, mode: str, grace_s: float = 5) -> Worker:
-    made = Worker(journal, LocalBackend(journal.home, command(mode), grace_s))
+def worker(journal: Journal, mode: str, grace_s: float = 5) -> Reconciler:
+    made = Reconciler(journal, LocalBackend(journal.home, grace_s), training(mode))
     made.slots = ("cpu:0",)  # also on a machine with CUDA devices
     return made
 
@@ -196,10 +199,10 @@ class Unwilling(LocalBackend):
 
 def test_whatever_keeps_a_run_from_starting_frees_the_slot(journal: Journal, data_dir: Path) -> None:
     keys = [queue(journal, data_dir, said) for said in ("a", "b")]
-    works = Worker(journal, Unwilling(journal.home))
+    works = Reconciler(journal, Unwilling(journal.home))
     works.slots = ("cpu:0",)
     until(lambda: all(is_over(journal, key) for key in keys), works.tick)
-    assert {(job(journal, key).state, job(journal, key).message) for key in keys} == {("failed", "no wish to")}
+    assert {(job(journal, key).state, job(journal, key).message) for key in keys} == {("failed", "no wish to.")}
 
 
 def test_a_start_that_takes_too_long_has_failed_and_leaves_nothing(
@@ -295,7 +298,7 @@ def test_two_workers_never_run_one_slot_twice(journal: Journal, data_dir: Path) 
     together = threading.Barrier(2)
     most = []
 
-    def work(one: Worker) -> None:
+    def work(one: Reconciler) -> None:
         together.wait()
         while not all(is_over(journal, key) for key in keys):
             one.tick()
@@ -313,12 +316,12 @@ def test_two_workers_never_run_one_slot_twice(journal: Journal, data_dir: Path) 
 
 def test_a_second_worker_for_the_same_home_is_refused(journal: Journal, data_dir: Path) -> None:
     stop = threading.Event()
-    first = threading.Thread(target=run_worker, args=(journal, stop, LocalBackend(journal.home, command("finish"))))
+    first = threading.Thread(target=run_worker, args=(journal, stop, worker(journal, "finish")))
     first.start()
     try:
         until(lambda: presence.worker_slots(journal.home))
         with pytest.raises(OnehourError, match=f"a worker is already running .process {os.getpid()}."):
-            run_worker(journal, threading.Event(), LocalBackend(journal.home))
+            run_worker(journal, threading.Event(), worker(journal, "finish"))
     finally:
         stop.set()
         first.join()
@@ -326,7 +329,7 @@ def test_a_second_worker_for_the_same_home_is_refused(journal: Journal, data_dir
 
 def test_the_running_worker_notices_a_new_run_by_itself(journal: Journal, data_dir: Path) -> None:
     stop = threading.Event()
-    thread = threading.Thread(target=run_worker, args=(journal, stop, LocalBackend(journal.home, command("finish"))))
+    thread = threading.Thread(target=run_worker, args=(journal, stop, worker(journal, "finish")))
     thread.start()
     try:
         until(lambda: presence.worker_slots(journal.home))
@@ -363,7 +366,7 @@ def test_each_cuda_device_is_a_slot_and_an_attempt_sees_its_own(
     keys = [queue(journal, data_dir, said) for said in ("a", "b", "c")]
     niceness = min(19, os.nice(0) + 10)
     show = "import os, sys; print('sees', os.environ['CUDA_VISIBLE_DEVICES'], os.nice(0)); sys.exit(2)"
-    works = Worker(journal, LocalBackend(journal.home, lambda _: [sys.executable, "-c", show]))
+    works = Reconciler(journal, LocalBackend(journal.home), words(lambda python, _: [python, "-c", show]))
     assert works.slots == ("cuda:0", "cuda:1")
     works.tick()
     assert [job(journal, key).slot for key in keys] == ["cuda:0", "cuda:1", None]
@@ -376,9 +379,48 @@ def test_a_machine_without_cuda_has_one_slot(home: Home, monkeypatch: pytest.Mon
     assert LocalBackend(home).slots() == ("cpu:0",)
 
 
+def test_a_run_that_ended_itself_says_why(journal: Journal, data_dir: Path) -> None:
+    key = queue(journal, data_dir)
+    works = worker(journal, "hopeless")
+    until(lambda: is_over(journal, key), works.tick)
+    assert (job(journal, key).state, job(journal, key).message) == ("stopped", "behind r09 after fold 0")
+    with pytest.raises(OnehourError, match="it stopped by itself"):
+        backlog.cancel(journal, key)
+
+
+def test_a_running_run_moves_to_another_backend_and_goes_on_from_its_checkpoint(
+    journal: Journal, data_dir: Path
+) -> None:
+    key = queue(journal, data_dir)
+    works = worker(journal, "leave")
+    until((folder(journal, key).path / "ready").exists, works.tick)
+    assert backlog.move_to(journal, key, "gpu-box") in ("starting", "running")
+    until(lambda: job(journal, key).state == "queued", works.tick)
+    moved = job(journal, key)
+    assert (moved.backend, moved.attempt, moved.lost) == ("gpu-box", 1, 0)
+    assert moved.message == "stopped in good order, goes on from its checkpoint"
+    assert not works.tick()  # it is no longer this computer's
+    assert backlog.move_to(journal, key, "local") == "queued"
+    until(lambda: is_over(journal, key), works.tick)
+    assert (job(journal, key).state, job(journal, key).attempt) == ("succeeded", 2)
+    with pytest.raises(OnehourError, match="nothing to move: it succeeded"):
+        backlog.move_to(journal, key, "gpu-box")
+
+
+def test_each_attempt_is_written_down_with_its_slot_and_its_end(journal: Journal, data_dir: Path) -> None:
+    key = queue(journal, data_dir)
+    works = worker(journal, "requeue")
+    until(lambda: is_over(journal, key), works.tick)
+    with journal.reading() as db:
+        rows = db.exec(select(AttemptRow).order_by(AttemptRow.number)).all()
+    told = [(row.number, row.backend, row.slot, row.gpus, row.kept_before, row.exit_code) for row in rows]
+    assert told == [(1, "local", "cpu:0", 0, 0, 75), (2, "local", "cpu:0", 0, 2, 0)]
+    assert all(row.ended_at is not None for row in rows)
+
+
 def test_a_run_without_a_result_has_failed(journal: Journal, data_dir: Path) -> None:
     key = queue(journal, data_dir)
-    works = Worker(journal, LocalBackend(journal.home, lambda _: ["true"]))
+    works = Reconciler(journal, LocalBackend(journal.home), words(lambda *_: ["true"]))
     until(lambda: is_over(journal, key), works.tick)
     assert job(journal, key).state == "failed"
     assert job(journal, key).message.endswith("the run ended without a result.")

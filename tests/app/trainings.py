@@ -1,10 +1,15 @@
 """Small trainings in place of the engine: real processes that write a run folder as it does, in a moment.
 
-python trainings.py MODE RUN_DIR
+python -m tests.app.trainings MODE RUN_DIR DATA_DIR [TIME_LIMIT_S]
 
 finish    two epochs, submission, result
 wait      starts, then waits for RUN_DIR/go before it finishes
-requeue   stops with exit 75 after the first epoch, finishes when started again
+requeue   stops with exit 75 after the first epoch, finishes when started again with what that left
+leave     the same, but it stops when it is asked to (SIGTERM)
+speak     prints LINES numbered lines before it finishes
+look      prints the size and SHA-256 of each file of its data as JSON, and its time limit
+untidy    leaves things that nobody asked for beside its results
+hopeless  says why it ends without a result
 stall     stops with exit 75 before any epoch, each time
 batches   is killed after some batches of its first epoch, each time
 epochs    is killed after an epoch each time, finishes when started for the sixth time
@@ -21,17 +26,59 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
+from app.jobs.programme import CODE, DATA, ENGINE_FILES, Input, Places, Programme, of_run
+from app.journal.home import CHECKOUT
+from app.journal.tables import Run
 from engine.contract import FoldScore, RunResult, RunSpec
 from engine.run_folder import RunFolder, file_sha256, write_text
 
 PATIENCE_S = 30.0
+LINES = 3_000
 
 
-def command(mode: str) -> Callable[[RunFolder], list[str]]:
-    return lambda folder: [sys.executable, __file__, mode, str(folder.path)]
+@dataclass(frozen=True)
+class Training:
+    """A programme that reads what the engine's would and runs this module instead, or `words`, given its Python and its folder."""
+
+    real: Programme
+    mode: str
+    words: Callable[[str, str], list[str]] | None = None
+
+    def prepare(self, folder: RunFolder) -> None:
+        self.real.prepare(folder)
+
+    def inputs(self) -> Mapping[str, Input]:
+        patterns = (
+            *ENGINE_FILES,
+            "tests/__init__.py",
+            "tests/app/__init__.py",
+            "tests/app/trainings.py",
+            "app/**/*.py",
+        )
+        return {**self.real.inputs(), CODE: Input(CHECKOUT, patterns)}
+
+    def argv(self, at: Places, time_limit_s: float | None = None) -> list[str]:
+        if self.words is not None:
+            return self.words(at.python, at.run_dir)
+        limit = [] if time_limit_s is None else [f"{time_limit_s:g}"]
+        return [at.python, "-m", "tests.app.trainings", self.mode, at.run_dir, at.inputs[DATA], *limit]
+
+    def cwd(self, at: Places) -> str:
+        return at.inputs[CODE]
+
+
+def training(mode: str) -> Callable[[Run], Programme]:
+    """What a reconciler asks for a run's programme."""
+    return lambda run: Training(of_run(run), mode)
+
+
+def words(argv: Callable[[str, str], list[str]]) -> Callable[[Run], Programme]:
+    """The same for a command of one's own; `argv` is given the Python and the run's folder."""
+    return lambda run: Training(of_run(run), "", argv)
 
 
 def until(true: Callable[[], object], between: Callable[[], object] = lambda: None) -> None:
@@ -92,12 +139,18 @@ def write_result(folder: RunFolder) -> RunResult:
     return result
 
 
-def main(mode: str, folder: RunFolder) -> int:
+def look_at(data_dir: Path) -> dict[str, tuple[int, str]]:
+    """Each file's size and SHA-256, by its name below the folder."""
+    files = sorted(path for path in data_dir.rglob("*") if path.is_file())
+    return {str(path.relative_to(data_dir)): (path.stat().st_size, file_sha256(path)) for path in files}
+
+
+def main(mode: str, folder: RunFolder, data_dir: Path, *limit: str) -> int:
     starts = folder.path / "starts"
     with starts.open("a") as file:
         file.write(f"{os.getpid()}\n")
     times = len(starts.read_text().split())
-    first = times == 1
+    kept = folder.kept()
     if mode == "refuse":
         sys.stderr.write("train.csv, row 3: there is no image 'x.jpg'. Did you mean 'y.jpg'?\n")
         return 2
@@ -118,9 +171,32 @@ def main(mode: str, folder: RunFolder) -> int:
     if mode == "wait":
         while not (folder.path / "go").exists():
             time.sleep(0.01)
-    if first or mode != "requeue":
+    if mode == "speak":
+        for number in range(LINES):
+            sys.stdout.write(f"line {number}\n")
+            if number % 100 == 0:
+                sys.stdout.flush()
+    if mode == "look":
+        told = {"files": look_at(data_dir), "time_limit_s": limit[0] if limit else None}
+        sys.stdout.write(json.dumps(told) + "\n")
+    if mode == "hopeless":
+        write_text(folder.stopped_json, json.dumps({"reason": "behind r09 after fold 0", "fold": 0}))
+        return 0
+    if mode == "untidy":
+        (folder.path / "link.json").symlink_to("/etc/hostname")
+        (folder.path / "wandb").symlink_to("/etc")
+        (folder.path / "unasked.bin").write_bytes(b"x")
+        (folder.path / ".hidden.json").write_text("{}")
+        (folder.path / "$(touch hacked)\n'\".json").write_text("{}")
+    if not kept:
         write_epoch(folder, 1)
-    if first and mode == "requeue":
+    if not kept and mode == "leave":
+        asked: list[int] = []
+        signal.signal(signal.SIGTERM, lambda number, _: asked.append(number))
+        (folder.path / "ready").touch()
+        while not asked:
+            time.sleep(0.01)
+    if not kept and mode in ("leave", "requeue"):
         return 75
     write_epoch(folder, 2)
     write_result(folder)
@@ -128,4 +204,4 @@ def main(mode: str, folder: RunFolder) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1], RunFolder(Path(sys.argv[2]))))
+    sys.exit(main(sys.argv[1], RunFolder(Path(sys.argv[2])), *map(Path, sys.argv[3:4]), *sys.argv[4:]))

@@ -100,12 +100,13 @@ def start_server(free_port: int) -> Iterator[StartServer]:
 WORKER = """
 import sys, threading
 from app.jobs.backends.local import LocalBackend
+from app.jobs.reconciler import Reconciler
 from app.jobs.worker import run_worker
 from app.journal.home import find_home
 from app.journal.store import open_journal
-from tests.app.trainings import command
-home = find_home()
-run_worker(open_journal(home), threading.Event(), LocalBackend(home, command(sys.argv[1])))
+from tests.app.trainings import training
+journal = open_journal(find_home())
+run_worker(journal, threading.Event(), Reconciler(journal, LocalBackend(journal.home), training(sys.argv[1])))
 """
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from engine.contract import OnehourError, RunSpec, spec_from_mapping
-from engine.run_folder import RunFolder, atomic_file
+from engine.run_folder import RunFolder, atomic_file, travels
 
 pytestmark = pytest.mark.unit
 
@@ -123,3 +123,36 @@ def test_the_log_s_end_begins_at_a_line(folder: RunFolder) -> None:
     assert folder.log_tail() == ""
     folder.log_txt.write_text("one\ntwo\nthree\n")
     assert folder.log_tail(max_bytes=8) == "three\n"
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["result.json", "metrics.jsonl", "submission.csv.sha256", "fold0/last.pt", "fold12/predictions.npz", "log.txt",
+     "wandb/offline-run-1/run-1.wandb", "wandb/offline-run-1/files/config.yaml", "threshold.png"],
+)  # fmt: skip
+def test_what_a_run_produced_travels(name: str) -> None:
+    assert travels(name)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["spec.json", "spec.yaml", "../result.json", "fold0/../../result.json", "/result.json", ".hidden.json", "a.bin",
+     "fold0/.last.pt.part", "wandb/tmp/x", "wandb/a/b/c/run.wandb", "deep/result.json", "starts"],
+)  # fmt: skip
+def test_what_nobody_asked_for_stays(name: str) -> None:
+    assert not travels(name)
+
+
+def test_a_run_goes_on_where_its_files_lie_elsewhere(folder: RunFolder, spec: RunSpec) -> None:
+    elsewhere = spec.model_copy(update={"data": spec.data.model_copy(update={"dir": "/other/place"})})
+    folder.create(elsewhere)
+    with pytest.raises(OnehourError, match="another spec"):
+        folder.create(elsewhere.model_copy(update={"seed": 7}))
+
+
+def test_what_was_kept_is_counted_without_looking_at_a_clock(folder: RunFolder) -> None:
+    rows = [
+        {"kind": kind, "fold": 0, "epoch": 1, "at": at} for kind, at in (("batch", 9), ("checkpoint", 1), ("epoch", 0))
+    ]
+    folder.metrics_jsonl.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert folder.kept() == 2

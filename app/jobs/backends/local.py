@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import json
+import platform
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
 
 from app.jobs import supervisor
-from app.jobs.backends.interface import Attempt, Condition, Status
-from app.journal.home import CHECKOUT, Home
+from app.jobs.backends.interface import Abilities, Attempt, Condition, Probe, Status
+from app.jobs.programme import ENGINE_PACKAGES, RUN_DIR, places_here
+from app.journal.home import Home
 from engine.contract import OnehourError
 from engine.run_folder import RunFolder
 
-Command = Callable[[RunFolder], list[str]]
-
+LOCAL = "local"
 # A page answers while the machine trains: training is what waits.
 NICENESS = 10
 # Between SIGTERM and SIGKILL, for a checkpoint.
@@ -23,29 +23,39 @@ GRACE_S = 10.0
 START_WAIT_S = 30
 
 
-def engine_command(folder: RunFolder) -> list[str]:
-    return [sys.executable, "-m", "engine", "train", str(folder.spec_yaml), "--out", str(folder.path)]
-
-
 class LocalBackend:
-    name = "local"
+    name = LOCAL
 
-    def __init__(self, home: Home, command: Command = engine_command, grace_s: float = GRACE_S) -> None:
-        self.root, self.command, self.grace_s = home.jobs_dir, command, grace_s
+    def __init__(self, home: Home, grace_s: float = GRACE_S, time_limit_s: float | None = None) -> None:
+        self.root, self.grace_s = home.jobs_dir, grace_s
+        self.abilities = Abilities(time_limit_s=time_limit_s)
 
     def slots(self) -> tuple[str, ...]:
         return tuple(f"cuda:{index}" for index in cuda_devices()) or ("cpu:0",)
 
+    def gpus_of(self, slot: str) -> int:
+        return int(slot.startswith("cuda"))
+
+    def probe(self) -> Probe:
+        return Probe(
+            python=platform.python_version(),
+            versions=supervisor.versions(ENGINE_PACKAGES),
+            gpus=tuple(f"cuda:{index}" for index in cuda_devices()),
+            free_bytes=shutil.disk_usage(self.root if self.root.exists() else self.root.parents[1]).free,
+            clock_ahead_s=0.0,
+        )
+
     def submit(self, attempt: Attempt) -> None:
         device, _, index = attempt.slot.partition(":")
+        folder, at = RunFolder(attempt.run_dir), places_here(attempt.programme, sys.executable, attempt.run_dir)
         request = {
             "op": "start",
             "root": str(self.root),
             "attempt": attempt.name,
-            "argv": ["nice", "-n", str(NICENESS), *self.command(RunFolder(attempt.run_dir))],
-            "cwd": str(CHECKOUT),
-            "env": {"CUDA_VISIBLE_DEVICES": index if device == "cuda" else ""},
-            "log": str(RunFolder(attempt.run_dir).log_txt),
+            "argv": ["nice", "-n", str(NICENESS), *attempt.programme.argv(at, self.abilities.time_limit_s)],
+            "cwd": attempt.programme.cwd(at),
+            "env": {"CUDA_VISIBLE_DEVICES": index if device == "cuda" else "", RUN_DIR: str(attempt.run_dir)},
+            "log": str(folder.log_txt),
             "grace_s": self.grace_s,
         }
         where = str(attempt.run_dir)
@@ -79,11 +89,25 @@ class LocalBackend:
             Condition(found["state"]), found.get("exit_code"), found.get("rebooted", False), found.get("reason", "")
         )
 
+    def log(self, attempt: Attempt, offset: int, most: int) -> bytes:
+        try:
+            with RunFolder(attempt.run_dir).log_txt.open("rb") as log:
+                log.seek(offset)
+                return log.read(most)
+        except FileNotFoundError:
+            return b""
+
+    def fetch(self, attempt: Attempt) -> bool:
+        return True  # it lies here
+
     def cancel(self, attempt: Attempt) -> None:
         supervisor.cancel(self._dir(attempt))
 
     def clear(self, attempt: Attempt) -> None:
         supervisor.clear(self._dir(attempt))
+
+    def close(self) -> None:
+        pass
 
     def _dir(self, attempt: Attempt) -> str:
         return supervisor.attempt_dir(str(self.root), attempt.name)

@@ -1,0 +1,68 @@
+"""What config.toml says of each backend, checked. One model a kind; `KINDS` lists them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from engine.contract import OnehourError, nearest
+
+UNITS_S = {"s": 1, "min": 60, "h": 3600, "d": 86_400}
+
+
+def seconds(value: Any) -> Any:
+    """`"90 min"`, `"12h"`, `"1d 6h"` or a number of seconds → seconds."""
+    if not isinstance(value, str):
+        return value
+    parts = re.findall(r"(\d+(?:\.\d+)?)\s*(min|s|h|d)\b", value)
+    if not parts or re.sub(r"(\d+(?:\.\d+)?)\s*(min|s|h|d)\b", "", value).strip():
+        raise ValueError(f"{value!r} is no duration: write it as 90min, 12h or 1d 6h")
+    return sum(float(number) * UNITS_S[unit] for number, unit in parts)
+
+
+Duration = Annotated[float, BeforeValidator(seconds), Field(gt=0)]
+
+
+class BackendSettings(BaseModel):
+    """What every kind has."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    time_limit: Duration | None = Field(None, description="an attempt stops before it and goes on in another one")
+
+
+class LocalSettings(BackendSettings):
+    """This computer."""
+
+    kind: Literal["local"] = "local"
+
+
+KINDS: Mapping[str, type[BackendSettings]] = {"local": LocalSettings}
+
+
+def parse(name: str, table: Any, where: str) -> BackendSettings:
+    """The settings under [backends.NAME]. Raises OnehourError naming the key and the nearest right one."""
+    if not isinstance(table, dict):
+        raise OnehourError(f"backends.{name} is no table of settings", where=where)
+    kind = str(table.get("kind", "local" if name == "local" else ""))
+    if kind not in KINDS:
+        what = f"there is no kind of backend {kind!r}" if kind else f"the kind of backend {name!r} is missing"
+        raise OnehourError(what, where=where, fix=nearest(kind, KINDS))
+    if (kind == "local") != (name == "local"):
+        raise OnehourError(
+            f"the backend {name!r} cannot be of kind {kind!r}", where=where, fix="This computer is local."
+        )
+    try:
+        return KINDS[kind].model_validate(table)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        if first["type"] == "extra_forbidden":
+            raise OnehourError(
+                f"backends.{name}: unknown key {key!r}", where=where, fix=nearest(key, KINDS[kind].model_fields)
+            ) from None
+        message = first["msg"].removeprefix("Value error, ")
+        raise OnehourError(f"backends.{name}.{key}: {message[0].lower()}{message[1:]}", where=where) from None

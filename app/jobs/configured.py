@@ -1,0 +1,64 @@
+"""The backends that this computer knows: itself, and those under [backends.NAME] in config.toml."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from typing import Any
+
+from app.jobs.backends.interface import Backend
+from app.jobs.backends.local import LOCAL, LocalBackend
+from app.jobs.backends.settings import BackendSettings, parse
+from app.journal.home import COMMAND, Home
+from engine.contract import OnehourError, nearest
+
+NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
+
+
+def names(home: Home) -> list[str]:
+    """Of all backends, this computer first. Raises OnehourError for a config.toml that cannot be read."""
+    return [LOCAL, *(name for name in _tables(home) if name != LOCAL)]
+
+
+def settings_of(home: Home, name: str) -> BackendSettings:
+    """Raises OnehourError for a backend that is not configured, or wrongly."""
+    tables = _tables(home)
+    if name not in tables and name != LOCAL:
+        near = nearest(name, [LOCAL, *tables]) if tables else ""
+        fix = f"{near} Set it up with: {COMMAND} backend setup {name}".strip()
+        raise OnehourError(f"there is no backend {name!r}", where=str(home.config_toml), fix=fix)
+    if not NAME.fullmatch(name):
+        raise OnehourError(
+            f"{name!r} is no name of a backend", where=str(home.config_toml), fix="Use a to z, 0 to 9 and hyphens."
+        )
+    return parse(name, tables.get(name, {}), str(home.config_toml))
+
+
+def open_backend(home: Home, name: str) -> Backend:
+    """The backend, ready to be asked; it connects when it is. Raises OnehourError as `settings_of` does."""
+    return LocalBackend(home, time_limit_s=settings_of(home, name).time_limit)
+
+
+def local(home: Home) -> LocalBackend:
+    """This computer. A config.toml that cannot be read must not keep it from working."""
+    try:
+        limit_s = settings_of(home, LOCAL).time_limit
+    except OnehourError:
+        limit_s = None
+    return LocalBackend(home, time_limit_s=limit_s)
+
+
+def _tables(home: Home) -> dict[str, Any]:
+    try:
+        read = tomllib.loads(home.config_toml.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise OnehourError(f"it cannot be read ({error})", where=str(home.config_toml)) from None
+    unknown = next((key for key in read if key != "backends"), None)
+    if unknown is not None:
+        raise OnehourError(f"unknown key {unknown!r}", where=str(home.config_toml), fix=nearest(unknown, ["backends"]))
+    tables = read.get("backends", {})
+    if not isinstance(tables, dict):
+        raise OnehourError("backends is no table", where=str(home.config_toml), fix="Write [backends.NAME].")
+    return tables

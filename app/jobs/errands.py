@@ -1,0 +1,237 @@
+"""Errands: what needs the network, written down as rows and done by short-lived children of the worker.
+
+    python -m app.jobs.errands ID
+
+A page writes an errand down and reads its answer later; a command that must wait waits for that row. What an errand does may be
+asked for twice (a worker that died is followed by another one), so each first looks whether it was done.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from importlib import import_module
+from typing import Any
+
+from sqlmodel import Session, col, select
+
+from app.jobs.dependants import end_with_parent
+from app.jobs.presence import who_holds, worker_lock
+from app.journal.home import CHECKOUT, find_home
+from app.journal.store import Journal, open_journal
+from app.journal.tables import Errand
+from engine.contract import EXIT_BUG, EXIT_OK, OnehourError
+
+log = logging.getLogger("onehour.errands")
+
+OPEN, RUNNING, DONE, FAILED = "open", "running", "done", "failed"
+# What a kind of errand is done by: module:function(journal, errand) → a JSON object. Raises OnehourError; Later to be asked again.
+KINDS: Mapping[str, str] = {"probe": "app.jobs.probing:probe"}
+AT_ONCE = 2
+LONGEST_S = 3_600.0
+POLL_S = 0.1
+
+
+class Later(OnehourError):
+    """It cannot be done now, and may be in `after_s` seconds."""
+
+    def __init__(self, what: str, after_s: float, where: str = "") -> None:
+        super().__init__(what, where)
+        self.after_s = after_s
+
+
+def ask(
+    db: Session,
+    kind: str,
+    subject: str,
+    now: int,
+    *,
+    challenge_id: int | None = None,
+    origin: str = "person",
+    **asked: Any,
+) -> Errand:
+    """Write an errand down; one that is open for the same thing is used again. In a writing transaction."""
+    assert kind in KINDS, kind
+    words = json.dumps(asked, ensure_ascii=False, sort_keys=True)
+    same = db.exec(
+        select(Errand).where(
+            Errand.kind == kind,
+            Errand.subject == subject,
+            Errand.asked == words,
+            col(Errand.state).in_((OPEN, RUNNING)),
+        )
+    ).first()
+    if same is not None:
+        return same
+    errand = Errand(
+        challenge_id=challenge_id,
+        kind=kind,
+        subject=subject,
+        asked=words,
+        state=OPEN,
+        origin=origin,
+        asked_at=now,
+        due_at=now,
+    )
+    db.add(errand)
+    db.flush()
+    return errand
+
+
+def newest(db: Session, kind: str, subject: str, state: str | None = None) -> Errand | None:
+    """The newest errand of a kind about `subject`, in `state` where one is named."""
+    query = select(Errand).where(Errand.kind == kind, Errand.subject == subject)
+    if state is not None:
+        query = query.where(Errand.state == state)
+    return db.exec(query.order_by(col(Errand.id).desc()).limit(1)).first()
+
+
+def answer_of(errand: Errand) -> Any:
+    """What a finished errand brought; raises OnehourError with its reason when it failed."""
+    if errand.state == FAILED:
+        raise OnehourError(errand.message)
+    return json.loads(errand.answer or "null")
+
+
+def wait_for(journal: Journal, errand_id: int, longest_s: float = LONGEST_S) -> Any:
+    """Its answer. Without a worker a child is started here. Raises OnehourError when it fails or takes longer."""
+    ends_at = time.monotonic() + longest_s
+    child: subprocess.Popen[bytes] | None = None
+    while True:
+        with journal.reading() as db:
+            errand = db.get(Errand, errand_id)
+        assert errand is not None
+        if errand.state in (DONE, FAILED):
+            return answer_of(errand)
+        if errand.tries and errand.message and errand.state == OPEN:
+            raise OnehourError(f"{errand.message} It is tried again later")
+        if time.monotonic() > ends_at:
+            raise OnehourError(f"no answer within {longest_s:g} s", fix="It goes on; look again later.")
+        if child is None and errand.state == OPEN and who_holds(worker_lock(journal.home)) is None:
+            child = start(journal, errand_id)
+        if child is not None and child.poll() is not None:
+            settle_ended(journal, errand_id)
+        time.sleep(POLL_S)
+
+
+def start(journal: Journal, errand_id: int) -> subprocess.Popen[bytes]:
+    """Start its child. Keys come to it in the environment, as they came to us."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "app.jobs.errands", str(errand_id)],
+        cwd=CHECKOUT,
+        env=journal.home.environment(),
+        stdin=subprocess.DEVNULL,
+        preexec_fn=end_with_parent,
+    )
+
+
+def settle_ended(journal: Journal, errand_id: int) -> None:
+    """A child that ended without an answer (killed, or our bug) has failed."""
+    with journal.writing() as db:
+        errand = db.get(Errand, errand_id)
+        if errand is not None and errand.state == RUNNING:
+            errand.state, errand.ended_at = FAILED, journal.now()
+            errand.message = "it ended without an answer; logs/errands.log tells why"
+            db.add(errand)
+
+
+class Children:
+    """The children of one worker: at most AT_ONCE, one of a kind."""
+
+    def __init__(self, journal: Journal) -> None:
+        self.journal = journal
+        self.running: dict[int, tuple[str, subprocess.Popen[bytes], float]] = {}
+        self.is_first = True
+
+    def tick(self) -> bool:
+        """Start what is due; returns whether a child is at work."""
+        for errand_id, (_, child, started_at) in list(self.running.items()):
+            if child.poll() is None and time.monotonic() - started_at > LONGEST_S:
+                child.kill()
+                child.wait()
+            if child.poll() is not None:
+                del self.running[errand_id]
+                settle_ended(self.journal, errand_id)
+        if self.is_first:
+            self.is_first = False
+            self._take_up()
+        room = AT_ONCE - len(self.running)
+        if room > 0:
+            for errand in self._due({kind for kind, _, _ in self.running.values()})[:room]:
+                log.info("errand %d: %s %s", errand.id, errand.kind, errand.subject)
+                self.running[errand.id] = errand.kind, start(self.journal, errand.id), time.monotonic()
+        return bool(self.running)
+
+    def end(self) -> None:
+        for _, child, _ in self.running.values():
+            child.terminate()
+        for _, child, _ in self.running.values():
+            child.wait()
+        self.running.clear()
+
+    def _take_up(self) -> None:
+        """What ran under a worker that died is open again: its child ended with it."""
+        with self.journal.writing() as db:
+            for errand in db.exec(select(Errand).where(Errand.state == RUNNING)).all():
+                errand.state = OPEN
+                db.add(errand)
+
+    def _due(self, busy: set[str]) -> Sequence[Errand]:
+        query = select(Errand).where(Errand.state == OPEN, Errand.due_at <= self.journal.now())
+        with self.journal.reading() as db:
+            found = db.exec(query.order_by(col(Errand.due_at), col(Errand.id)).limit(50)).all()
+        first: dict[str, Errand] = {}
+        for errand in found:
+            if errand.kind not in busy:
+                first.setdefault(errand.kind, errand)
+        return list(first.values())
+
+
+def run(journal: Journal, errand_id: int) -> None:
+    """Do the errand and write its answer down."""
+    with journal.writing() as db:
+        errand = db.get(Errand, errand_id)
+        if errand is None or errand.state != OPEN:
+            return
+        errand.state, errand.started_at, errand.tries = RUNNING, journal.now(), errand.tries + 1
+        db.add(errand)
+    module, _, function = KINDS[errand.kind].partition(":")
+    act: Callable[[Journal, Errand], Any] = getattr(import_module(module), function)
+    answer, message, state, due_at = None, "", DONE, errand.due_at
+    try:
+        answer = json.dumps(act(journal, errand), ensure_ascii=False)
+    except Later as error:
+        state, message, due_at = OPEN, str(error), journal.now() + round(error.after_s * 1000)
+    except OnehourError as error:
+        state, message = FAILED, str(error)
+    with journal.writing() as db:
+        fresh = db.get(Errand, errand_id)
+        assert fresh is not None
+        fresh.state, fresh.answer, fresh.message, fresh.due_at = state, answer, message, due_at
+        fresh.ended_at = None if state == OPEN else journal.now()
+        db.add(fresh)
+
+
+def main(arguments: list[str]) -> int:
+    home = find_home()
+    home.logs_dir.mkdir(parents=True, exist_ok=True)
+    logging.basicConfig(
+        filename=home.logs_dir / "errands.log", level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s"
+    )
+    journal = open_journal(home)
+    try:
+        run(journal, int(arguments[0]))
+    except Exception:
+        log.exception("errand %s", arguments[0])
+        return EXIT_BUG
+    finally:
+        journal.close()
+    return EXIT_OK
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

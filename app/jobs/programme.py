@@ -1,0 +1,118 @@
+"""What an attempt runs, said without a place: a backend puts in where things lie on its machine."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+import yaml
+
+from app.journal.home import CHECKOUT
+from app.journal.tables import Run
+from engine.contract import RunSpec, spec_as_json, spec_from_mapping
+from engine.run_folder import RunFolder, write_text
+
+CODE, DATA, BOXES, WEIGHTS, FOLDS = "code", "data", "boxes", "weights", "folds"
+ENGINE_FILES = ("engine/**/*.py", "engine/presets/*.yaml")
+# What the engine cannot do without; the versions that were tested stand in requirements.lock.
+ENGINE_PACKAGES = (
+    "torch",
+    "torchvision",
+    "fastai",
+    "timm",
+    "albumentations",
+    "opencv-python-headless",
+    "pydantic",
+    "pyyaml",
+    "typer",
+)
+RUN_DIR = "ONEHOUR_RUN_DIR"  # tells every programme, a person's own too, where its results belong
+
+
+@dataclass(frozen=True)
+class Input:
+    """A folder or file on this computer that the programme reads. `only`: patterns below a folder; empty: all of it."""
+
+    path: Path
+    only: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where things lie on the machine of an attempt: its Python, the run's folder, and each input by its name."""
+
+    python: str
+    run_dir: str
+    inputs: Mapping[str, str] = field(default_factory=dict)
+
+
+class Programme(Protocol):
+    def prepare(self, folder: RunFolder) -> None:
+        """Write into the run's folder what the programme reads there, unless it lies there already."""
+
+    def inputs(self) -> Mapping[str, Input]: ...
+
+    def argv(self, at: Places, time_limit_s: float | None = None) -> list[str]: ...
+
+    def cwd(self, at: Places) -> str: ...
+
+
+@dataclass(frozen=True)
+class EngineTraining:
+    """The engine trains `spec`, whose files lie on this computer; `code_dir` holds the engine."""
+
+    spec: RunSpec
+    code_dir: Path = CHECKOUT
+
+    def prepare(self, folder: RunFolder) -> None:
+        asked = self.spec.model_dump(mode="json")
+        if not folder.spec_yaml.exists():
+            write_text(folder.spec_yaml, yaml.safe_dump(asked, sort_keys=False, allow_unicode=True))
+        if not folder.spec_json.exists():
+            write_text(folder.spec_json, spec_as_json(self.spec))
+
+    def inputs(self) -> Mapping[str, Input]:
+        data, named = self.spec.data, {CODE: Input(self.code_dir, ENGINE_FILES)}
+        files = [name for name in (data.labels, data.sample_submission, data.boxes) if name and not _is_elsewhere(name)]
+        named[DATA] = Input(Path(data.dir), (*files, f"{data.train_images}/**/*", f"{data.test_images}/**/*"))
+        if data.boxes is not None and _is_elsewhere(data.boxes):
+            named[BOXES] = Input(Path(data.boxes))
+        if self.spec.weights_path is not None:
+            named[WEIGHTS] = Input(Path(self.spec.weights_path))
+        if self.spec.folds_from is not None:
+            folds = Path(self.spec.folds_from)
+            named[FOLDS] = Input(RunFolder(folds).folds_csv if folds.is_dir() else folds)
+        return named
+
+    def argv(self, at: Places, time_limit_s: float | None = None) -> list[str]:
+        command = [at.python, "-m", "engine", "train", f"{at.run_dir}/spec.yaml", "--out", at.run_dir]
+        named = {
+            DATA: ("data.dir", self.spec.data.dir),
+            BOXES: ("data.boxes", self.spec.data.boxes),
+            WEIGHTS: ("weights_path", self.spec.weights_path),
+            FOLDS: ("folds_from", self.spec.folds_from),
+        }
+        for name, (key, asked) in named.items():
+            if at.inputs.get(name, asked) != asked:  # it lies elsewhere there
+                command += ["--set", f"{key}={json.dumps(at.inputs[name])}"]
+        return command + ([] if time_limit_s is None else ["--time-limit", f"{time_limit_s:g}"])
+
+    def cwd(self, at: Places) -> str:
+        return at.inputs[CODE]
+
+
+def of_run(run: Run) -> Programme:
+    """Raises OnehourError for a spec that this version does not know."""
+    return EngineTraining(spec_from_mapping(json.loads(run.spec), run.key))
+
+
+def places_here(programme: Programme, python: str, run_dir: Path) -> Places:
+    """On this computer everything lies where it was named."""
+    return Places(python, str(run_dir), {name: str(one.path) for name, one in programme.inputs().items()})
+
+
+def _is_elsewhere(name: str) -> bool:
+    return Path(name).is_absolute()

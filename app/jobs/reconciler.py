@@ -1,0 +1,245 @@
+"""The jobs of one backend, held against what its machine says: what runs is watched, what ended is settled, what waits is started.
+
+Nothing is remembered between two looks but when to ask a machine again that did not answer: whoever died is followed by another
+one that finds the same.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import signal
+import time
+from collections.abc import Callable
+
+from app.jobs import attempts, backlog, programme
+from app.jobs.backends.interface import Attempt, Backend, Condition, Refused, Status, Unreachable
+from app.jobs.programme import Programme
+from app.journal.store import Journal
+from app.journal.tables import Job, Run
+from app.scores import leaderboard, runs
+from engine.contract import EXIT_OK, EXIT_REQUEUE, OnehourError
+from engine.run_folder import RunFolder
+
+log = logging.getLogger("onehour.jobs")
+
+# A job is started again after this many attempts that were lost before they finished an epoch; one more and something is wrong
+# with it, not with the machine.
+FORGIVEN_LOSSES = 3
+# A machine that does not answer is asked again after this long, doubled each time up to the longest wait.
+SHORTEST_WAIT_S, LONGEST_WAIT_S = 2.0, 60.0
+
+
+class Reconciler:
+    """One look at a time: `tick` does everything that can be done now and returns whether attempts are running."""
+
+    def __init__(
+        self, journal: Journal, backend: Backend, programme_of: Callable[[Run], Programme] = programme.of_run
+    ) -> None:
+        self.journal, self.backend, self.programme_of = journal, backend, programme_of
+        self.slots = backend.slots()
+        self.wait_s, self.ask_again_at = 0.0, 0.0  # seconds of a steady clock
+
+    def tick(self) -> bool:
+        with self.journal.reading() as db:
+            active = backlog.active_jobs(db, self.backend.name)
+            free = backlog.free_slots(db, self.backend.name, self.slots)
+        if time.monotonic() < self.ask_again_at:
+            return True
+        for job, run in active:
+            if not self._done(job, run, self._reconcile):
+                return True
+        self.wait_s = 0.0
+        for slot in free:
+            if not self._start_next(slot):
+                break
+        return bool(active or free)
+
+    def _done(self, job: Job, run: Run, act: Callable[[Job, Run, Attempt], None]) -> bool:
+        """Do `act` for a job. False when the machine does not answer: none of its other jobs would do better now."""
+        try:
+            act(job, run, self.attempt_of(job, run))
+        except Unreachable as error:
+            self._say(job, str(error))
+            self.wait_s = min(LONGEST_WAIT_S, self.wait_s * 2) or SHORTEST_WAIT_S
+            self.ask_again_at = time.monotonic() + self.wait_s
+            log.warning("%s does not answer, asked again in %.0f s: %s", self.backend.name, self.wait_s, error)
+            return False
+        except Refused as error:
+            log.error("%s: attempt %d: %s", run.key, job.attempt, error)
+            self._finish(job, backlog.FAILED, str(error))
+        except Exception:  # a journal that is locked or a full disk now may be fine a moment later
+            log.exception("job %s of %s", job.id, run.key)
+        return True
+
+    def _start_next(self, slot: str) -> bool:
+        with self.journal.writing() as db:
+            job = backlog.claim(db, self.backend.name, slot, self.journal.now())
+            run = None if job is None else db.get(Run, job.run_id)
+        if job is None or run is None:
+            return True
+        log.info("%s: attempt %d on %s", run.key, job.attempt, slot)
+        return self._done(job, run, self._launch)
+
+    def _launch(self, job: Job, run: Run, attempt: Attempt) -> None:
+        """Make the run's folder and start the attempt; what cannot be started, for whatever reason, has failed.
+
+        It must not keep its slot: nothing else would run until somebody noticed.
+        """
+        folder = RunFolder(attempt.run_dir)
+        try:
+            attempt.programme.prepare(folder)
+            kept = folder.kept()
+        except (OSError, OnehourError) as error:
+            raise Refused(str(error)) from error
+        with self.journal.writing() as db:
+            if fresh := backlog.held(db, job):
+                attempts.begin(db, fresh, self.backend.gpus_of(attempt.slot), kept)
+        try:
+            self.backend.submit(attempt)
+        except Unreachable:
+            raise
+        except Exception as error:
+            log.exception("%s: attempt %d cannot be started", run.key, job.attempt)
+            raise Refused(str(error) or type(error).__name__) from error
+
+    def _reconcile(self, job: Job, run: Run, attempt: Attempt) -> None:
+        found = self.backend.status(attempt)
+        if found.condition is Condition.WAITING:
+            self._watch(job, attempt, found.reason)
+        elif found.condition is Condition.RUNNING:
+            self.backend.fetch(attempt)
+            self._watch(job, attempt)
+        elif found.condition is Condition.EXITED:
+            if self.backend.fetch(attempt):
+                self._settle(job, run, attempt, found)
+            elif job.cancel_asked_at is None:
+                self._say(job, "its results are on their way")
+        elif job.cancel_asked_at is not None:
+            self.backend.clear(attempt)
+            self._finish(job, backlog.CANCELLED)
+        elif found.condition is Condition.LOST:
+            self.backend.clear(attempt)
+            if self.backend.fetch(attempt):
+                self._lost(job, run, "the machine was started anew" if found.rebooted else "it was killed", found)
+        else:
+            self._launch(job, run, attempt)
+
+    def _watch(self, job: Job, attempt: Attempt, waits_for: str | None = None) -> None:
+        """`waits_for`: why it does not run yet; None when it runs."""
+        asked_to_end = job.cancel_asked_at is not None or job.moves_to is not None
+        if asked_to_end and job.state != backlog.STOPPING:
+            self.backend.cancel(attempt)
+            with self.journal.writing() as db:
+                if fresh := backlog.held(db, job):
+                    backlog.stop_on(
+                        db, fresh, "" if self.backend.abilities.cancel else self.backend.abilities.how_to_cancel
+                    )
+        elif waits_for is not None:
+            if not asked_to_end:
+                self._say(job, waits_for)
+        elif job.state == backlog.STARTING:
+            with self.journal.writing() as db:
+                if fresh := backlog.held(db, job):
+                    backlog.run_on(db, fresh)
+        elif not asked_to_end:
+            self._say(job, "")  # it answers again
+
+    def _settle(self, job: Job, run: Run, attempt: Attempt, found: Status) -> None:
+        """What the exit code of an ended attempt means."""
+        folder, code = RunFolder(attempt.run_dir), found.exit_code
+        if code == EXIT_OK:
+            self._take_in(job, run, folder, found)
+        elif job.cancel_asked_at is not None:
+            self._finish(job, backlog.CANCELLED, found=found)
+        elif code == EXIT_REQUEUE:
+            if job.moves_to is not None or self._got_further(job, folder):
+                self._requeue(job, run, "stopped in good order, goes on from its checkpoint", found, lost=False)
+            else:
+                self._lost(job, run, "it stopped before its first epoch", found)
+        elif code is not None and code < 0:
+            self._lost(job, run, f"it was killed by {_signal_name(-code)}", found)
+        else:
+            words = found.reason or last_words(folder.log_tail())
+            self._finish(job, backlog.FAILED, words or f"ended with exit code {code}", found)
+
+    def _take_in(self, job: Job, run: Run, folder: RunFolder, found: Status) -> None:
+        if folder.stopped() and not folder.result_json.exists():
+            self._finish(job, backlog.STOPPED, folder.stopped(), found)
+            return
+        try:
+            result = runs.read_result(run, folder)
+        except OnehourError as error:
+            self._finish(job, backlog.FAILED, str(error), found)
+            return
+        runs.take_in(self.journal, run, folder)  # a journal that cannot be written now is tried again at the next look
+        try:
+            leaderboard.score_locally(self.journal, run.key)
+        except Exception as error:  # whatever it is, the run has succeeded
+            log.warning("%s is not scored at home: %s", run.key, error)
+        # Last: a worker that dies before it does all of this again, and who sees it finished sees all of it.
+        self._finish(job, backlog.SUCCEEDED, found=found)
+        log.info("%s: %s %.4f", run.key, result.metric, result.cv)
+
+    def _lost(self, job: Job, run: Run, why: str, found: Status) -> None:
+        excused = found.rebooted or job.moves_to is not None
+        excused = excused or self._got_further(job, RunFolder(self.journal.home.run_dir(run.key)))
+        if job.lost >= FORGIVEN_LOSSES and not excused:
+            message = f"given up after {job.lost + 1} attempts without a finished epoch: {why}"
+            self._finish(job, backlog.FAILED, message, found)
+        else:
+            self._requeue(job, run, f"{why}, goes on from its checkpoint", found, lost=not excused)
+
+    def _got_further(self, job: Job, folder: RunFolder) -> bool:
+        kept = folder.kept()
+        with self.journal.reading() as db:
+            return attempts.got_further(db, job, kept)
+
+    def _requeue(self, job: Job, run: Run, message: str, found: Status, *, lost: bool) -> None:
+        log.info("%s: %s", run.key, message)
+        with self.journal.writing() as db:
+            if fresh := backlog.held(db, job):
+                attempts.end(db, fresh, self.journal.now(), found.exit_code, found.gpu_s)
+                backlog.requeue(db, fresh, message, found.exit_code, self.journal.now(), counts_as_lost=lost)
+
+    def _finish(self, job: Job, state: str, message: str = "", found: Status | None = None) -> None:
+        log.info("job %s %s", job.id, f"{state}: {message}" if message else state)
+        code, gpu_s = (None, None) if found is None else (found.exit_code, found.gpu_s)
+        with self.journal.writing() as db:
+            if fresh := backlog.held(db, job):
+                attempts.end(db, fresh, self.journal.now(), code, gpu_s)
+                backlog.finish(db, fresh, state, self.journal.now(), message, code)
+
+    def _say(self, job: Job, words: str) -> None:
+        """What a person should know of a job that goes on; written only when it is news."""
+        if job.message != words:
+            with self.journal.writing() as db:
+                if fresh := backlog.held(db, job):
+                    backlog.say(db, fresh, words)
+
+    def attempt_of(self, job: Job, run: Run) -> Attempt:
+        """What the backend is asked about the job's present attempt. Raises Refused for a spec of another version."""
+        assert job.id is not None
+        run_dir = self.journal.home.run_dir(run.key)
+        try:
+            asked = self.programme_of(run)
+        except OnehourError as error:  # an Onehour with other keys wrote it
+            raise Refused(str(error)) from error
+        return Attempt(job.id, job.attempt, run_dir, job.slot or "", asked)
+
+
+def last_words(log_text: str) -> str:
+    """The last line of the newest attempt that says something: the engine's one sentence, or a traceback's last line."""
+    newest = log_text.rpartition("--- attempt ")[2].partition("\n")[2]
+    for line in reversed(newest.splitlines()):
+        words = re.sub(r"\x1b\[[0-9;]*[A-Za-z]", "", line.rpartition("\r")[2]).strip()
+        if words and not words.startswith("wandb:"):
+            return words[:500]
+    return ""
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"

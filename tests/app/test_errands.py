@@ -1,0 +1,120 @@
+"""Errands: written down, done once by a child, answered in their row."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import threading
+
+import pytest
+
+from app.jobs import errands, presence, probing
+from app.jobs.backends.local import LocalBackend
+from app.jobs.reconciler import Reconciler
+from app.jobs.worker import run_worker
+from app.journal.store import Journal
+from app.journal.tables import Challenge, Errand
+from engine.contract import OnehourError
+from tests.app.trainings import until
+
+
+def asked(journal: Journal, subject: str = "local") -> int:
+    with journal.writing() as db:
+        return errands.ask(db, "probe", subject, journal.now()).id
+
+
+def row(journal: Journal, errand_id: int) -> Errand:
+    with journal.reading() as db:
+        found = db.get(Errand, errand_id)
+    assert found is not None
+    return found
+
+
+def test_without_a_worker_whoever_waits_lets_it_be_done(journal: Journal) -> None:
+    errand_id = asked(journal)
+    answer = errands.wait_for(journal, errand_id)
+    assert answer["python"].startswith("3.")
+    assert (row(journal, errand_id).state, row(journal, errand_id).tries) == ("done", 1)
+    with journal.reading() as db:
+        found = probing.last_probe(db, "local")
+    assert found is not None
+    assert found[0].versions["pydantic"]
+    assert found[0].quota is None
+
+
+def test_the_worker_does_what_was_written_down(journal: Journal) -> None:
+    stop = threading.Event()
+    jobs = Reconciler(journal, LocalBackend(journal.home))
+    thread = threading.Thread(target=run_worker, args=(journal, stop, jobs))
+    thread.start()
+    try:
+        until(lambda: presence.worker_slots(journal.home))
+        errand_id = asked(journal)
+        assert errands.wait_for(journal, errand_id)["clock_ahead_s"] == 0
+    finally:
+        stop.set()
+        thread.join()
+
+
+def test_a_refusal_is_the_answer(journal: Journal) -> None:
+    errand_id = asked(journal, "locl")
+    with pytest.raises(OnehourError, match="there is no backend 'locl'"):
+        errands.wait_for(journal, errand_id)
+    assert row(journal, errand_id).state == "failed"
+
+
+def test_the_same_thing_is_asked_once_while_it_is_open(journal: Journal) -> None:
+    assert asked(journal) == asked(journal) != asked(journal, "other")
+
+
+def test_a_child_that_was_killed_has_failed_and_says_so(journal: Journal) -> None:
+    errand_id = asked(journal)
+    children = errands.Children(journal)
+    assert children.tick()
+    (child,) = [child for _, child, _ in children.running.values()]
+    os.kill(child.pid, signal.SIGKILL)
+    with journal.writing() as db:  # as it was found: the child had begun
+        begun = db.get(Errand, errand_id)
+        assert begun is not None
+        begun.state = errands.RUNNING
+        db.add(begun)
+    until(lambda: not children.tick())
+    assert (row(journal, errand_id).state, row(journal, errand_id).message) == (
+        "failed",
+        "it ended without an answer; logs/errands.log tells why",
+    )
+
+
+def test_what_ran_under_a_worker_that_died_is_done_by_the_next_one(journal: Journal) -> None:
+    errand_id = asked(journal)
+    with journal.writing() as db:
+        left = db.get(Errand, errand_id)
+        assert left is not None
+        left.state = errands.RUNNING
+        db.add(left)
+    children = errands.Children(journal)
+    children.tick()
+    until(lambda: row(journal, errand_id).state == "done", children.tick)
+    children.end()
+
+
+def test_what_cannot_be_done_now_is_due_later(
+    journal: Journal, challenge: Challenge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def busy(_journal: Journal, _errand: Errand) -> None:
+        raise errands.Later("too many requests", after_s=90, where="kaggle")
+
+    monkeypatch.setattr(probing, "probe", busy)
+    errand_id = asked(journal)
+    errands.run(journal, errand_id)
+    left = row(journal, errand_id)
+    assert (left.state, left.due_at, left.tries) == ("open", journal.now() + 90_000, 1)
+    with pytest.raises(OnehourError, match=r"kaggle: too many requests. It is tried again later"):
+        errands.wait_for(journal, errand_id)
+
+
+def test_nothing_about_an_errand_is_lost_in_json(journal: Journal) -> None:
+    with journal.writing() as db:
+        errand = errands.ask(db, "probe", "local", journal.now(), said="ein „Wort“\n")
+    assert json.loads(row(journal, errand.id).asked) == {"said": "ein „Wort“\n"}
