@@ -1,4 +1,4 @@
-"""onehour queue | jobs | cancel | move, onehour lb local | enter"""
+"""onehour queue | night | jobs | cancel | move, onehour lb local | enter"""
 
 from __future__ import annotations
 
@@ -9,9 +9,11 @@ from typing import Annotated, Literal
 import typer
 
 from app.commands.terminal import AsJson, iso, moment_of, opened_journal
-from app.jobs import backlog, data_checks, orders, presence, specs
-from app.journal import challenges
+from app.jobs import backlog, data_checks, grid, orders, presence, specs
+from app.jobs.backends.local import LOCAL
+from app.journal import challenges, sittings
 from app.journal.home import COMMAND
+from app.reports import night as night_report
 from app.scores import leaderboard
 from engine.contract import OnehourError
 
@@ -25,36 +27,50 @@ def queue(
     spec: Annotated[str, typer.Argument(metavar="SPEC", help="a spec file or the name of a preset")],
     hypothesis: Annotated[str, typer.Option(help="what you expect, in one sentence")] = "",
     overrides: Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="sets one key")] = None,
+    axes: Annotated[
+        list[str] | None,
+        typer.Option("--grid", metavar="KEY=A,B,C", help="a run for each value, of each combination when given again"),
+    ] = None,
     experiment: Annotated[str | None, typer.Option(metavar="KEY", help="another run of this experiment")] = None,
+    backend: Annotated[str, typer.Option(metavar="NAME", help="where it runs")] = LOCAL,
     looked_at: Annotated[
         bool, typer.Option("--looked-at", help="you have looked at what its crop and geometry make of the pictures")
     ] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="also when it passes a time limit or a quota")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Queue a training run; the worker starts it."""
+    """Queue a training run, or a comparison of several; the worker starts them."""
     with opened_journal() as journal:
         with journal.reading() as db:
             challenge = challenges.active(db)
-        asked = specs.resolve(challenge, spec, overrides or ())
+        asked = [specs.resolve(challenge, spec, [*(overrides or ()), *more]) for more in grid.combinations(axes or ())]
         if looked_at:
-            data_checks.looked_at(journal, asked)
-        queued = orders.queue_run(journal, spec, asked, hypothesis, experiment_key=experiment)
+            for each in asked:
+                data_checks.looked_at(journal, each)
+        queued = orders.queue_runs(
+            journal, spec, asked, hypothesis, experiment_key=experiment, backend=backend, sure=yes
+        )
         if as_json:
-            print(
-                json.dumps(
-                    {
-                        "run": queued.run_key,
-                        "experiment": queued.experiment_key,
-                        "ends_at": iso(queued.forecast.ends_at),
-                    }
-                )
-            )
+            told = [
+                {"run": one.run_key, "experiment": one.experiment_key, "ends_at": iso(one.forecast.ends_at)}
+                for one in queued
+            ]
+            print(json.dumps(told if axes else told[0]))
             return
-        when = queued.forecast.end_text(journal.now(), challenge.time_zone)
         fits = {True: ", before your next hour", False: ", after your next hour has begun", None: ""}
-        print(f"{queued.run_key} queued, ends about {when}{fits[queued.forecast.fits]}")
+        for one in queued:
+            when = one.forecast.end_text(journal.now(), challenge.time_zone)
+            print(f"{one.run_key} queued, ends about {when}{fits[one.forecast.fits]}")
         if presence.worker_slots(journal.home) is None:
             print(f"No worker is running: start it with `{COMMAND} up` or `{COMMAND} worker`.")
+
+
+@app.command("night")
+def night_command(as_json: AsJson = False) -> None:
+    """What the machines will do in the coming hours, slot by slot, and the GPU hours of this week."""
+    with opened_journal() as journal, journal.reading() as db:
+        told = night_report.read(db, journal.home, sittings.sitting(db, challenges.active(db), journal.now()))
+    print(json.dumps(night_report.as_json(told), ensure_ascii=False) if as_json else night_report.page(told))
 
 
 @app.command()
@@ -85,14 +101,26 @@ def move(
     priority: Annotated[
         int | None, typer.Option("--priority", metavar="N", help="higher goes earlier, 0 is the usual one")
     ] = None,
+    backend: Annotated[
+        str | None, typer.Option(metavar="NAME", help="to another backend; a run that has begun goes on there")
+    ] = None,
 ) -> None:
-    """Let a waiting run go earlier or later; one that runs is not interrupted."""
+    """Let a waiting run go earlier or later, or a run that is not over go on on another backend."""
+    if backend is not None and not (first or last or priority is not None):
+        with opened_journal() as journal:
+            state = orders.move_to(journal, run, backend)
+            print(
+                f"{run}: {'waits for' if state == backlog.QUEUED else 'stops in good order, then goes on on'} {backend}"
+            )
+        return
     asked: list[int | Literal["first", "last"]] = []
     asked += ["first"] if first else []
     asked += ["last"] if last else []
     asked += [] if priority is None else [priority]
     if len(asked) != 1:
-        raise OnehourError("it is not said where to", where=run, fix="Give one of --first, --last and --priority N.")
+        raise OnehourError(
+            "it is not said where to", where=run, fix="Give one of --first, --last, --priority N and --backend NAME."
+        )
     with opened_journal() as journal:
         print(f"{run}: number {backlog.move(journal, run, asked[0])} of those that wait")
 

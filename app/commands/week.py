@@ -121,7 +121,7 @@ def _figures(week: week_report.Week) -> dict[str, object]:
             for verdict in [week.verdicts.get(run.row.run_id)]
         ],
         "machines": {
-            each.backend: {"trained_h": each.trained_s / 3600, "gpu_h": each.gpu_s / 3600} for each in week.machines
+            each.backend: {"trained_h": each.held_s / 3600, "gpu_h": each.gpu_s / 3600} for each in week.machines
         },
         "open_todos": [todo.title for todo in week.open_todos],
         "review": week.note.body if week.note else None,

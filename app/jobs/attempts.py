@@ -1,4 +1,7 @@
-"""The attempts of the jobs as the journal keeps them: which slot each held, for how long, and whether it got anywhere."""
+"""The attempts of the jobs as the journal keeps them: which slot each held, for how long, and whether it got anywhere.
+
+`backlog` begins and ends them with the job's own row; all of this happens in its writing transactions.
+"""
 
 from __future__ import annotations
 
@@ -7,26 +10,20 @@ from sqlmodel import Session
 from app.journal.tables import AttemptRow, Job
 
 
-def begin(db: Session, job: Job, gpus: int, kept_before: int) -> AttemptRow:
-    """Write the job's present attempt down, once. `kept_before`: RunFolder.kept as it was found. In a writing transaction."""
-    assert job.id is not None
+def begin(db: Session, job_id: int, number: int, backend: str, slot: str, gpus: int, now: int) -> None:
+    db.add(AttemptRow(job_id=job_id, number=number, backend=backend, slot=slot, gpus=gpus, started_at=now))
+
+
+def found(db: Session, job: Job, kept: int) -> None:
+    """What the present attempt found done when it was started; `kept`: RunFolder.kept."""
     row = db.get(AttemptRow, (job.id, job.attempt))
-    if row is None:
-        row = AttemptRow(
-            job_id=job.id,
-            number=job.attempt,
-            backend=job.backend,
-            slot=job.slot or "",
-            gpus=gpus,
-            kept_before=kept_before,
-            started_at=job.started_at or 0,
-        )
+    if row is not None:
+        row.kept_before = kept
         db.add(row)
-    return row
 
 
 def end(db: Session, job: Job, now: int, exit_code: int | None, gpu_s: float | None = None) -> None:
-    """The job's present attempt is over; one that never began has no row. In a writing transaction."""
+    """The job's present attempt is over; a job that never began has none."""
     row = db.get(AttemptRow, (job.id, job.attempt))
     if row is not None and row.ended_at is None:
         row.ended_at, row.exit_code, row.gpu_s = now, exit_code, gpu_s

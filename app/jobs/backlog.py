@@ -10,13 +10,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from sqlalchemy import func, text
+from sqlalchemy import select as sa_select
 from sqlmodel import Session, col, select
 
+from app.jobs import attempts
 from app.journal.store import Journal
-from app.journal.tables import Experiment, Job, Run
+from app.journal.tables import AttemptRow, Experiment, Job, Run
 from engine.contract import OnehourError, nearest
 
 QUEUED, STARTING, RUNNING, STOPPING = "queued", "starting", "running", "stopping"
@@ -45,11 +47,16 @@ class QueueRow:
     slot: str | None
     attempt: int
     message: str
+    priority: int
+    moves_to: str | None
     cancel_asked: bool
     estimated_s: float | None
+    estimated_low_s: float | None
+    estimated_high_s: float | None
     queued_at: int
     started_at: int | None
     finished_at: int | None
+    kept_before: int  # see AttemptRow
 
 
 def cancel(journal: Journal, run_key: str) -> str:
@@ -118,10 +125,30 @@ def list_jobs(db: Session, challenge_id: int | None = None, *, open_only: bool =
     `open_only` leaves no challenge out, whichever is named: there is one machine, and a run of a challenge that has ended holds
     its slot as any other does.
     """
+    of_job = (
+        Job.state,
+        Job.backend,
+        Job.slot,
+        Job.attempt,
+        Job.message,
+        Job.priority,
+        Job.moves_to,
+        Job.cancel_asked_at,
+    )
+    guessed = (Job.estimated_s, Job.estimated_low_s, Job.estimated_high_s)
+    moments = (Job.queued_at, Job.started_at, Job.finished_at)
+    named: tuple[Any, ...] = (
+        col(Job.id).label("job_id"),
+        col(Run.key).label("run_key"),
+        col(Experiment.key).label("experiment_key"),
+    )
+    kept = func.coalesce(AttemptRow.kept_before, 0).label("kept_before")
+    columns: list[Any] = [*named, Experiment.hypothesis, *of_job, *guessed, *moments, kept]
     query = (
-        select(Job, Run.key, Experiment.key, Experiment.hypothesis)
+        sa_select(*columns)
         .join(Run, col(Job.run_id) == col(Run.id))
         .join(Experiment, col(Run.experiment_id) == col(Experiment.id))
+        .outerjoin(AttemptRow, (col(AttemptRow.job_id) == Job.id) & (col(AttemptRow.number) == Job.attempt))
     )
     if open_only:
         query = query.where(col(Job.state).in_((QUEUED, *ACTIVE))).order_by(
@@ -129,33 +156,26 @@ def list_jobs(db: Session, challenge_id: int | None = None, *, open_only: bool =
         )
     else:
         if challenge_id is not None:
-            query = query.where(Run.challenge_id == challenge_id)
+            query = query.where(col(Run.challenge_id) == challenge_id)
         query = query.order_by(col(Job.queued_at).desc(), col(Job.id).desc())
-    return [
-        QueueRow(
-            job_id=job.id or 0,
-            run_key=run_key,
-            experiment_key=experiment_key,
-            hypothesis=hypothesis,
-            state=job.state,
-            backend=job.backend,
-            slot=job.slot,
-            attempt=job.attempt,
-            message=job.message,
-            cancel_asked=job.cancel_asked_at is not None,
-            estimated_s=job.estimated_s,
-            queued_at=job.queued_at,
-            started_at=job.started_at,
-            finished_at=job.finished_at,
-        )
-        for job, run_key, experiment_key, hypothesis in db.exec(query).all()
-    ]
+    rows = []
+    for found in db.connection().execute(query).mappings():
+        values = dict(found)
+        values["cancel_asked"] = values.pop("cancel_asked_at") is not None
+        rows.append(QueueRow(**values))
+    return rows
 
 
-def claim(db: Session, backend: str, slot: str, now: int) -> Job | None:
-    """Take the next waiting job for a free slot; None when nothing waits or the slot is taken. In a writing transaction."""
+def claim(db: Session, backend: str, slot: str, now: int, gpus: int = 0) -> Job | None:
+    """Take the next waiting job for a free slot with `gpus` GPUs; None when nothing waits or the slot is taken.
+
+    From here on the attempt is on record. In a writing transaction.
+    """
     row = db.connection().execute(CLAIM, {"backend": backend, "slot": slot, "now": now}).first()
-    return None if row is None else db.get(Job, row[0])
+    job = None if row is None else db.get(Job, row[0])
+    if job is not None and job.id is not None:
+        attempts.begin(db, job.id, job.attempt, backend, slot, gpus, now)
+    return job
 
 
 def backends_in_use(db: Session) -> set[str]:
@@ -207,22 +227,44 @@ def free_slots(db: Session, backend: str, slots: Sequence[str]) -> list[str]:
     return [slot for slot in slots if slot not in taken][:waiting]
 
 
-def requeue(db: Session, job: Job, message: str, exit_code: int | None, now: int, *, counts_as_lost: bool) -> None:
+def requeue(
+    db: Session,
+    job: Job,
+    message: str,
+    exit_code: int | None,
+    now: int,
+    *,
+    counts_as_lost: bool,
+    gpu_s: float | None = None,
+) -> None:
     """Give the slot back and wait for another attempt, which goes on from the checkpoint, on another backend if it was moved.
 
     A cancelled job is over instead.
     """
     if job.cancel_asked_at is not None:
-        finish(db, job, CANCELLED, now, exit_code=exit_code)
+        finish(db, job, CANCELLED, now, exit_code=exit_code, gpu_s=gpu_s)
         return
+    attempts.end(db, job, now, exit_code, gpu_s)
     job.state, job.exit_code, job.message = QUEUED, exit_code, message
     job.backend, job.moves_to = job.moves_to or job.backend, None
     job.lost += int(counts_as_lost)
     db.add(job)
 
 
-def finish(db: Session, job: Job, state: str, now: int, message: str = "", exit_code: int | None = None) -> None:
-    """Give the slot back for good; the row keeps its name, which tells what the run trained on."""
+def finish(
+    db: Session,
+    job: Job,
+    state: str,
+    now: int,
+    message: str = "",
+    exit_code: int | None = None,
+    gpu_s: float | None = None,
+) -> None:
+    """Give the slot back for good; the row keeps its name, which tells what the run trained on.
+
+    `gpu_s`: what the attempt took of GPUs, where its machine counted it.
+    """
+    attempts.end(db, job, now, exit_code, gpu_s)
     job.state, job.finished_at, job.message, job.exit_code = state, now, message, exit_code
     db.add(job)
 

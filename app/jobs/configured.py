@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import re
 import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from app.jobs.backends.interface import Backend
 from app.jobs.backends.local import LOCAL, LocalBackend
 from app.jobs.backends.settings import BackendSettings, parse
+from app.jobs.presence import driver_lock, who_holds, worker_lock
 from app.journal.home import COMMAND, Home
 from engine.contract import OnehourError, nearest
 
@@ -37,6 +40,32 @@ def settings_of(home: Home, name: str) -> BackendSettings:
 def open_backend(home: Home, name: str) -> Backend:
     """The backend, ready to be asked; it connects when it is. Raises OnehourError as `settings_of` does."""
     return LocalBackend(home, time_limit_s=settings_of(home, name).time_limit)
+
+
+@dataclass(frozen=True)
+class MachineFacts:
+    """What is known of a backend without asking its machine."""
+
+    name: str
+    slots: tuple[str, ...]  # empty: not known until a driver has looked
+    gpus: Mapping[str, int]  # of each slot
+    time_limit_s: float | None
+    works: bool  # whether its worker or driver runs just now
+
+
+def machines(home: Home) -> list[MachineFacts]:
+    """All backends, this computer first; one that is wrongly configured is left out: whoever uses it is told."""
+    found = []
+    for name in names(home):
+        try:
+            settings = settings_of(home, name)
+        except OnehourError:
+            continue
+        told = who_holds(worker_lock(home) if name == LOCAL else driver_lock(home, name))
+        slots = tuple((told or {}).get("slots", ())) or settings.slot_names(name)
+        gpus = {slot: settings.gpus_of(slot) for slot in slots}
+        found.append(MachineFacts(name, slots, gpus, settings.time_limit, told is not None))
+    return found
 
 
 def local(home: Home) -> LocalBackend:

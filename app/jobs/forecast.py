@@ -1,26 +1,37 @@
-"""When a run that is not queued yet would probably be done, and whether that is before the next hour."""
+"""A run that is not queued yet: when it would probably be done, and what should be thought about twice before."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sqlmodel import Session
 
-from app.jobs import backlog, estimate, presence
+from app.jobs import configured, estimate, night, probing
+from app.jobs.backends.local import LOCAL
+from app.jobs.configured import MachineFacts
+from app.jobs.estimate import Duration
+from app.jobs.night import Bar, Night
 from app.journal import days
 from app.journal.home import Home
 from app.journal.sittings import Sitting
 from engine.contract import RunSpec
-from engine.run_folder import RunFolder
+
+NEW = "·new·"  # no run key looks like it
 
 
 @dataclass(frozen=True)
 class Forecast:
-    """Seconds of work; moments in milliseconds UTC. No next hour is expected: None."""
+    """`duration` in seconds of work; moments in milliseconds UTC. `cautions`: sentences that ask for a second click."""
 
-    seconds: float
-    ends_at: int
+    duration: Duration
+    bar: Bar
     next_hour_at: int | None
+    cautions: tuple[str, ...] = ()
+
+    @property
+    def ends_at(self) -> int:
+        return self.bar.ends_at
 
     @property
     def fits(self) -> bool | None:
@@ -29,36 +40,60 @@ class Forecast:
 
     def end_text(self, now: int, time_zone: str) -> str:
         """The local time of the end, with its date unless that is today's: `21:40`, `03:10 on 03 Mar`."""
-        ends = days.local(self.ends_at, time_zone)
-        another_day = ends.date() != days.local(now, time_zone).date()
-        return days.clock_text(self.ends_at, time_zone) + (f" on {ends:%d %b}" if another_day else "")
+        return night.end_text(self.ends_at, now, time_zone)
 
 
-def forecast(db: Session, home: Home, at: Sitting, spec: RunSpec) -> Forecast:
-    """As if `spec` were queued now, behind what runs and waits."""
-    rows = backlog.list_jobs(db, open_only=True)
-    seconds = estimate.estimate(db, spec)
-    starts_at = estimate.starts_at(
-        at.now,
-        [running_until(home, row, at.now) for row in rows if row.state in backlog.ACTIVE],
-        [row.estimated_s or 0 for row in rows if row.state == backlog.QUEUED],
-        len(presence.worker_slots(home) or ("",)),
-    )
-    return Forecast(seconds, starts_at + _ms(seconds), estimate.next_hour_at(db, at.challenge, at.now))
+def forecast(db: Session, home: Home, at: Sitting, specs: Sequence[RunSpec], backend: str = LOCAL) -> list[Forecast]:
+    """As if `specs` were queued now, one after the other, behind what runs and waits.
+
+    Raises OnehourError for a backend that is not configured.
+    """
+    limit_s = configured.settings_of(home, backend).time_limit
+    durations = [estimate.estimate(db, spec, backend) for spec in specs]
+    loads = [night.new_load(f"{NEW}{number}", "", backend, duration) for number, duration in enumerate(durations)]
+    coming = night.plan(db, home, at.challenge, at.now, loads)
+    found = []
+    over = _over_quota(db, at, backend, coming, configured.machines(home))
+    for spec, duration, load in zip(specs, durations, loads, strict=True):
+        bar = coming.bar_of(load.run_key)
+        assert bar is not None
+        cautions = (*_over_limit(spec, backend, duration, limit_s), *over)
+        found.append(Forecast(duration, bar, coming.next_hour_at, cautions))
+    return found
 
 
-def running_until(home: Home, row: backlog.QueueRow, now: int) -> int:
-    """When a running job will probably end (milliseconds UTC), by the pace of the attempt that is running."""
-    folder, started_at = RunFolder(home.run_dir(row.run_key)), row.started_at or now
-    done = folder.progress()
-    epochs = [
-        (epoch["fold"], epoch["epoch"], epoch["at"]) for epoch in folder.metrics() if epoch.get("kind") == "epoch"
+def _over_limit(spec: RunSpec, backend: str, duration: Duration, limit_s: float | None) -> list[str]:
+    often = night.restarts(duration.seconds, limit_s)
+    if not often or limit_s is None:
+        return []
+    fold, epoch = _epoch_at(spec, limit_s / duration.seconds)
+    times = "" if often == 1 else f", {often} times in all"
+    return [
+        f"it will pass the limit of {hours_text(limit_s)} of {backend} in fold {fold} at epoch {epoch}{times}, and go on by itself"
     ]
-    every = {(fold, number) for fold, number, _ in epochs}
-    earlier = {(fold, number) for fold, number, ended_at in epochs if ended_at < started_at}
-    before = done * len(earlier) / len(every) if every else 0.0
-    return estimate.end_of_running(started_at, row.estimated_s or 0, done, now, before)
 
 
-def _ms(seconds: float | None) -> int:
-    return round((seconds or 0) * 1000)
+def _epoch_at(spec: RunSpec, share: float) -> tuple[int, int]:
+    """The fold (from 1, as people count) and its epoch at which the share 0…1 of a run is done."""
+    done = share * spec.folds * spec.epochs
+    return min(spec.folds, int(done // spec.epochs) + 1), int(done % spec.epochs) + 1
+
+
+def _over_quota(db: Session, at: Sitting, backend: str, coming: Night, machines: list[MachineFacts]) -> list[str]:
+    seen = probing.last_probe(db, backend)
+    if seen is None or seen[0].quota is None:
+        return []
+    quota = seen[0].quota
+    left_s = max(0.0, quota.allowed_s - quota.used_s)
+    wanted_s = night.gpu_seconds(coming, machines).get(backend, 0.0)
+    if wanted_s <= left_s:
+        return []
+    until = "" if quota.resets_at is None else f" until {days.local(quota.resets_at, at.challenge.time_zone):%A %H:%M}"
+    return [
+        f"what is then queued on {backend} takes about {hours_text(wanted_s)} of its GPUs, and {hours_text(left_s)} are left{until}"
+    ]
+
+
+def hours_text(seconds: float) -> str:
+    """`12 h`, `6.5 h`, `40 min`."""
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h".replace(".0 h", " h")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from sqlmodel import Session, select
 
-from app.jobs import data_checks
+from app.jobs import backlog, configured, data_checks
 from app.jobs.backends.local import LOCAL
 from app.jobs.backlog import QUEUED
 from app.jobs.forecast import Forecast, forecast
@@ -29,6 +29,10 @@ class Queued:
     forecast: Forecast
 
 
+class SecondThought(OnehourError):
+    """What a person should know before they queue it all the same."""
+
+
 def queue_run(
     journal: Journal,
     spec_source: str,
@@ -37,13 +41,33 @@ def queue_run(
     *,
     experiment_key: str | None = None,
     backend: str = LOCAL,
+    sure: bool = False,
     origin: str = "person",
 ) -> Queued:
-    """Write experiment, run and job in one transaction: all of them or none.
+    """One run: see `queue_runs`."""
+    (queued,) = queue_runs(
+        journal, spec_source, [spec], hypothesis,
+        experiment_key=experiment_key, backend=backend, sure=sure, origin=origin,
+    )  # fmt: skip
+    return queued
+
+
+def queue_runs(
+    journal: Journal,
+    spec_source: str,
+    specs: Sequence[RunSpec],
+    hypothesis: str,
+    *,
+    experiment_key: str | None = None,
+    backend: str = LOCAL,
+    sure: bool = False,
+    origin: str = "person",
+) -> list[Queued]:
+    """Write an experiment, its runs and their jobs in one transaction: all of them or none.
 
     The same hypothesis in the same challenge is the same experiment, and `experiment_key` names one whatever is said; its next
-    run gets the next number. Relative paths of the
-    spec are taken from the current folder. Raises AgainstTheRules outside the hour and OnehourError for what cannot run.
+    run gets the next number. Relative paths of a spec are taken from the current folder. Raises AgainstTheRules outside the hour,
+    OnehourError for what cannot run, and SecondThought for what would pass a limit or a quota unless the person is `sure`.
     """
     hypothesis = " ".join(hypothesis.split())
     if not hypothesis and experiment_key is None:
@@ -51,11 +75,13 @@ def queue_run(
             "a run needs a hypothesis",
             fix='Say in one sentence what you expect, for example: --hypothesis "Larger images help rare whales".',
         )
-    spec = _with_absolute_paths(spec)
+    specs = [_with_absolute_paths(spec) for spec in specs]
     with journal.reading() as db:  # all that reads files comes before the transaction, in which nobody else can write
-        guess = forecast(db, journal.home, sittings.sitting(db, challenges.active(db), journal.now()), spec)
-        drawn = data_checks.augmented(journal.home, challenges.active(db), spec)
+        at = sittings.sitting(db, challenges.active(db), journal.now())
+        guesses = forecast(db, journal.home, at, specs, backend)
+        drawn = [data_checks.augmented(journal.home, at.challenge, spec) for spec in specs]
     folders = _folder_names(journal.home)
+    queued = []
     with journal.writing() as db:
         now = journal.now()
         challenge = challenges.active(db)
@@ -63,32 +89,59 @@ def queue_run(
         challenges.require_backend(challenge, backend)
         if origin == "person":
             rules.require(rules.Action.WORK, at.moment, "Queueing a run")
-            _require_looked_at(db, challenge, drawn)
+            for one in drawn:
+                _require_looked_at(db, challenge, one)
+            _require_second_thought(guesses, sure)
         experiment = _experiment(db, folders, challenge, hypothesis, experiment_key, origin, now)
-        taken = db.exec(select(Run.key).where(Run.experiment_id == experiment.id)).all()
-        run_key = _free_key(f"{experiment.key}-r", 2, taken, folders)
-        spec = _tracked(
-            spec, run_key, f"day-{days.day_number(at.local_date, challenge.starts_on)}", experiment.hypothesis
-        )
-        run = Run(
-            challenge_id=challenge.id,
-            experiment_id=experiment.id,
-            key=run_key,
-            local_date=at.local_date,
-            spec=spec.model_dump_json(),
-            spec_source=spec_source,
-            origin=origin,
-            created_at=now,
-            metric=spec.metric,
-            direction=METRIC_DIRECTIONS[spec.metric],
-        )
-        db.add(run)
-        db.flush()
-        job = Job(run_id=run.id, state=QUEUED, backend=backend, estimated_s=guess.seconds, origin=origin, queued_at=now)
-        db.add(job)
-        db.flush()
-        assert job.id is not None
-        return Queued(run_key, experiment.key, job.id, guess)
+        taken = list(db.exec(select(Run.key).where(Run.experiment_id == experiment.id)).all())
+        day_tag = f"day-{days.day_number(at.local_date, challenge.starts_on)}"
+        for spec, guess in zip(specs, guesses, strict=True):
+            run_key = _free_key(f"{experiment.key}-r", 2, taken, folders)
+            taken.append(run_key)
+            tracked = _tracked(spec, run_key, day_tag, experiment.hypothesis)
+            run = Run(
+                challenge_id=challenge.id,
+                experiment_id=experiment.id,
+                key=run_key,
+                local_date=at.local_date,
+                spec=tracked.model_dump_json(),
+                spec_source=spec_source,
+                origin=origin,
+                created_at=now,
+                metric=spec.metric,
+                direction=METRIC_DIRECTIONS[spec.metric],
+            )
+            db.add(run)
+            db.flush()
+            job = Job(
+                run_id=run.id,
+                state=QUEUED,
+                backend=backend,
+                estimated_s=guess.duration.seconds,
+                estimated_low_s=guess.duration.low_s,
+                estimated_high_s=guess.duration.high_s,
+                origin=origin,
+                queued_at=now,
+            )
+            db.add(job)
+            db.flush()
+            assert job.id is not None
+            queued.append(Queued(run_key, experiment.key, job.id, guess))
+    return queued
+
+
+def move_to(journal: Journal, run_key: str, backend: str) -> str:
+    """Let a run go on on another backend that is configured and allowed, at any time: see `backlog.move_to`."""
+    configured.settings_of(journal.home, backend)
+    with journal.reading() as db:
+        challenges.require_backend(challenges.active(db), backend)
+    return backlog.move_to(journal, run_key, backend)
+
+
+def _require_second_thought(guesses: Sequence[Forecast], sure: bool) -> None:
+    cautions = list(dict.fromkeys(caution for guess in guesses for caution in guess.cautions))
+    if cautions and not sure:
+        raise SecondThought("; ".join(cautions), fix="Queue it once more to have it all the same (--yes).")
 
 
 def _require_looked_at(db: Session, challenge: Challenge, drawn: data_checks.Augmented) -> None:

@@ -74,7 +74,8 @@ class Reconciler:
 
     def _start_next(self, slot: str) -> bool:
         with self.journal.writing() as db:
-            job = backlog.claim(db, self.backend.name, slot, self.journal.now())
+            gpus = self.backend.gpus_of(slot)
+            job = backlog.claim(db, self.backend.name, slot, self.journal.now(), gpus)
             run = None if job is None else db.get(Run, job.run_id)
         if job is None or run is None:
             return True
@@ -94,7 +95,7 @@ class Reconciler:
             raise Refused(str(error)) from error
         with self.journal.writing() as db:
             if fresh := backlog.held(db, job):
-                attempts.begin(db, fresh, self.backend.gpus_of(attempt.slot), kept)
+                attempts.found(db, fresh, kept)
         try:
             self.backend.submit(attempt)
         except Unreachable:
@@ -199,16 +200,15 @@ class Reconciler:
         log.info("%s: %s", run.key, message)
         with self.journal.writing() as db:
             if fresh := backlog.held(db, job):
-                attempts.end(db, fresh, self.journal.now(), found.exit_code, found.gpu_s)
-                backlog.requeue(db, fresh, message, found.exit_code, self.journal.now(), counts_as_lost=lost)
+                now, code = self.journal.now(), found.exit_code
+                backlog.requeue(db, fresh, message, code, now, counts_as_lost=lost, gpu_s=found.gpu_s)
 
     def _finish(self, job: Job, state: str, message: str = "", found: Status | None = None) -> None:
         log.info("job %s %s", job.id, f"{state}: {message}" if message else state)
         code, gpu_s = (None, None) if found is None else (found.exit_code, found.gpu_s)
         with self.journal.writing() as db:
             if fresh := backlog.held(db, job):
-                attempts.end(db, fresh, self.journal.now(), code, gpu_s)
-                backlog.finish(db, fresh, state, self.journal.now(), message, code)
+                backlog.finish(db, fresh, state, self.journal.now(), message, code, gpu_s)
 
     def _say(self, job: Job, words: str) -> None:
         """What a person should know of a job that goes on; written only when it is news."""

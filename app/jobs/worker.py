@@ -19,6 +19,7 @@ from app.jobs.errands import Children
 from app.jobs.lookout import as_process, look_again_and_again
 from app.jobs.presence import present, worker_lock
 from app.jobs.reconciler import Reconciler
+from app.jobs.wakefulness import Wakefulness
 from app.journal import backups, sessions
 from app.journal.store import Journal
 from engine.contract import OnehourError
@@ -63,13 +64,20 @@ class Chores:
 def run_worker(journal: Journal, stop: threading.Event, jobs: Reconciler | None = None) -> None:
     """Work until `stop` is set. Raises OnehourError when another worker works for this home."""
     jobs = jobs or Reconciler(journal, configured.local(journal.home))
-    chores = Chores(journal)
+    chores, awake = Chores(journal), Wakefulness()
+
+    def look() -> bool:
+        at_work, at_errands = jobs.tick(), chores.tick()
+        awake.keep(at_work)
+        return at_work or at_errands
+
     with present(worker_lock(journal.home), "a worker", {"slots": jobs.slots}):
         log.info("working with %s", ", ".join(jobs.slots))
         try:
-            look_again_and_again(journal, stop, lambda: chores.tick() | jobs.tick())
+            look_again_and_again(journal, stop, look)
         finally:
             chores.end()
+            awake.end()
         log.info("ends; attempts go on without it")
 
 

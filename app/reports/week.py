@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -10,6 +9,8 @@ from typing import Literal
 
 from sqlmodel import Session
 
+from app.jobs import ledger
+from app.jobs.ledger import MachineTime
 from app.journal import challenges, notes, references, rest_days, sittings, todos, usage
 from app.journal.activities import Activity
 from app.journal.days import DAY, MINUTE_MS, week_starts
@@ -28,15 +29,6 @@ class BestScore:
 
     score: float | None
     gain: float | None
-
-
-@dataclass(frozen=True)
-class MachineTime:
-    """What the runs queued in a week took on one backend, whenever they ran, in seconds; `gpu_s` is the part on a GPU."""
-
-    backend: str
-    trained_s: float
-    gpu_s: float
 
 
 @dataclass(frozen=True)
@@ -117,7 +109,7 @@ def of_day(db: Session, challenge: Challenge, on: date, now: int) -> Week:
         verdicts=verdicts(db, challenge, [run.row.run_id for run in runs]),
         cv=BestScore(cv, gain(cv, before.cv, direction)),
         public=BestScore(public, gain(public, public_before, direction)),
-        machines=_machines(runs),
+        machines=tuple(ledger.by_backend(db, challenge, now, first=first, last=last)),
         collected=tuple(references.collected_between(db, challenge, began_at, ended_at)),
         open_todos=tuple(todo for todo in open_ones if todo.id not in for_later),
         note=notes.of_week(db, challenge, number),
@@ -139,21 +131,6 @@ def _next_week(db: Session, challenge: Challenge, last: date, open_ones: Sequenc
     planned = tuple(todo for todo in open_ones if first <= todo.planned_on <= until)
     minutes = sum(todo.minutes or 0 for todo in planned)
     return NextWeek(first, until, _planned_ms(challenge, first, len(rest)), rest, planned, minutes)
-
-
-def _machines(runs: Sequence[BoardRun]) -> tuple[MachineTime, ...]:
-    """By backend, the busiest first. A run that ended without a result counts with the time it held its machine."""
-    trained: dict[str, float] = defaultdict(float)
-    on_gpu: dict[str, float] = defaultdict(float)
-    for row in (run.row for run in runs):
-        held_s = row.train_s if row.train_s is not None else 60 * (row.minutes or 0)
-        trained[row.backend] += held_s
-        on_gpu[row.backend] += row.gpu_s if row.gpu_s is not None else held_s * (row.slot or "").startswith("cuda")
-    return tuple(
-        MachineTime(backend, trained[backend], on_gpu[backend])
-        for backend in sorted(trained, key=lambda name: (-trained[name], name))
-        if trained[backend]
-    )
 
 
 def mark(challenge: Challenge, used_ms: int | None, day: date, today: date, rests: bool = False) -> DayMark:

@@ -94,7 +94,7 @@ def split_rows(week: Week) -> list[tuple[str, str, str, str]]:
 def machine_lines(week: Week) -> list[str]:
     """`local: 12.3 h of this week's runs, 11.0 h of it on a GPU`: what was queued in the week, whenever it ran."""
     return [
-        f"{each.backend}: {each.trained_s / 3600:.1f} h of this week's runs, "
+        f"{each.backend}: {each.held_s / 3600:.1f} h of this week's runs, "
         + (f"{each.gpu_s / 3600:.1f} h of it on a GPU" if each.gpu_s else "none of it on a GPU")
         for each in week.machines
     ]

@@ -48,7 +48,7 @@ def _expected(journal: Journal, at: Sitting, preset: str, changes: str) -> str:
     try:
         spec = _resolved(at.challenge, at.challenge.data_dir, preset, changes)
         with journal.reading() as db:
-            found = forecast.forecast(db, journal.home, at, spec)
+            (found,) = forecast.forecast(db, journal.home, at, [spec])
             look = data_checks.look(db, at.challenge, data_checks.augmented(journal.home, at.challenge, spec))
     except OnehourError as error:
         return f":red[✗ {plain(str(error))}]"
@@ -59,7 +59,7 @@ def _expected(journal: Journal, at: Sitting, preset: str, changes: str) -> str:
         )
     when = found.end_text(at.now, at.challenge.time_zone)
     fits = {True: ", before your next hour ✓", False: ", after your next hour has begun", None: ""}[found.fits]
-    return f"Queued now it ends about {when}{fits} (a crude guess: {max(1, round(found.seconds / 60))} min of work)."
+    return f"Queued now it ends about {when}{fits} (a crude guess: {max(1, round(found.duration.seconds / 60))} min of work)."
 
 
 @st.cache_data(max_entries=50, show_spinner=False)

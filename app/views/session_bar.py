@@ -7,7 +7,7 @@ from collections.abc import Callable
 import streamlit as st
 
 from app.components.clock import clock
-from app.jobs import backlog, forecast, presence
+from app.jobs import backlog, night, presence
 from app.journal import challenges, sessions, sittings
 from app.journal.days import DAY, MINUTE_MS, clock_text, week_starts
 from app.journal.home import COMMAND
@@ -159,7 +159,7 @@ def queue_line(journal: Journal, at: Sitting, rows: list[backlog.QueueRow]) -> s
     for row in rows:
         if row.state in backlog.ACTIVE and row.started_at is not None:
             done = RunFolder(journal.home.run_dir(row.run_key)).progress()
-            ends = clock_text(forecast.running_until(journal.home, row, now), at.challenge.time_zone)
+            ends = clock_text(night.running_until(journal.home, row, now), at.challenge.time_zone)
             parts.append(f"{row.slot}: {row.run_key} {row.state}, {done:.0%}, ends about {ends}")
     waiting = sum(row.state == backlog.QUEUED for row in rows)
     if waiting:

@@ -10,8 +10,7 @@ from pathlib import Path
 import pytest
 from sqlmodel import select
 
-from app.jobs import backlog, forecast, orders
-from app.jobs.forecast import Forecast
+from app.jobs import attempts, backlog, forecast, night, orders
 from app.journal import challenges, sessions, sittings, todos
 from app.journal.rules import AgainstTheRules
 from app.journal.store import Journal
@@ -172,17 +171,17 @@ def test_the_guess_of_the_end_counts_what_waits_before_it(
     journal: Journal, spec: RunSpec, hour: sittings.Sitting, clock: MovableClock
 ) -> None:
     first, second = queue(journal, spec, "a"), queue(journal, spec, "b")
-    assert first.forecast.ends_at == clock.at + round(first.forecast.seconds * 1000)
-    assert second.forecast.ends_at == first.forecast.ends_at + round(second.forecast.seconds * 1000)
+    assert first.forecast.ends_at == clock.at + round(first.forecast.duration.seconds * 1000)
+    assert second.forecast.ends_at == first.forecast.ends_at + round(second.forecast.duration.seconds * 1000)
     assert second.forecast.next_hour_at == clock.at + 24 * 60 * 60 * 1000
     assert second.forecast.fits is True
 
 
 def test_the_end_is_said_with_its_date_unless_that_is_today() -> None:
-    found = Forecast(60.0, ms("2026-03-03 03:10"), None)
-    assert found.end_text(ms("2026-03-03 02:00"), "UTC") == "03:10"
-    assert found.end_text(ms("2026-03-02 20:00"), "UTC") == "03:10 on 03 Mar"
-    assert found.end_text(ms("2026-03-02 20:00"), "America/New_York") == "22:10"
+    ends_at = ms("2026-03-03 03:10")
+    assert night.end_text(ends_at, ms("2026-03-03 02:00"), "UTC") == "03:10"
+    assert night.end_text(ends_at, ms("2026-03-02 20:00"), "UTC") == "03:10 on 03 Mar"
+    assert night.end_text(ends_at, ms("2026-03-02 20:00"), "America/New_York") == "22:10"
 
 
 def test_a_run_of_a_challenge_that_has_ended_is_on_the_queue_and_in_the_guess(
@@ -201,8 +200,8 @@ def test_a_run_of_a_challenge_that_has_ended_is_on_the_queue_and_in_the_guess(
     with journal.reading() as db:
         assert [row.run_key for row in backlog.list_jobs(db, new.id, open_only=True)] == [old.run_key]
         assert backlog.list_jobs(db, new.id) == []
-        guess = forecast.forecast(db, journal.home, sittings.sitting(db, new, clock.at), spec)
-    assert guess.ends_at == old.forecast.ends_at + round(guess.seconds * 1000)
+        (guess,) = forecast.forecast(db, journal.home, sittings.sitting(db, new, clock.at), [spec])
+    assert guess.ends_at == old.forecast.ends_at + round(guess.duration.seconds * 1000)
 
 
 def test_what_queueing_reads_from_disk_keeps_nobody_from_writing(
@@ -234,13 +233,15 @@ def test_a_run_that_goes_on_counts_from_its_first_start_and_ends_by_the_pace_of_
 
     def claim() -> int:
         with journal.writing() as db:
-            assert backlog.claim(db, "local", "cpu:0", clock.at) is not None
+            job = backlog.claim(db, "local", "cpu:0", clock.at)
+            assert job is not None
+            attempts.found(db, job, folder.kept())
         return clock.at
 
     def until() -> int:
         with journal.reading() as db:
             (row,) = backlog.list_jobs(db, open_only=True)
-        return forecast.running_until(journal.home, row, clock.at)
+        return night.running_until(journal.home, row, clock.at)
 
     first_start = claim()
     train(0, range(10))  # half of it, a minute an epoch

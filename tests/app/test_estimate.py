@@ -8,9 +8,10 @@ import pytest
 from sqlmodel import select
 
 from app.jobs import estimate
-from app.journal import sessions
+from app.jobs.estimate import Duration, Finished, Shape
+from app.journal import challenges, sessions
 from app.journal.store import Journal
-from app.journal.tables import Challenge, Experiment, Job, Run
+from app.journal.tables import AttemptRow, Challenge, Experiment, Job, Run
 from engine.contract import RunSpec
 from tests.app.trainings import small_spec
 from tests.conftest import MovableClock, ms
@@ -21,8 +22,9 @@ HOUR_MS = 3_600_000
 
 
 def finished(
-    clock: MovableClock, journal: Journal, challenge: Challenge, spec: RunSpec, seconds: float, device: str, images: int
-) -> None:
+    clock: MovableClock, journal: Journal, challenge: Challenge, spec: RunSpec, seconds: float, device: str, images: int,
+    backend: str = "local",
+) -> None:  # fmt: skip
     """A run that took `seconds`, later than those before it."""
     ended = clock.move(1_000_000)
     now = ended - round(seconds * 1000)
@@ -49,24 +51,24 @@ def finished(
         )
         db.add(run)
         db.flush()
-        db.add(
-            Job(
-                run_id=run.id,
-                state="succeeded",
-                backend="local",
-                attempt=1,
-                origin="import",
-                queued_at=now,
-                started_at=now,
-                first_started_at=now,
-                finished_at=ended,
-            )
-        )
+        job = Job(
+            run_id=run.id, state="succeeded", backend=backend, attempt=2, origin="import", queued_at=now,
+            started_at=now, first_started_at=now, finished_at=ended,
+        )  # fmt: skip
+        db.add(job)
+        db.flush()
+        middle = (now + ended) // 2  # two attempts: the second one went on from a checkpoint
+        for attempt, begun, over in ((1, now - 50_000, middle - 50_000), (2, middle, ended)):
+            db.add(AttemptRow(job_id=job.id, number=attempt, backend=backend, slot="", started_at=begun, ended_at=over))
+
+
+def duration(journal: Journal, spec: RunSpec, backend: str = "local") -> Duration:
+    with journal.reading() as db:
+        return estimate.estimate(db, spec, backend)
 
 
 def guess(journal: Journal, spec: RunSpec) -> float:
-    with journal.reading() as db:
-        return estimate.estimate(db, spec)
+    return duration(journal, spec).seconds
 
 
 def with_rows(spec: RunSpec, rows: int) -> RunSpec:
@@ -122,21 +124,37 @@ def test_runs_on_another_device_or_with_another_backbone_count_less(
     assert guess(journal, spec) == pytest.approx(120, abs=0.1)
 
 
-@pytest.mark.parametrize(
-    ("running_ends", "waiting_s", "slots", "expected"),
-    [
-        ([], [], 1, 1000),
-        ([5000], [], 1, 5000),
-        ([5000], [], 2, 1000),
-        ([500], [], 1, 1000),  # overdue
-        ([5000], [2.0, 3.0], 1, 10_000),
-        ([5000, 9000], [2.0, 3.0], 2, 9000),
-    ],
-)
-def test_a_job_starts_when_a_slot_is_free(
-    running_ends: list[int], waiting_s: list[float], slots: int, expected: int
-) -> None:
-    assert estimate.starts_at(1000, running_ends, waiting_s, slots) == expected
+def test_another_backends_runs_teach_nothing(journal: Journal, challenge: Challenge, clock: MovableClock) -> None:
+    spec = small_spec(Path(challenge.data_dir))
+    finished(clock, journal, challenge, spec, 120, "cuda", 1000, backend="gpu-box")
+    assert duration(journal, spec, "gpu-box").seconds == pytest.approx(120, abs=0.1)
+    assert duration(journal, spec).like == ""
+
+
+SHAPE = Shape("resnet18", 10_000, 1.0, "/d")
+
+
+def test_the_spread_is_that_of_the_similar_runs() -> None:
+    def among(*rates: float, backbone: str = "resnet18", area: int = 10_000) -> list[Finished]:
+        return [Finished(backbone, area, rate) for rate in rates]
+
+    three = estimate.from_finished(SHAPE, 100, among(1, 2, 5))
+    assert (three.seconds - 20, three.low_s - 20, three.high_s - 20) == (200, 100, 500)
+    assert (three.runs, three.like) == (3, "backbone")
+    one = estimate.from_finished(SHAPE, 100, among(2))
+    assert (one.low_s - 20, one.high_s - 20) == pytest.approx((200 / 1.3, 260))
+    ten = estimate.from_finished(SHAPE, 100, among(0.01, 2, 2, 2, 2, 2, 2, 2, 2, 900))
+    assert (ten.low_s - 20, ten.high_s - 20) == pytest.approx((200 / 1.1, 220))  # one of ten on each side is left out
+    other = estimate.from_finished(SHAPE, 100, among(1, 2, backbone="vgg16"))
+    assert (other.seconds - 20, other.high_s - 20, other.like) == (150, 450, "backend")
+    of_size = estimate.from_finished(SHAPE, 100, [*among(9, area=90_000), *among(1, 2, 3)])
+    assert (of_size.seconds - 20, of_size.runs) == (200, 3)
+
+
+def test_nothing_known_is_a_wide_guess() -> None:
+    nothing = estimate.from_finished(SHAPE, 10**9, [])
+    assert nothing.high_s - 20 == pytest.approx(25 * (nothing.low_s - 20))
+    assert (nothing.runs, nothing.like) == (0, "")
 
 
 def test_the_end_of_a_running_job_follows_its_progress() -> None:
@@ -148,6 +166,19 @@ def test_the_end_of_a_running_job_follows_its_progress() -> None:
 def test_what_earlier_attempts_did_does_not_count_for_the_pace_of_this_one() -> None:
     assert estimate.end_of_running(100_000, 100.0, 0.5, now=110_000, before=0.5) == 150_000
     assert estimate.end_of_running(100_000, 100.0, 0.75, now=150_000, before=0.5) == 200_000
+
+
+def test_the_habits_time_is_when_the_next_hour_is_expected(
+    journal: Journal, challenge: Challenge, clock: MovableClock
+) -> None:
+    challenges.change(journal, habit_at="21:30")
+    with journal.reading() as db:
+        assert estimate.next_hour_at(db, challenges.active(db), clock.at) == ms("2026-03-02 21:30")
+        assert estimate.next_hour_at(db, challenges.active(db), clock.at + 2 * HOUR_MS) == ms("2026-03-03 21:30")
+    clock.move(5400)
+    sessions.start(journal)
+    with journal.reading() as db:
+        assert estimate.next_hour_at(db, challenges.active(db), clock.at) == ms("2026-03-03 21:30")
 
 
 def test_the_next_hour_is_expected_when_the_newest_one_began(

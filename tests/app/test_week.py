@@ -353,7 +353,7 @@ def test_a_run_that_failed_or_was_cancelled_on_a_gpu_counts_as_time_on_it(
     ):
         orders.queue_run(journal, "sample-quick", small_spec(Path(challenge.data_dir)), idea)
         with journal.writing() as db:
-            job = backlog.claim(db, "local", slot, clock.at)
+            job = backlog.claim(db, "local", slot, clock.at, gpus=int("cuda" in slot))
             assert job is not None
         clock.move(18 * MINUTE_S)
         with journal.writing() as db:
@@ -366,19 +366,21 @@ def test_a_run_that_failed_or_was_cancelled_on_a_gpu_counts_as_time_on_it(
     assert line == "local: 0.9 h of this week's runs, 0.6 h of it on a GPU"
 
 
-def test_a_finished_run_tells_its_time_on_a_gpu_itself(
+def test_a_machine_that_counts_its_gpu_time_is_believed(
     journal: Journal, challenge: Challenge, clock: MovableClock
 ) -> None:
     sessions.start(journal)
-    key = a_finished_run(journal, challenge, clock, "larger", 0.8)
-    (line,) = week_page.machine_lines(the_week(journal, challenge, clock))
-    assert line.endswith(" h of this week's runs, none of it on a GPU")
+    orders.queue_run(journal, "sample-quick", small_spec(Path(challenge.data_dir)), "an array of folds")
     with journal.writing() as db:
-        run = db.exec(select(Run).where(Run.key == key)).one()
-        run.train_s, run.gpu_s = 7_200, 5_400
-        db.add(run)
+        job = backlog.claim(db, "local", "cluster/1", clock.at, gpus=1)
+        assert job is not None
+    clock.move(60 * MINUTE_S)
+    with journal.writing() as db:
+        held = backlog.held(db, job)
+        assert held is not None
+        backlog.finish(db, held, backlog.SUCCEEDED, clock.at, gpu_s=4.5 * 3600)
     (line,) = week_page.machine_lines(the_week(journal, challenge, clock))
-    assert line == "local: 2.0 h of this week's runs, 1.5 h of it on a GPU"
+    assert line == "local: 1.0 h of this week's runs, 4.5 h of it on a GPU"
 
 
 def test_the_last_week_may_be_short_and_a_day_of_rest_takes_its_hour_out(

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from sqlmodel import select
 
-from app.jobs import backlog, orders
+from app.jobs import attempts, backlog, orders
 from app.journal import challenges, days, inbox, notes, sessions, todos
 from app.journal.home import Home
 from app.journal.steady import system_clock
@@ -106,4 +106,6 @@ def finish(journal: Journal, run_key: str, cv: float) -> None:
     with journal.writing() as db:
         job = backlog.job_of(db, run_key)
         job.started_at = job.first_started_at = job.queued_at
+        job.attempt, job.slot = 1, "cpu:0"
+        attempts.begin(db, job.id, 1, job.backend, "cpu:0", 0, job.queued_at)
         backlog.finish(db, job, backlog.SUCCEEDED, journal.now())

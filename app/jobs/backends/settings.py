@@ -33,6 +33,14 @@ class BackendSettings(BaseModel):
 
     time_limit: Duration | None = Field(None, description="an attempt stops before it and goes on in another one")
 
+    def slot_names(self, name: str) -> tuple[str, ...]:
+        """The slots of the backend as far as its settings tell; empty where its driver finds them."""
+        return ()
+
+    def gpus_of(self, slot: str) -> int:
+        """How many GPUs an attempt on the slot holds."""
+        return int("cuda" in slot)
+
 
 class LocalSettings(BackendSettings):
     """This computer."""
