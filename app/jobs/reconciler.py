@@ -12,7 +12,7 @@ import signal
 import time
 from collections.abc import Callable
 
-from app.jobs import attempts, backlog, programme
+from app.jobs import attempts, backlog, programme, signals
 from app.jobs.backends.interface import Attempt, Backend, Condition, Refused, Status, Unreachable
 from app.jobs.programme import Programme
 from app.journal.store import Journal
@@ -67,7 +67,7 @@ class Reconciler:
             return False
         except Refused as error:
             log.error("%s: attempt %d: %s", run.key, job.attempt, error)
-            self._finish(job, backlog.FAILED, str(error))
+            self._finish(job, run, backlog.FAILED, str(error))
         except Exception:  # a journal that is locked or a full disk now may be fine a moment later
             log.exception("job %s of %s", job.id, run.key)
         return True
@@ -118,7 +118,7 @@ class Reconciler:
                 self._say(job, "its results are on their way")
         elif job.cancel_asked_at is not None:
             self.backend.clear(attempt)
-            self._finish(job, backlog.CANCELLED)
+            self._finish(job, run, backlog.CANCELLED)
         elif found.condition is Condition.LOST:
             self.backend.clear(attempt)
             if self.backend.fetch(attempt):
@@ -152,7 +152,7 @@ class Reconciler:
         if code == EXIT_OK:
             self._take_in(job, run, folder, found)
         elif job.cancel_asked_at is not None:
-            self._finish(job, backlog.CANCELLED, found=found)
+            self._finish(job, run, backlog.CANCELLED, found=found)
         elif code == EXIT_REQUEUE:
             if job.moves_to is not None or self._got_further(job, folder):
                 self._requeue(job, run, "stopped in good order, goes on from its checkpoint", found, lost=False)
@@ -162,16 +162,16 @@ class Reconciler:
             self._lost(job, run, f"it was killed by {_signal_name(-code)}", found)
         else:
             words = found.reason or last_words(folder.log_tail())
-            self._finish(job, backlog.FAILED, words or f"ended with exit code {code}", found)
+            self._finish(job, run, backlog.FAILED, words or f"ended with exit code {code}", found)
 
     def _take_in(self, job: Job, run: Run, folder: RunFolder, found: Status) -> None:
         if folder.stopped() and not folder.result_json.exists():
-            self._finish(job, backlog.STOPPED, folder.stopped(), found)
+            self._finish(job, run, backlog.STOPPED, folder.stopped(), found)
             return
         try:
-            result = runs.read_result(run, folder)
+            runs.read_result(run, folder)
         except OnehourError as error:
-            self._finish(job, backlog.FAILED, str(error), found)
+            self._finish(job, run, backlog.FAILED, str(error), found)
             return
         runs.take_in(self.journal, run, folder)  # a journal that cannot be written now is tried again at the next look
         try:
@@ -179,15 +179,14 @@ class Reconciler:
         except Exception as error:  # whatever it is, the run has succeeded
             log.warning("%s is not scored at home: %s", run.key, error)
         # Last: a worker that dies before it does all of this again, and who sees it finished sees all of it.
-        self._finish(job, backlog.SUCCEEDED, found=found)
-        log.info("%s: %s %.4f", run.key, result.metric, result.cv)
+        self._finish(job, run, backlog.SUCCEEDED, found=found)
 
     def _lost(self, job: Job, run: Run, why: str, found: Status) -> None:
         excused = found.rebooted or job.moves_to is not None
         excused = excused or self._got_further(job, RunFolder(self.journal.home.run_dir(run.key)))
         if job.lost >= FORGIVEN_LOSSES and not excused:
             message = f"given up after {job.lost + 1} attempts without a finished epoch: {why}"
-            self._finish(job, backlog.FAILED, message, found)
+            self._finish(job, run, backlog.FAILED, message, found)
         else:
             self._requeue(job, run, f"{why}, goes on from its checkpoint", found, lost=not excused)
 
@@ -197,18 +196,29 @@ class Reconciler:
             return attempts.got_further(db, job, kept)
 
     def _requeue(self, job: Job, run: Run, message: str, found: Status, *, lost: bool) -> None:
-        log.info("%s: %s", run.key, message)
         with self.journal.writing() as db:
-            if fresh := backlog.held(db, job):
+            fresh = backlog.held(db, job)
+            if fresh is not None:
                 now, code = self.journal.now(), found.exit_code
                 backlog.requeue(db, fresh, message, code, now, counts_as_lost=lost, gpu_s=found.gpu_s)
+        self._tell(fresh, run)
 
-    def _finish(self, job: Job, state: str, message: str = "", found: Status | None = None) -> None:
-        log.info("job %s %s", job.id, f"{state}: {message}" if message else state)
+    def _finish(self, job: Job, run: Run, state: str, message: str = "", found: Status | None = None) -> None:
         code, gpu_s = (None, None) if found is None else (found.exit_code, found.gpu_s)
         with self.journal.writing() as db:
-            if fresh := backlog.held(db, job):
+            fresh = backlog.held(db, job)
+            if fresh is not None:
                 backlog.finish(db, fresh, state, self.journal.now(), message, code, gpu_s)
+        self._tell(fresh, run)
+
+    def _tell(self, job: Job | None, run: Run) -> None:
+        """What became of an attempt, to the log and to whoever wants to be told; None: another worker did."""
+        if job is not None:
+            log.info("%s %s", run.key, f"{job.state}: {job.message}" if job.message else job.state)
+            try:
+                signals.send_job(self.journal, job, run, job.state, job.message)
+            except OnehourError as error:  # the run is what counts
+                log.warning("%s: nobody could be told: %s", run.key, error)
 
     def _say(self, job: Job, words: str) -> None:
         """What a person should know of a job that goes on; written only when it is news."""

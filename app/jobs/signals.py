@@ -1,4 +1,4 @@
-"""Signals of the hour to desktop or phone: the habit's time, five minutes left, time is up. Sent by the worker, once each.
+"""Signals to desktop or phone, sent once each: the habit's time, five minutes left, time is up; a run finished, failed, goes on.
 
 The addresses (apprise's, they hold tokens) stand in the environment variable ONEHOUR_NOTIFY, separated by spaces. A short-lived
 child talks to the network; what it cannot deliver is logged and not tried again: a signal that comes late is none.
@@ -16,12 +16,13 @@ from dataclasses import dataclass
 
 from sqlmodel import col, select
 
+from app.jobs.backlog import CANCELLED, QUEUED
 from app.journal import challenges, days, sessions, sittings
 from app.journal.days import MINUTE_MS
 from app.journal.hour import State
 from app.journal.sittings import Sitting
 from app.journal.store import Journal
-from app.journal.tables import SentSignal
+from app.journal.tables import Challenge, Job, Run, SentSignal
 
 log = logging.getLogger("onehour.signals")
 
@@ -74,6 +75,28 @@ def send_due(journal: Journal) -> list[Signal]:
     for signal in signals:
         _hand_over(signal, addresses)
     return signals
+
+
+def send_job(journal: Journal, job: Job, run: Run, state: str, message: str) -> Signal | None:
+    """Tell that the job's present attempt ended in `state`; queued: it goes on in another one. Nothing without addresses, or twice."""
+    addresses = os.environ.get(ADDRESSES, "").split()
+    if not addresses or state == CANCELLED:  # whoever cancelled it knows
+        return None
+    words = "goes on in another attempt" if state == QUEUED else state
+    with journal.writing() as db:
+        fresh, challenge = db.get(Run, run.id), db.get(Challenge, run.challenge_id)
+        assert fresh is not None
+        assert challenge is not None
+        kind = f"job {job.id}-{job.attempt} {state}"
+        if db.exec(select(SentSignal).where(SentSignal.challenge_id == challenge.id, SentSignal.kind == kind)).first():
+            return None
+        now = journal.now()
+        on = days.logical_date(now, challenge.time_zone, challenge.day_starts_at)
+        db.add(SentSignal(challenge_id=challenge.id, local_date=on, kind=kind, sent_at=now))
+        cv = "" if fresh.cv is None else f"CV {fresh.cv:.4f}"
+    signal = Signal(kind, f"{run.key} {words}", ". ".join(part for part in (cv, message) if part) or f"On {job.slot}.")
+    _hand_over(signal, addresses)
+    return signal
 
 
 def _hand_over(signal: Signal, addresses: list[str]) -> None:

@@ -203,7 +203,7 @@ def _notifications() -> None:
             f"– off. Set {signals.ADDRESSES} to one or more apprise addresses with spaces between them, and start again:"
         )
         st.code(f'{signals.ADDRESSES}="ntfy://my-topic dbus://" {COMMAND} up', language="bash")
-    st.caption("Sent: the usual time to begin, five minutes left, time is up.")
+    st.caption("Sent: the usual time to begin, five minutes left, time is up; a run has finished, failed or goes on.")
 
 
 def _installed(journal: Journal) -> None:

@@ -1,17 +1,24 @@
 """Signals to desktop and phone: when they are due, that each is sent once, and that a real receiver hears them."""
 
+import json
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import date
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
 from queue import Queue
 from threading import Thread
 
 import pytest
+from sqlmodel import select
 
-from app.jobs import signals
+from app.jobs import backlog, orders, signals
+from app.jobs.backends.local import LocalBackend
+from app.jobs.reconciler import Reconciler
 from app.journal import challenges, sessions, sittings
 from app.journal.store import Journal
+from app.journal.tables import Challenge, Job, Run
+from tests.app.trainings import small_spec, training, until
 from tests.conftest import MovableClock, ms
 
 FIRST = date(2026, 3, 2)
@@ -92,3 +99,26 @@ def test_a_phone_hears_each_signal_once(
     assert [signal.kind for signal in signals.send_due(journal)] == ["habit"]
     assert b"Your hour on humpback can begin." in heard.get(timeout=20)
     assert signals.send_due(journal) == []
+
+
+def test_a_phone_hears_that_a_run_goes_on_and_what_came_of_it_once_each(
+    journal: Journal, challenge: Challenge, phone: tuple[str, Queue[bytes]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    address, heard = phone
+    monkeypatch.setenv(signals.ADDRESSES, address)
+    sessions.start(journal)
+    key = orders.queue_run(journal, "x", small_spec(Path(challenge.data_dir)), "a").run_key
+    jobs = Reconciler(journal, LocalBackend(journal.home), training("requeue"))
+
+    def job() -> Job:
+        with journal.reading() as db:
+            return backlog.job_of(db, key)
+
+    until(lambda: job().finished_at is not None, jobs.tick)
+    told = [json.loads(heard.get(timeout=20)) for _ in range(2)]
+    assert {one["title"] for one in told} == {f"{key} goes on in another attempt", f"{key} succeeded"}
+    assert "CV 0.6250" in next(one["message"] for one in told if "succeeded" in one["title"])
+    with journal.reading() as db:
+        run = db.exec(select(Run)).one()
+    assert signals.send_job(journal, job(), run, "succeeded", "") is None
+    assert heard.empty()
