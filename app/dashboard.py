@@ -14,7 +14,7 @@ from app.journal.store import Journal
 from app.views.desk import current_journal, plain, say_refusal, settle
 from engine.contract import OnehourError
 
-PAGES = ("today", "journal", "runs", "data", "scores", "week", "references", "settings")
+PAGES = ("today", "journal", "runs", "night", "data", "scores", "week", "references", "settings")
 PAGE_CSS = Path(__file__).parent / "views" / "page.css"
 
 

@@ -119,8 +119,12 @@ def job_of(db: Session, run_key: str) -> Job:
     return job
 
 
-def list_jobs(db: Session, challenge_id: int | None = None, *, open_only: bool = False) -> list[QueueRow]:
+def list_jobs(
+    db: Session, challenge_id: int | None = None, *, open_only: bool = False, active_only: bool = False
+) -> list[QueueRow]:
     """The jobs of a challenge (None: of all), newest first; with `open_only` what runs and waits, in the order in which it runs.
+
+    `active_only`: of these, those that hold a slot.
 
     `open_only` leaves no challenge out, whichever is named: there is one machine, and a run of a challenge that has ended holds
     its slot as any other does.
@@ -150,8 +154,8 @@ def list_jobs(db: Session, challenge_id: int | None = None, *, open_only: bool =
         .join(Experiment, col(Run.experiment_id) == col(Experiment.id))
         .outerjoin(AttemptRow, (col(AttemptRow.job_id) == Job.id) & (col(AttemptRow.number) == Job.attempt))
     )
-    if open_only:
-        query = query.where(col(Job.state).in_((QUEUED, *ACTIVE))).order_by(
+    if open_only or active_only:
+        query = query.where(col(Job.state).in_(ACTIVE if active_only else (QUEUED, *ACTIVE))).order_by(
             col(Job.state) == QUEUED, col(Job.priority).desc(), col(Job.queued_at), col(Job.id)
         )
     else:
@@ -164,6 +168,10 @@ def list_jobs(db: Session, challenge_id: int | None = None, *, open_only: bool =
         values["cancel_asked"] = values.pop("cancel_asked_at") is not None
         rows.append(QueueRow(**values))
     return rows
+
+
+def count_waiting(db: Session) -> int:
+    return db.exec(select(func.count()).select_from(Job).where(Job.state == QUEUED)).one()
 
 
 def claim(db: Session, backend: str, slot: str, now: int, gpus: int = 0) -> Job | None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from sqlmodel import Session
 
-from app.jobs import configured, estimate, night, probing
+from app.jobs import backlog, configured, estimate, night, probing
 from app.jobs.backends.local import LOCAL
 from app.jobs.configured import MachineFacts
 from app.jobs.estimate import Duration
@@ -51,7 +51,7 @@ def forecast(db: Session, home: Home, at: Sitting, specs: Sequence[RunSpec], bac
     limit_s = configured.settings_of(home, backend).time_limit
     durations = [estimate.estimate(db, spec, backend) for spec in specs]
     loads = [night.new_load(f"{NEW}{number}", "", backend, duration) for number, duration in enumerate(durations)]
-    coming = night.plan(db, home, at.challenge, at.now, loads)
+    coming = night.plan(db, home, at.challenge, at.now, backlog.list_jobs(db, open_only=True), loads)
     found = []
     over = _over_quota(db, at, backend, coming, configured.machines(home))
     for spec, duration, load in zip(specs, durations, loads, strict=True):
@@ -68,9 +68,8 @@ def _over_limit(spec: RunSpec, backend: str, duration: Duration, limit_s: float 
         return []
     fold, epoch = _epoch_at(spec, limit_s / duration.seconds)
     times = "" if often == 1 else f", {often} times in all"
-    return [
-        f"it will pass the limit of {hours_text(limit_s)} of {backend} in fold {fold} at epoch {epoch}{times}, and go on by itself"
-    ]
+    place = f"in fold {fold} of {spec.folds} at epoch {epoch}{times}"
+    return [f"it will pass the limit of {hours_text(limit_s)} of {backend} {place}, and go on by itself"]
 
 
 def _epoch_at(spec: RunSpec, share: float) -> tuple[int, int]:

@@ -72,9 +72,10 @@ class Night:
         return next((bar for lane in self.lanes for bar in lane.bars if bar.load.run_key == run_key), None)
 
 
-def plan(db: Session, home: Home, challenge: Challenge, now: int, more: Sequence[Load] = ()) -> Night:
-    """The night of what is queued, and of `more` queued behind it."""
-    rows = backlog.list_jobs(db, open_only=True)
+def plan(
+    db: Session, home: Home, challenge: Challenge, now: int, rows: Sequence[backlog.QueueRow], more: Sequence[Load] = ()
+) -> Night:
+    """The night of the open jobs `rows` in the order in which they run, and of `more` queued behind them."""
     loads = [_load(home, row, now) for row in rows]
     return lay_out(now, estimate.next_hour_at(db, challenge, now), configured.machines(home), [*loads, *more])
 

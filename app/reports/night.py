@@ -7,8 +7,9 @@ from typing import Any
 
 from sqlmodel import Session
 
-from app.jobs import configured, ledger, night, probing, wakefulness
+from app.jobs import backlog, configured, ledger, night, probing, wakefulness
 from app.jobs.backends.interface import Quota
+from app.jobs.backlog import QueueRow
 from app.jobs.forecast import hours_text
 from app.jobs.ledger import MachineTime
 from app.jobs.night import Bar, Lane, Night
@@ -30,6 +31,7 @@ class GpuHours:
 @dataclass(frozen=True)
 class NightReport:
     night: Night
+    rows: tuple[QueueRow, ...]  # in the order in which they run
     gpus: tuple[GpuHours, ...]
     warnings: tuple[str, ...]
     time_zone: str
@@ -40,7 +42,8 @@ class NightReport:
 
 
 def read(db: Session, home: Home, at: Sitting) -> NightReport:
-    coming = night.plan(db, home, at.challenge, at.now)
+    rows = tuple(backlog.list_jobs(db, open_only=True))
+    coming = night.plan(db, home, at.challenge, at.now, rows)
     week = days.week_starts(at.local_date, at.challenge.starts_on)
     since = days.day_starts(week, at.challenge.time_zone, at.challenge.day_starts_at)
     used = {each.backend: each for each in ledger.by_backend(db, at.challenge, at.now, since=since)}
@@ -51,7 +54,7 @@ def read(db: Session, home: Home, at: Sitting) -> NightReport:
         quota = None if seen is None else seen[0].quota
         if took.gpu_s or quota is not None or any(machine.gpus.values()):
             gpus.append(GpuHours(machine.name, took.gpu_s, quota, None if seen is None else seen[1]))
-    return NightReport(coming, tuple(gpus), tuple(_warnings(coming)), at.challenge.time_zone)
+    return NightReport(coming, rows, tuple(gpus), tuple(_warnings(coming)), at.challenge.time_zone)
 
 
 def _warnings(coming: Night) -> list[str]:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import shlex
+from dataclasses import dataclass
 from functools import cache
 from urllib.parse import urlencode
 
 import streamlit as st
 
-from app.jobs import data_checks, forecast, orders, sample_challenge, specs
+from app.jobs import configured, data_checks, forecast, grid, orders, sample_challenge, specs
+from app.jobs.estimate import Duration
+from app.jobs.orders import SecondThought
+from app.journal import challenges
 from app.journal.rules import Action, Permit, permit, refusal
 from app.journal.sittings import Sitting
 from app.journal.store import Journal
@@ -16,6 +20,7 @@ from app.journal.tables import Challenge
 from app.views.desk import attempt, plain
 from engine.contract import OnehourError, RunSpec, preset_names, preset_path
 
+SURE_OF = "sure_of"
 USUAL = "cpu-transfer"  # runs everywhere and needs no download
 
 
@@ -23,17 +28,45 @@ def show(journal: Journal, at: Sitting) -> None:
     closed = permit(Action.WORK, at.moment) not in (Permit.YES, Permit.OVERTIME)
     reason = refusal(Action.WORK, at.moment, "Queueing a run") if closed else ""
     presets = preset_names()
-    preset, hypothesis, changes, button = st.columns([1.3, 3, 2, 0.9], vertical_alignment="bottom")
+    preset, hypothesis, changes, more, button = st.columns([1.3, 3, 2, 0.7, 0.9], vertical_alignment="bottom")
     usual = sample_challenge.PRESET if at.challenge.competition == sample_challenge.SLUG else USUAL
     chosen = preset.selectbox("Preset", presets, presets.index(usual), key="preset", disabled=closed)
     hypothesis.text_input(
         "Hypothesis", key="hypothesis", placeholder="What do you expect, in one sentence", disabled=closed
     )
     asked = changes.text_input("Changes", key="overrides", placeholder="seed=3 folds=5", disabled=closed)
+    with more.popover("More", disabled=closed):
+        axes = st.text_input(
+            "Compare",
+            key="axes",
+            placeholder="backbone=resnet18,resnet34",
+            help="A run for each value, all of one experiment.",
+        )
+        usable = challenges.allowed_backends(at.challenge) or configured.names(journal.home)
+        backend = st.selectbox("Runs on", usable, key="backend")
+    wanted = Wanted(chosen, asked, axes, backend)
+    sure = st.session_state.get(SURE_OF) == wanted
     button.button(
-        "Queue a run", key="queue", disabled=closed, on_click=attempt, args=(_queue, journal, at), type="primary"
-    )
-    st.caption(reason or f"{when_to_use(chosen)} {_expected(journal, at, chosen, asked)}")
+        "All the same" if sure else "Queue a run", key="queue", disabled=closed, on_click=attempt,
+        args=(_queue, journal, at, wanted, sure), type="primary",
+    )  # fmt: skip
+    st.caption(reason or f"{when_to_use(chosen)} {_expected(journal, at, wanted)}")
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What the form asks for, but for the hypothesis."""
+
+    preset: str
+    changes: str
+    axes: str
+    backend: str
+
+    def specs(self, at: Sitting) -> list[RunSpec]:
+        more = grid.combinations(pairs(self.axes))
+        return [
+            _resolved(at.challenge, at.challenge.data_dir, self.preset, (*pairs(self.changes), *each)) for each in more
+        ]
 
 
 @cache
@@ -43,35 +76,56 @@ def when_to_use(preset: str) -> str:
     return head.removeprefix("#").strip()
 
 
-def _expected(journal: Journal, at: Sitting, preset: str, changes: str) -> str:
+def _expected(journal: Journal, at: Sitting, wanted: Wanted) -> str:
     """When it would be done, or what is wrong with what is asked."""
     try:
-        spec = _resolved(at.challenge, at.challenge.data_dir, preset, changes)
+        asked = wanted.specs(at)
         with journal.reading() as db:
-            (found,) = forecast.forecast(db, journal.home, at, [spec])
-            look = data_checks.look(db, at.challenge, data_checks.augmented(journal.home, at.challenge, spec))
+            found = forecast.forecast(db, journal.home, at, asked, wanted.backend)
+            drawn = [data_checks.augmented(journal.home, at.challenge, spec) for spec in asked[:1]]
+            look = data_checks.look(db, at.challenge, drawn[0])
     except OnehourError as error:
         return f":red[✗ {plain(str(error))}]"
     if look.reason:
-        address = urlencode({"sheet_preset": preset, "sheet_overrides": changes})
+        address = urlencode({"sheet_preset": wanted.preset, "sheet_overrides": wanted.changes})
         return (
             f":orange[▲] Before its first run [look at its augmented pictures](/data?{address}): {plain(look.reason)}."
         )
-    when = found.end_text(at.now, at.challenge.time_zone)
-    fits = {True: ", before your next hour ✓", False: ", after your next hour has begun", None: ""}[found.fits]
-    return f"Queued now it ends about {when}{fits} (a crude guess: {max(1, round(found.duration.seconds / 60))} min of work)."
+    last = found[-1]
+    when = last.end_text(at.now, at.challenge.time_zone)
+    fits = {True: ", before your next hour ✓", False: ", after your next hour has begun", None: ""}[last.fits]
+    runs = "Queued now it ends" if len(found) == 1 else f"{len(found)} runs: queued now the last ends"
+    cautions = "".join(
+        f" :orange[▲] {plain(caution)}." for caution in dict.fromkeys(c for one in found for c in one.cautions)
+    )
+    return f"{runs} about {when}{fits} ({_guess_words(last.duration)}).{cautions}"
+
+
+def _guess_words(guess: Duration) -> str:
+    """How long the work takes, and what that is guessed from."""
+    known = {
+        "backbone": f"by {guess.runs} similar run{'s' * (guess.runs > 1)}",
+        "backend": f"by {guess.runs} run{'s' * (guess.runs > 1)} with other backbones",
+        "": "a crude guess: nothing like it has finished there",
+    }[guess.like]
+    spread = f"{forecast.hours_text(guess.low_s)} to {forecast.hours_text(guess.high_s)}"
+    return f"{forecast.hours_text(guess.seconds)} of work, {spread}, {known}"
 
 
 @st.cache_data(max_entries=50, show_spinner=False)
-def _resolved(_challenge: Challenge, data_dir: str, preset: str, changes: str) -> RunSpec:
+def _resolved(_challenge: Challenge, data_dir: str, preset: str, changes: tuple[str, ...]) -> RunSpec:
     """Reading a preset takes longer than the rest of the form; `data_dir` stands for the challenge in the key."""
-    return specs.resolve(_challenge, preset, pairs(changes))
+    return specs.resolve(_challenge, preset, changes)
 
 
-def _queue(journal: Journal, at: Sitting) -> None:
+def _queue(journal: Journal, at: Sitting, wanted: Wanted, sure: bool) -> None:
     asked = st.session_state
-    spec = specs.resolve(at.challenge, asked.preset, pairs(asked.overrides))
-    orders.queue_run(journal, asked.preset, spec, asked.hypothesis)
+    asked.pop(SURE_OF, None)
+    try:
+        orders.queue_runs(journal, wanted.preset, wanted.specs(at), asked.hypothesis, backend=wanted.backend, sure=sure)
+    except SecondThought:
+        asked[SURE_OF] = wanted  # the same form once more means it
+        raise
     asked.hypothesis = ""
 
 

@@ -8,12 +8,10 @@ from app.jobs import backlog
 from app.journal.sittings import Sitting
 from app.journal.store import Journal
 from app.scores.run_rows import RunRow, count_runs, run_row, run_rows
-from app.views import long_list
-from app.views.desk import attempt, plain
+from app.views import live_run, long_list
+from app.views.desk import plain
 from app.views.run_words import cv_words, state_words, wandb_words
 from engine.run_folder import RunFolder
-
-FOLLOW_S = 2
 
 
 def show(journal: Journal, at: Sitting) -> None:
@@ -43,8 +41,9 @@ def show(journal: Journal, at: Sitting) -> None:
         },
     )
     chosen = table.selection.rows
-    # The selected run, or the one in the page's address (by its own key or its experiment's), or the newest.
-    _details(journal, rows[chosen[0]] if chosen and chosen[0] < len(rows) else asked or rows[0])
+    # The selected run, or the one in the page's address (by its own key or its experiment's), or one that runs, or the newest.
+    running = next((row for row in rows if row.state in backlog.ACTIVE), rows[0])
+    _details(journal, at, rows[chosen[0]] if chosen and chosen[0] < len(rows) else asked or running)
 
 
 def _cells(row: RunRow) -> dict[str, object]:
@@ -63,7 +62,7 @@ def _cells(row: RunRow) -> dict[str, object]:
     }
 
 
-def _details(journal: Journal, row: RunRow) -> None:
+def _details(journal: Journal, at: Sitting, row: RunRow) -> None:
     folder = RunFolder(journal.home.run_dir(row.run_key))
     head = (f"**{row.run_key}**", state_words(row), cv_words(row), wandb_words(row), plain(row.message))
     st.markdown(" · ".join(part for part in head if part))
@@ -75,19 +74,7 @@ def _details(journal: Journal, row: RunRow) -> None:
         st.markdown("Submission")
         st.code(str(folder.submission_csv), language=None)
     if row.is_open:
-        st.button(
-            "Cancel",
-            key="cancel",
-            disabled=row.cancel_asked,
-            on_click=attempt,
-            args=(backlog.cancel, journal, row.run_key),
-        )
+        live_run.show(journal, at, row)
+        return
     st.markdown("Log")
-    if row.is_open:
-        st.fragment(_log, run_every=FOLLOW_S, key=f"log_{row.run_id}")(folder)
-    else:
-        _log(folder)
-
-
-def _log(folder: RunFolder) -> None:
-    st.code(folder.log_tail() or "Nothing is written yet.", language=None, height=260, wrap_lines=True)
+    st.code(folder.log_tail() or "Nothing is written yet.", language=None, height=live_run.LOG_HEIGHT, wrap_lines=True)

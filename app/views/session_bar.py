@@ -132,36 +132,39 @@ def _then(at: Sitting) -> str:
 
 
 def _queue(journal: Journal, at: Sitting) -> None:
-    with journal.reading() as db:
-        waiting = backlog.list_jobs(db, at.challenge.id, open_only=True)
-    if not waiting:
+    active, waiting = _at_work(journal)
+    if not active and not waiting:
         return
-    st.session_state["queue_states"] = _states(waiting)
+    st.session_state["queue_states"] = _states(active, waiting)
     # Only while something waits or runs does the page come back by itself.
     st.fragment(_watch, run_every=REFRESH_S, key="queue_watch")(journal, at)
 
 
 def _watch(journal: Journal, at: Sitting) -> None:
-    with journal.reading() as db:
-        rows = backlog.list_jobs(db, at.challenge.id, open_only=True)
-    st.caption(queue_line(journal, at, rows), width="content")
-    if st.session_state["queue_states"] != _states(rows):
+    active, waiting = _at_work(journal)
+    st.caption(queue_line(journal, at, active, waiting), width="content")
+    if st.session_state["queue_states"] != _states(active, waiting):
         st.rerun()
 
 
-def _states(rows: list[backlog.QueueRow]) -> list[tuple[str, str]]:
-    return [(row.run_key, row.state) for row in rows]
+def _at_work(journal: Journal) -> tuple[list[backlog.QueueRow], int]:
+    """What holds a slot, and how many wait: there may be a thousand."""
+    with journal.reading() as db:
+        return backlog.list_jobs(db, active_only=True), backlog.count_waiting(db)
 
 
-def queue_line(journal: Journal, at: Sitting, rows: list[backlog.QueueRow]) -> str:
+def _states(active: list[backlog.QueueRow], waiting: int) -> list[object]:
+    return [(row.run_key, row.state) for row in active] + [waiting]
+
+
+def queue_line(journal: Journal, at: Sitting, active: list[backlog.QueueRow], waiting: int) -> str:
     """What the machine does: `sample_001-r01: 61 %, ends 21:40 · 2 waiting`."""
     now, parts = journal.now(), []
-    for row in rows:
-        if row.state in backlog.ACTIVE and row.started_at is not None:
+    for row in active:
+        if row.started_at is not None:
             done = RunFolder(journal.home.run_dir(row.run_key)).progress()
             ends = clock_text(night.running_until(journal.home, row, now), at.challenge.time_zone)
             parts.append(f"{row.slot}: {row.run_key} {row.state}, {done:.0%}, ends about {ends}")
-    waiting = sum(row.state == backlog.QUEUED for row in rows)
     if waiting:
         parts.append(f"{waiting} waiting")
     if presence.worker_slots(journal.home) is None:

@@ -105,7 +105,7 @@ def test_a_running_job_ends_by_its_pace_whatever_the_clock_of_its_machine_says(
     write_epoch(folder, 1)  # one of two epochs in both folds, with times of another clock
     clock.move(600)
     with journal.reading() as db:
-        found = night.plan(db, journal.home, challenges.active(db), clock.at)
+        found = night.plan(db, journal.home, challenges.active(db), clock.at, backlog.list_jobs(db, open_only=True))
     bar = found.bar_of(key)
     assert bar is not None
     assert bar.ends_at == clock.at + 600_000
@@ -120,7 +120,7 @@ def test_what_passes_the_limit_asks_for_a_second_click_and_says_where(journal: J
     (guess,) = forecasts(journal, [long])
     limited(journal, int(guess.duration.seconds * 0.55))
     with pytest.raises(
-        SecondThought, match=r"of local in fold 3 at epoch 7[4-6], and go on by itself. Queue it once more"
+        SecondThought, match=r"of local in fold 3 of 5 at epoch 7[4-6], and go on by itself. Queue it once more"
     ):
         orders.queue_run(journal, "x", long, "a")
     queued = orders.queue_run(journal, "x", long, "a", sure=True)

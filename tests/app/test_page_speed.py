@@ -19,7 +19,7 @@ from app.views import desk
 from tests.app.test_views import SHOW, ran
 from tests.e2e.year import Size, write_year
 
-PAGES = ("today", "journal", "week", "scores", "references", "runs")
+PAGES = ("today", "journal", "week", "scores", "references", "runs", "night")
 DAILY_PAGES = ("today", "journal", "week")
 # As full a day as in a year with 10,000 runs; the second is seven times as long. Both have lists longer than a stretch.
 TWO_WEEKS = Size(days=15, runs=378, todos=192, references=120)

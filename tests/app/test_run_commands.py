@@ -64,7 +64,7 @@ def test_a_comparison_and_the_night_it_fills(capsys: pytest.CaptureFixture[str],
     home.config_toml.write_text('[backends.local]\ntime_limit = "1min"\n')
     assert cli.main(["queue", "cpu-transfer", "--hypothesis", "b"]) == EXIT_BAD_INPUT
     refused = capsys.readouterr().err
-    assert "it will pass the limit of 1 min of local in fold 1 at epoch 1" in refused
+    assert "it will pass the limit of 1 min of local in fold 1 of 3 at epoch 1" in refused
     assert "(--yes)" in refused
     said(capsys, "queue", "cpu-transfer", "--hypothesis", "b", "--yes")
     night = said(capsys, "night")

@@ -1,0 +1,118 @@
+"""Night: what will the machines do until tomorrow, and what have they taken so far? The queue, slot by slot, and what it costs."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from app.components.night_timeline import night_timeline
+from app.jobs import backlog, configured, ledger, orders
+from app.jobs.forecast import hours_text
+from app.journal.home import COMMAND
+from app.journal.sittings import Sitting
+from app.journal.store import Journal
+from app.reports import night as night_report
+from app.reports.night import NightReport
+from app.views.desk import attempt, plain
+
+ROWS = 100
+DEAREST = 20
+
+
+def show(journal: Journal, at: Sitting) -> None:
+    with journal.reading() as db:
+        report = night_report.read(db, journal.home, at)
+        dear = ledger.by_experiment(db, at.challenge, at.now)[:DEAREST]
+    night_timeline(report)
+    said = [night_report.gpu_words(gpu, report.time_zone) for gpu in report.gpus]
+    if said:
+        st.caption(" · ".join(plain(one) for one in said))
+    for warning in report.warnings:
+        st.markdown(f":orange[▲] {plain(warning)}")
+    if report.rows:
+        _queue(journal, report)
+    else:
+        st.caption(f"Nothing waits. Queue the night's runs on Today while the hour runs, or with `{COMMAND} queue`.")
+    if dear:
+        st.markdown("**What the experiments took**")
+        st.dataframe(
+            [
+                {
+                    "Experiment": each.experiment_key,
+                    "Hypothesis": each.hypothesis,
+                    "Runs": each.runs,
+                    "GPU": hours_text(each.gpu_s) if each.gpu_s else "–",
+                    "Machine": hours_text(each.held_s),
+                    "Where": ", ".join(machine.backend for machine in each.machines),
+                }
+                for each in dear
+            ],
+            hide_index=True,
+            width="stretch",
+            column_config={"Hypothesis": st.column_config.TextColumn(width="large")},
+        )
+
+
+def _queue(journal: Journal, report: NightReport) -> None:
+    rows = report.rows
+    bars = {bar.load.run_key: bar for lane in report.night.lanes for bar in lane.bars}
+    st.markdown(f"**Queue** :gray[{len(rows)} open; select rows to move or cancel them]")
+    table = st.dataframe(
+        [
+            {
+                "Run": row.run_key,
+                "State": row.state,
+                "On": row.slot or row.backend,
+                "When": night_report.bar_words(report, bars[row.run_key]).partition(": ")[2]
+                if row.run_key in bars
+                else "",
+                "Hypothesis": row.hypothesis,
+                "Says": row.message,
+            }
+            for row in rows[:ROWS]
+        ],
+        key="queue_rows",
+        hide_index=True,
+        width="stretch",
+        on_select="rerun",
+        selection_mode="multi-row",
+        column_config={
+            "When": st.column_config.TextColumn(width="large"),
+            "Hypothesis": st.column_config.TextColumn(width="medium"),
+        },
+    )
+    if len(rows) > ROWS:
+        st.caption(f"The first {ROWS} are shown.")
+    chosen = [rows[place] for place in table.selection.rows if place < len(rows)]
+    waiting = [row for row in chosen if row.state == backlog.QUEUED]
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
+        _button("Run first", not waiting, _first, journal, waiting)
+        _button("Run last", not waiting, _last, journal, waiting)
+        _button("Cancel", not chosen, _cancel, journal, chosen)
+        others = configured.names(journal.home)
+        if len(others) > 1:
+            st.selectbox("Go on on", others, key="move_to_backend", width=180, disabled=not chosen)
+            _button("Move there", not chosen, _move, journal, chosen)
+
+
+def _button(label: str, disabled: bool, act: object, journal: Journal, rows: list[backlog.QueueRow]) -> None:
+    st.button(label, key=f"queue_{label}", disabled=disabled, on_click=attempt, args=(act, journal, rows))
+
+
+def _first(journal: Journal, rows: list[backlog.QueueRow]) -> None:
+    for row in reversed(rows):  # the first of those selected stays before the others
+        backlog.move(journal, row.run_key, "first")
+
+
+def _last(journal: Journal, rows: list[backlog.QueueRow]) -> None:
+    for row in rows:
+        backlog.move(journal, row.run_key, "last")
+
+
+def _cancel(journal: Journal, rows: list[backlog.QueueRow]) -> None:
+    for row in rows:
+        backlog.cancel(journal, row.run_key)
+
+
+def _move(journal: Journal, rows: list[backlog.QueueRow]) -> None:
+    for row in rows:
+        orders.move_to(journal, row.run_key, st.session_state.move_to_backend)
