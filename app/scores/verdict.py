@@ -1,8 +1,7 @@
 """Verdicts: what a run's idea did to the score, from paired differences on the very same folds.
 
-The baseline of a run is the best run queued before it on the same data and the same folds. Folds share most of their training
-rows, so their differences vary together; the interval is the corrected resampled t-test of Nadeau and Bengio (Machine
-Learning 52, 2003): the variance of the mean is s² (1/k + 1/(k-1)) for k folds, test to training rows being 1 : k-1.
+The baseline of a run is the best run queued before it on the same data and the same folds. The interval is that of
+`student.corrected_margin`: folds share training rows.
 """
 
 from __future__ import annotations
@@ -10,7 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from math import fsum, sqrt
+from math import fsum
 from typing import Literal
 
 from sqlalchemy.orm import aliased
@@ -18,11 +17,10 @@ from sqlmodel import Session, col, select
 
 from app.journal.tables import Challenge, FoldScore, Run
 from app.scores.run_rows import EQUAL, spread, spread_text
+from app.scores.student import corrected_margin
 from engine.contract import METRIC_DIRECTIONS
 
 Word = Literal["helped", "hurt", "unclear"]
-# 97.5 % points of Student's t for 1 to 9 degrees of freedom; more folds keep the last, which is on the careful side.
-T_975 = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262)
 
 
 @dataclass(frozen=True)
@@ -51,7 +49,7 @@ def compare(
     gain = fsum(differences) / k
     if k < 2:
         return Verdict("unclear", against, gain, None, k)
-    margin = T_975[min(k - 1, len(T_975)) - 1] * (spread(differences) or 0.0) * sqrt(1 / k + 1 / (k - 1))
+    margin = corrected_margin(spread(differences) or 0.0, k)
     beyond = abs(gain) > max(margin, EQUAL)
     word: Word = "unclear" if not beyond else "helped" if gain > 0 else "hurt"
     return Verdict(word, against, gain, margin, k)

@@ -1,0 +1,133 @@
+"""Do CV and leaderboard agree? The line through all submissions, its band, who falls out of it, and the alarm of too fair a CV. Pure.
+
+Scores are turned so that more is better before anything is compared; what is told is in the metric's own direction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import fsum, hypot, sqrt
+from statistics import median
+from typing import Literal
+
+from app.scores.run_rows import EQUAL
+from app.scores.student import corrected_margin, t_975
+
+Direction = Literal["max", "min"]
+ALARM_FROM = 3  # submissions: before that a gap is only shown
+LEAST_FOR_LINE = 3
+
+
+@dataclass(frozen=True)
+class Scored:
+    """A submission with a CV and a leaderboard score, in the order of sending. `spread`: of the fold scores; None for one fold."""
+
+    run_key: str
+    family: str
+    cv: float
+    spread: float | None
+    folds: int
+    lb: float
+
+    @property
+    def noise(self) -> float:
+        """How far the CV may be off by the folds' chance: half of its 95 % interval; 0 where one fold tells nothing."""
+        return 0.0 if self.spread is None or self.folds < 2 else corrected_margin(self.spread, self.folds)
+
+
+@dataclass(frozen=True)
+class Line:
+    """LB = intercept + slope · CV by least squares. `residual_s`: standard error of an LB around it."""
+
+    intercept: float
+    slope: float
+    residual_s: float
+    count: int
+    mean_cv: float
+    spread_cv: float  # sum of squares of the CVs around their mean
+
+    def at(self, cv: float) -> float:
+        return self.intercept + self.slope * cv
+
+    def band(self, cv: float) -> float:
+        """Half of the 95 % interval in which the LB of a further submission with this CV is to be expected."""
+        away = (cv - self.mean_cv) ** 2 / self.spread_cv
+        return t_975(self.count - 2) * self.residual_s * sqrt(1 + 1 / self.count + away)
+
+
+@dataclass(frozen=True)
+class Alarm:
+    """Why the CV should not be believed as it stands: sentences, the strongest first."""
+
+    reasons: tuple[str, ...]
+
+
+def gap(one: Scored, direction: Direction) -> float:
+    """How much fairer the CV is than the leaderboard: positive is optimistic, whatever the metric's direction."""
+    return one.cv - one.lb if direction == "max" else one.lb - one.cv
+
+
+def line(scored: Sequence[Scored]) -> Line | None:
+    """None for fewer than three submissions, or where all have the same CV."""
+    if len(scored) < LEAST_FOR_LINE:
+        return None
+    mean_cv = fsum(one.cv for one in scored) / len(scored)
+    mean_lb = fsum(one.lb for one in scored) / len(scored)
+    spread_cv = fsum((one.cv - mean_cv) ** 2 for one in scored)
+    if spread_cv <= EQUAL**2:
+        return None
+    slope = fsum((one.cv - mean_cv) * (one.lb - mean_lb) for one in scored) / spread_cv
+    intercept = mean_lb - slope * mean_cv
+    left = fsum((one.lb - intercept - slope * one.cv) ** 2 for one in scored)
+    return Line(intercept, slope, sqrt(left / (len(scored) - 2)), len(scored), mean_cv, spread_cv)
+
+
+def outliers(scored: Sequence[Scored]) -> list[Scored]:
+    """Those outside the band of the line through all the others, the farthest first: one of four or more."""
+    found: list[tuple[float, Scored]] = []
+    if len(scored) > LEAST_FOR_LINE:
+        for place, one in enumerate(scored):
+            others = line([*scored[:place], *scored[place + 1 :]])
+            if others is not None:
+                away = abs(one.lb - others.at(one.cv))
+                if away > max(others.band(one.cv), EQUAL):
+                    found.append((away, one))
+    return [one for _, one in sorted(found, key=lambda each: -each[0])]
+
+
+def alarm(scored: Sequence[Scored], direction: Direction) -> Alarm | None:
+    """From the third submission on: the gap of the newest grew beyond the folds' chance, or CV and LB disagree in order."""
+    if len(scored) < ALARM_FROM:
+        return None
+    reasons = [*_disorder(scored, direction), *_gap_grew(scored, direction)]
+    return Alarm(tuple(reasons)) if reasons else None
+
+
+def _gap_grew(scored: Sequence[Scored], direction: Direction) -> list[str]:
+    *before, newest = scored
+    usual = median(gap(one, direction) for one in before)
+    now = gap(newest, direction)
+    # The gap to the usual one is off by both CVs' chance.
+    noise = hypot(newest.noise, median(one.noise for one in before))
+    if now - usual <= max(noise, EQUAL):
+        return []
+    return [
+        f"{newest.run_key} is {now:.3f} fairer in CV than on the leaderboard, the ones before by {usual:.3f}:"
+        f" {now - usual:.3f} more, and the folds' chance explains {noise:.3f}"
+    ]
+
+
+def _disorder(scored: Sequence[Scored], direction: Direction) -> list[str]:
+    """The newest submission held against each before it: a CV that is better beyond the folds' chance, and an LB that is worse."""
+    sign = 1 if direction == "max" else -1
+    *before, newest = scored
+    worst: tuple[float, str] | None = None
+    for one in before:
+        better, other = (newest, one) if sign * (newest.cv - one.cv) > 0 else (one, newest)
+        in_cv, on_lb = sign * (better.cv - other.cv), sign * (better.lb - other.lb)
+        if in_cv > max(hypot(better.noise, other.noise), EQUAL) and on_lb < -EQUAL:
+            said = f"{better.run_key} is {in_cv:.3f} better than {other.run_key} in CV and {-on_lb:.3f} worse on the leaderboard"
+            if worst is None or -on_lb > worst[0]:
+                worst = -on_lb, said
+    return [] if worst is None else [worst[1]]
