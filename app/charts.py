@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from app.reports.score_days import ScoreDay
+from app.scores.agreement import Line, Scored
 from app.scores.runs import Points
 
 # Okabe–Ito, told apart without seeing red and green; and a dash each, for whoever sees no colour.
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#999999")
+SHAPES = ("circle", "diamond", "square", "cross", "triangle-up", "x", "star")
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
 HEIGHT = 230
+MOST_WITH_NOISE = 60  # points: with more of them their error bars hide everything
 
 
 def curves(series: Sequence[Points], x_title: str = "epoch", height: int = HEIGHT) -> dict[str, Any]:
@@ -29,12 +33,98 @@ def curves(series: Sequence[Points], x_title: str = "epoch", height: int = HEIGH
     ]
     return {
         "data": lines,
-        "layout": {
-            "height": height,
-            "margin": {"l": 48, "r": 12, "t": 8, "b": 36},
-            "xaxis": {"title": {"text": x_title}},
-            "yaxis": {"zeroline": False},
-            "hovermode": "x unified",
-            "legend": {"orientation": "h", "y": 1.15},
+        "layout": {**_layout(x_title, "", height), "hovermode": "x unified"},
+    }
+
+
+def cv_against_lb(scored: Sequence[Scored], drawn: Line | None, outside: Sequence[Scored]) -> dict[str, Any]:
+    """A point a submission, a colour and shape a family; the line with its band; who falls out of it has a name."""
+    families = list(dict.fromkeys(one.family for one in scored))
+    named = {one.run_key for one in outside}
+    data: list[dict[str, Any]] = _band(scored, drawn) if drawn is not None else []
+    for place, family in enumerate(families):
+        mine = [one for one in scored if one.family == family]
+        data.append(
+            {
+                "type": "scatter",
+                "mode": "markers+text",
+                "name": family,
+                "x": [one.cv for one in mine],
+                "y": [one.lb for one in mine],
+                "text": [one.run_key if one.run_key in named else "" for one in mine],
+                "textposition": "top center",
+                "hovertext": [one.run_key for one in mine],
+                "error_x": {
+                    "type": "data",
+                    "array": [one.noise for one in mine],
+                    "thickness": 1,
+                    "width": 0,
+                    "visible": len(scored) <= MOST_WITH_NOISE,
+                },
+                "marker": {"size": 9, "symbol": SHAPES[place % len(SHAPES)], "color": COLOURS[place % len(COLOURS)]},
+            }
+        )
+    lines = [min(one.cv for one in scored), max(one.cv for one in scored)] if scored else []
+    data.append(
+        {
+            "type": "scatter", "mode": "lines", "name": "CV = LB", "x": lines, "y": lines,
+            "line": {"color": "#999999", "dash": "dot", "width": 1}, "hoverinfo": "skip",
+        }
+    )  # fmt: skip
+    return {"data": data, "layout": _layout("CV", "LB (public)", 420)}
+
+
+def _band(scored: Sequence[Scored], drawn: Line) -> list[dict[str, Any]]:
+    low, high = min(one.cv for one in scored), max(one.cv for one in scored)
+    margin = 0.05 * (high - low)
+    xs = [low - margin + (high - low + 2 * margin) * step / 40 for step in range(41)]
+    above = [drawn.at(x) + drawn.band(x) for x in xs]
+    below = [drawn.at(x) - drawn.band(x) for x in xs]
+    edge = {"type": "scatter", "mode": "lines", "line": {"width": 0}, "hoverinfo": "skip"}
+    return [
+        {**edge, "x": xs, "y": above, "showlegend": False},
+        {**edge, "x": xs, "y": below, "fill": "tonexty", "fillcolor": "rgba(86,180,233,0.2)", "name": "95 % of further ones"},
+        {
+            "type": "scatter", "mode": "lines", "name": f"LB = {drawn.intercept:.3f} + {drawn.slope:.2f} CV", "x": xs,
+            "y": [drawn.at(x) for x in xs], "line": {"color": "#0072B2", "width": 2},
         },
+    ]  # fmt: skip
+
+
+def score_timeline(days: Sequence[ScoreDay], metric: str) -> dict[str, Any]:
+    """The whole challenge: the best CV, public and private score of each day, and the best CV so far as a step line."""
+    kinds = (
+        ("CV", "circle", COLOURS[0], [(day, day.cv) for day in days]),
+        ("LB public", "diamond", COLOURS[1], [(day, day.public) for day in days]),
+        ("LB private", "square", COLOURS[2], [(day, day.private) for day in days]),
+    )
+    data: list[dict[str, Any]] = []
+    for name, shape, colour, points in kinds:
+        known = [(day, score) for day, score in points if score is not None]
+        if known:
+            data.append(
+                {
+                    "type": "scatter", "mode": "markers", "name": name, "x": [day.number for day, _ in known],
+                    "y": [score for _, score in known], "hovertext": [str(day.local_date) for day, _ in known],
+                    "marker": {"symbol": shape, "color": colour, "size": 8},
+                }
+            )  # fmt: skip
+    best = [(day.number, day.best_cv) for day in days if day.best_cv is not None]
+    if best:
+        data.append(
+            {
+                "type": "scatter", "mode": "lines", "name": "best CV so far", "x": [number for number, _ in best],
+                "y": [cv for _, cv in best], "line": {"shape": "hv", "color": COLOURS[0], "width": 1},
+            }
+        )  # fmt: skip
+    return {"data": data, "layout": _layout("day", metric, 420)}
+
+
+def _layout(x_title: str, y_title: str, height: int) -> dict[str, Any]:
+    return {
+        "height": height,
+        "margin": {"l": 56, "r": 16, "t": 8, "b": 44},
+        "xaxis": {"title": {"text": x_title}, "zeroline": False},
+        "yaxis": {"title": {"text": y_title}, "zeroline": False},
+        "legend": {"orientation": "h", "y": 1.12},
     }

@@ -84,15 +84,25 @@ def line(scored: Sequence[Scored]) -> Line | None:
 
 
 def outliers(scored: Sequence[Scored]) -> list[Scored]:
-    """Those outside the band of the line through all the others, the farthest first: one of four or more."""
+    """Those outside the band of the line through all the others, the farthest first: one of four or more.
+
+    Without a line for each: the deleted residual over its standard error is e / (s₍ᵢ₎ √(1 - h)), h being the leverage (Belsley, Kuh
+    and Welsch 1980).
+    """
+    drawn, count = line(scored), len(scored)
+    if drawn is None or count <= LEAST_FOR_LINE:
+        return []
+    whole = drawn.residual_s**2 * (count - 2)
     found: list[tuple[float, Scored]] = []
-    if len(scored) > LEAST_FOR_LINE:
-        for place, one in enumerate(scored):
-            others = line([*scored[:place], *scored[place + 1 :]])
-            if others is not None:
-                away = abs(one.lb - others.at(one.cv))
-                if away > max(others.band(one.cv), EQUAL):
-                    found.append((away, one))
+    for one in scored:
+        leverage = 1 / count + (one.cv - drawn.mean_cv) ** 2 / drawn.spread_cv
+        if leverage >= 1 - EQUAL:  # the others all have one CV: they draw no line
+            continue
+        residual = one.lb - drawn.at(one.cv)
+        others_s = sqrt(max(0.0, whole - residual**2 / (1 - leverage)) / (count - 3))
+        away = abs(residual) / (1 - leverage)
+        if away > max(t_975(count - 3) * others_s / sqrt(1 - leverage), EQUAL):
+            found.append((away, one))
     return [one for _, one in sorted(found, key=lambda each: -each[0])]
 
 

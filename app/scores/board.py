@@ -73,6 +73,27 @@ def board_runs_named(db: Session, challenge: Challenge, keys: Collection[str]) -
     return _on_board(db, rows, col(Run.challenge_id) == challenge.id, col(Run.key).in_(keys))
 
 
+def board_scores(db: Session, challenge: Challenge) -> list[tuple[date, float | None, float | None, float | None]]:
+    """(day, CV, public, private) of every run in the challenge's metric that has a score, in the order of queueing; one query."""
+    lb = LeaderboardScore
+    newest = select(func.max(Submission.id)).where(col(Submission.run_id) == Run.id).correlate(Run).scalar_subquery()
+
+    def first_told(score: float | None) -> ColumnElement[float | None]:
+        said = [func.max(case((col(lb.source) == source, col(score)))) for source in SOURCES]
+        return func.coalesce(*said)
+
+    asked = (
+        columns(Run.local_date, Run.cv, first_told(lb.public), first_told(lb.private))  # type: ignore[call-overload]
+        .outerjoin(Submission, col(Submission.id) == newest)
+        .outerjoin(lb, col(lb.submission_id) == col(Submission.id))
+        .where(col(Run.challenge_id) == challenge.id, col(Run.metric) == challenge.metric)
+        .where(col(Run.cv).is_not(None) | col(lb.public).is_not(None) | col(lb.private).is_not(None))
+        .group_by(Run.id)
+        .order_by(col(Run.id))
+    )
+    return [(on, cv, public, private) for on, cv, public, private in db.connection().execute(asked)]
+
+
 def _on_board(db: Session, rows: list[RunRow], *which: ColumnElement[bool]) -> list[BoardRun]:
     """`rows` with their leaderboard scores, the oldest first; `which` says the same runs in SQL."""
     lb = LeaderboardScore

@@ -5,6 +5,8 @@ What was sent before the challenge's first day has no day's number: it stands be
 
 from __future__ import annotations
 
+from importlib import import_module
+
 import streamlit as st
 
 from app.journal import challenges
@@ -17,10 +19,29 @@ from app.scores.board import BoardDay, BoardRun, SentElsewhere, board_days, days
 from app.scores.run_rows import cv_text, score_text
 from app.views.desk import attempt
 
+DAYS = "Days"
+PARTS = {
+    DAYS: "",
+    "Timeline": "app.views.score_timeline",
+    "CV and LB": "app.views.cv_lb",
+    "What helped": "app.views.what_helped",
+    "Final two": "app.views.final_two",
+}
 DAYS_A_PAGE = 60  # a usual challenge stands on one
 
 
 def show(journal: Journal, at: Sitting) -> None:
+    part = st.segmented_control(
+        "Show", list(PARTS), default=DAYS, key="part", bind="query-params", required=True, label_visibility="collapsed"
+    )
+    if part in PARTS and part != DAYS:
+        # Imported when first opened: the plots' script is large, and the table of days is read every day.
+        import_module(PARTS[part]).show(journal, at)
+    else:
+        _days(journal, at)
+
+
+def _days(journal: Journal, at: Sitting) -> None:
     challenge = at.challenge
     if at.day_number < 1:
         st.caption(f"The challenge starts on {challenge.starts_on}. Scores appear here day by day.")

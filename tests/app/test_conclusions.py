@@ -58,6 +58,21 @@ def test_who_lies_outside_the_band_of_the_others_is_named() -> None:
     assert agreement.outliers(scored(*points[:3])) == []
 
 
+def test_the_quick_way_to_outliers_finds_those_of_a_line_through_all_the_others() -> None:
+    draw = np.random.default_rng(5)
+    for _ in range(20):
+        cv = draw.uniform(0.5, 0.8, 30)
+        lb = 0.1 + 0.8 * cv + draw.normal(0, 0.01, 30) + (draw.uniform(size=30) < 0.1) * 0.06
+        every = scored(*zip(cv.tolist(), lb.tolist(), strict=True))
+        slow = []
+        for place, one in enumerate(every):
+            others = agreement.line([*every[:place], *every[place + 1 :]])
+            assert others is not None
+            if abs(one.lb - others.at(one.cv)) > others.band(one.cv):
+                slow.append(one.run_key)
+        assert sorted(one.run_key for one in agreement.outliers(every)) == sorted(slow)
+
+
 def test_a_steady_gap_is_shown_and_is_no_alarm() -> None:
     steady = scored((0.60, 0.50), (0.65, 0.551), (0.70, 0.60))
     assert [agreement.gap(one, "max") for one in steady] == pytest.approx([0.1, 0.099, 0.1])
