@@ -13,7 +13,7 @@ import typer
 from sqlmodel import Session
 
 from app.commands.terminal import AsJson, body_of, opened_journal
-from app.journal import challenges, notes, sittings
+from app.journal import challenges, notes, reviews, sittings
 from app.journal.days import DAY
 from app.journal.store import Journal
 from app.journal.tables import Challenge
@@ -43,7 +43,7 @@ def week_write(
     with opened_journal() as journal:
         with journal.reading() as db:
             _, found = _found(db, journal, week)
-        note = notes.begin_week(journal, found.number)
+        note = reviews.begin_week(journal, found.number)
         saved = notes.save_outside(journal, note.id, said, note.revision)
         print(f"week {found.number}, revision {saved.revision}{', flagged late' if saved.late else ''}")
 

@@ -24,11 +24,7 @@ MAX_BYTES = 1_000_000
 MAX_TITLE = 200
 DAY_KIND = "day"
 KINDS = ("idea", "data")  # of notes outside any day
-WEEK_KIND = "week"  # the review of a week: a note outside the days that its week opens
-WEEK_TEMPLATE = (
-    "## What brought the score forward?\n\n\n## What took time and brought nothing?\n\n\n"
-    "## What will I do differently?\n\n\n## Plan of next week\n\n"
-)
+WEEK_KIND = "week"  # the review of a week, see reviews
 
 
 class StaleNote(OnehourError):
@@ -82,20 +78,9 @@ def outside(db: Session, challenge: Challenge, note_id: int) -> Note:
     return note
 
 
-def week_title(number: int) -> str:
-    return f"Week {number}"
-
-
 def is_week_title(title: str) -> bool:
     """Whether only the review of a week may have this title."""
     return re.fullmatch(r"week \d+", title.strip(), re.IGNORECASE) is not None
-
-
-def of_week(db: Session, challenge: Challenge, number: int) -> Note | None:
-    """The review of the challenge week `number`; None when it was not begun."""
-    return db.exec(
-        select(Note).where(Note.challenge_id == challenge.id, Note.kind == WEEK_KIND, Note.title == week_title(number))
-    ).first()
 
 
 def latest_before(db: Session, challenge: Challenge, on: date) -> Note | None:
@@ -147,7 +132,7 @@ def create(journal: Journal, title: str, kind: str = "idea", body: str = "", wri
     with journal.writing() as db:
         challenge = challenges.active(db)
         _require_free(db, challenge, title)
-        return _new(db, challenge, journal.now(), title, kind, body, writer)
+        return begin(db, challenge, journal.now(), title, kind, body, writer)
 
 
 def rename(journal: Journal, note_id: int, title: str) -> Note:
@@ -168,17 +153,6 @@ def rename(journal: Journal, note_id: int, title: str) -> Note:
     return note
 
 
-def begin_week(journal: Journal, number: int, writer: str = COMMAND) -> Note:
-    """The review of the challenge week `number`, counted from 1; begun with its questions where there is none yet."""
-    with journal.writing() as db:
-        challenge = challenges.active(db)
-        weeks = (challenge.days + 6) // 7
-        if not 1 <= number <= weeks:
-            raise OnehourError(f"there is no week {number}", fix=f"The challenge has weeks 1 to {weeks}.")
-        known = of_week(db, challenge, number)
-        return known or _new(db, challenge, journal.now(), week_title(number), WEEK_KIND, WEEK_TEMPLATE, writer)
-
-
 def _require_free(db: Session, challenge: Challenge, title: str, besides: int | None = None) -> None:
     for row in outside_days(db, challenge):
         if row.id != besides and (row.title or "").casefold() == title.casefold():
@@ -187,8 +161,8 @@ def _require_free(db: Session, challenge: Challenge, title: str, besides: int | 
             )
 
 
-def _new(db: Session, challenge: Challenge, now: int, title: str, kind: str, body: str, writer: str) -> Note:
-    """A note outside any day, in the caller's transaction."""
+def begin(db: Session, challenge: Challenge, now: int, title: str, kind: str, body: str, writer: str) -> Note:
+    """A note outside any day, in the caller's transaction, whatever other notes are called."""
     at = sittings.sitting(db, challenge, now)
     note = _blank(challenge, now, title=title, kind=kind)
     note.body, note.revision, note.late, note.writer = body, 1, _flagged(db, at, None), writer

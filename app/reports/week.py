@@ -11,7 +11,7 @@ from sqlmodel import Session
 
 from app.jobs import ledger
 from app.jobs.ledger import MachineTime
-from app.journal import challenges, notes, references, rest_days, sittings, todos, usage
+from app.journal import challenges, references, rest_days, reviews, sittings, todos, usage
 from app.journal.activities import Activity
 from app.journal.days import DAY, MINUTE_MS, week_starts
 from app.journal.tables import Challenge, Note, Reference, Todo
@@ -112,7 +112,7 @@ def of_day(db: Session, challenge: Challenge, on: date, now: int) -> Week:
         machines=tuple(ledger.by_backend(db, challenge, now, first=first, last=last)),
         collected=tuple(references.collected_between(db, challenge, began_at, ended_at)),
         open_todos=tuple(todo for todo in open_ones if todo.id not in for_later),
-        note=notes.of_week(db, challenge, number),
+        note=reviews.of_week(db, challenge, number),
         next_week=next_week,
     )
 

@@ -5,32 +5,19 @@ The lines that the Week page shows as well are gathered here, as plain text: eac
 
 from __future__ import annotations
 
-from base64 import b64encode
 from collections.abc import Iterable
-from html import escape
 
-from markdown_it import MarkdownIt
-from markdown_it.token import Token
 from sqlmodel import Session
 
-from app.journal import attachments, links
 from app.journal.activities import shares
 from app.journal.days import MINUTE_MS
 from app.journal.home import Home
-from app.journal.links import LinkKind
 from app.journal.tables import Challenge, Todo
+from app.reports import standalone
 from app.reports.day import run_line
 from app.reports.plain import plain
 from app.reports.week import BestScore, NextWeek, Week
 from app.scores.run_rows import score_text
-
-STYLE = """
-body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; color: #1a1a1a; }
-table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
-td, th { padding: .2rem .8rem .2rem 0; text-align: left; border-bottom: 1px solid #ddd; }
-h1 { font-size: 1.5rem; } h2 { font-size: 1.15rem; margin-top: 2rem; } pre { overflow-x: auto; }
-img { max-width: 100%; }
-"""
 
 
 def page(challenge: Challenge, week: Week) -> str:
@@ -45,19 +32,9 @@ def html(db: Session, home: Home, challenge: Challenge, week: Week) -> str:
     """
     from app.reports import week_figures  # Plotly takes a second to load: only this pays for it
 
-    reader = MarkdownIt("commonmark", {"html": False}).enable("table")
-    tokens = reader.parse(_page(challenge, week, _links_in_words(week.note.body) if week.note else ""))
-    for token in tokens:
-        for child in token.children or ():
-            if child.type == "image":
-                _take_in(home, child)
-    body = reader.renderer.render(tokens, reader.options, {})
-    title = escape(f"Week {week.number} · {challenge.competition}")
+    body = _page(challenge, week, standalone.links_in_words(week.note.body) if week.note else "")
     figures = week_figures.as_html(db, challenge, week)
-    return (
-        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
-        f"<style>{STYLE}</style></head><body>\n{body}\n{figures}</body></html>\n"
-    )
+    return standalone.html(home, f"Week {week.number} · {challenge.competition}", body, end=figures)
 
 
 def hours(ms: int) -> str:
@@ -165,26 +142,3 @@ def _score(name: str, week: Week, found: BestScore) -> str:
     gain, *an_hour = change(week, found) or [""]
     against = [f"{gain} against all weeks before"] if gain else []
     return f"- {name}: {', '.join([score_text(found.score), *against, *an_hour])}\n"
-
-
-def _links_in_words(body: str) -> str:
-    """The note with `[[day-2]]` as `day 2` and `[[a title]]` as its title; #tag, @run and &reference are words already."""
-    parts, done = [], 0
-    for link in links.find(body):
-        if link.kind in (LinkKind.DAY, LinkKind.NOTE):
-            words = f"day {link.target}" if link.kind is LinkKind.DAY else plain(link.target)
-            parts += [body[done : link.start], words]
-            done = link.end
-    return "".join(parts) + body[done:]
-
-
-def _take_in(home: Home, image: Token) -> None:
-    """Put a kept picture into the page itself. One that is not ours, or gone, becomes its words and its address."""
-    address = str(image.attrs["src"])
-    path = attachments.find(home, address.rsplit("/", 1)[-1])
-    if path is not None:
-        media_type = attachments.MEDIA_TYPES[path.suffix.removeprefix(".")]
-        image.attrs["src"] = f"data:{media_type};base64,{b64encode(path.read_bytes()).decode()}"
-    elif not address.startswith("data:"):
-        image.type, image.children = "text", None
-        image.content = f"{image.content} ({address})".strip()

@@ -26,6 +26,7 @@ PARTS = {
     "CV and LB": "app.views.cv_lb",
     "What helped": "app.views.what_helped",
     "Final two": "app.views.final_two",
+    "Story": "app.views.story",
 }
 DAYS_A_PAGE = 60  # a usual challenge stands on one
 

@@ -8,7 +8,7 @@ from datetime import date, timedelta
 import streamlit as st
 
 from app.components.editor import editor
-from app.journal import challenges, notes, todos
+from app.journal import challenges, reviews, todos
 from app.journal.days import DAY, MINUTE_MS
 from app.journal.rules import PLANNING, Action, Permit, permit, refusal
 from app.journal.sittings import Sitting
@@ -70,7 +70,7 @@ def show(journal: Journal, at: Sitting) -> None:
     with review:
         st.markdown("**The three questions**")
         if week.note is None:
-            st.button("Answer them", on_click=attempt, args=(notes.begin_week, journal, week.number))
+            st.button("Answer them", on_click=attempt, args=(reviews.begin_week, journal, week.number))
         else:
             st.fragment(_review)(journal, at, week.number)
     _runs(week)
@@ -138,7 +138,7 @@ def _lines(title: str, lines: list[str], empty: str) -> None:
 def _review(journal: Journal, at: Sitting, number: int) -> None:
     """A fragment of its own: a save draws only this again."""
     with journal.reading() as db:
-        note = notes.of_week(db, at.challenge, number)
+        note = reviews.of_week(db, at.challenge, number)
     if note is None:  # the journal was set back meanwhile
         st.rerun()
     flagged = permit(Action.INBOX, at.moment) is Permit.FLAGGED

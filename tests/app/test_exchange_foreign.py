@@ -11,6 +11,7 @@ from app.exchange import diary, foreign_records, source, submissions_csv
 from app.exchange.csv_rows import rows_of
 from app.exchange.found import Found
 from app.exchange.written_date import starts_with_date
+from app.journal.home import CHECKOUT
 from engine.contract import OnehourError
 
 pytestmark = pytest.mark.unit
@@ -346,3 +347,9 @@ def test_a_link_in_a_folder_is_not_followed(tmp_path: Path) -> None:
     (tmp_path / "in" / "a.md").symlink_to(tmp_path / "secret.md")
     with pytest.raises(OnehourError, match="no Markdown"):
         source.read(tmp_path / "in")
+
+
+def test_the_articles_history_can_be_imported_as_an_example() -> None:
+    found = foreign_records.read(CHECKOUT / "docs" / "examples" / "article-history.csv", STARTS_ON)
+    assert [one.public for one in found.submissions] == [0.541, 0.452, 0.486, 0.611, None, 0.8]
+    assert found.problems == []

@@ -9,7 +9,7 @@ import pytest
 from app import cli
 from app.exchange import foreign_records, intake
 from app.exchange.found import Found, FoundNote
-from app.journal import notes
+from app.journal import notes, reviews
 from app.journal.home import Home
 from app.journal.store import Journal
 from app.journal.tables import Challenge
@@ -66,7 +66,7 @@ def test_an_imported_page_never_takes_the_title_of_a_weeks_review(
     found = Found([FoundNote("notes.md:1", None, "week 3", "what it brought")])
     assert intake.take_in(journal, found).said == ['note "week 3 (imported)"  (notes.md:1)']
     assert intake.take_in(journal, found).there == 1
-    assert notes.begin_week(journal, 3).body == notes.WEEK_TEMPLATE
+    assert reviews.begin_week(journal, 3).body == reviews.WEEK_TEMPLATE
 
 
 def test_importing_twice_adds_nothing_twice(

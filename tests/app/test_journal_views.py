@@ -9,7 +9,7 @@ from streamlit.testing.v1 import AppTest
 
 from app.exchange import intake
 from app.exchange.found import Found, FoundNote, FoundTodo
-from app.journal import inbox, notes, references, sessions, todos
+from app.journal import inbox, notes, references, reviews, sessions, todos
 from app.journal.days import DAY
 from app.journal.store import Journal
 from app.journal.tables import Challenge
@@ -226,7 +226,7 @@ def test_a_note_is_renamed_on_its_page_which_says_which_links_break(journal: Jou
     ran(next(button for button in at.button if button.label == "Rename it").click())
     assert "**Colourless** :gray[idea]" in texts(at)
     assert "leads nowhere then" not in texts(at)
-    review = notes.begin_week(journal, 1)
+    review = reviews.begin_week(journal, 1)
     assert "Rename it" not in [button.label for button in opened(note=str(review.id)).button]
 
 

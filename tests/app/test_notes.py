@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlmodel import select
 
-from app.journal import attachments, challenges, notes, revisions, sessions
+from app.journal import attachments, challenges, notes, reviews, revisions, sessions
 from app.journal.home import Home
 from app.journal.revisions import COMMAND, KEEP_EVERY_MS, Save, worth_keeping
 from app.journal.store import Journal
@@ -161,15 +161,15 @@ def test_a_note_of_another_kind_never_stands_in_the_way_of_a_weeks_review(
     with journal.writing() as db:  # as an earlier version let it be written
         idea.title = "Week 1"
         db.add(idea)
-    review = notes.begin_week(journal, 1)
-    assert (review.kind, review.body) == (notes.WEEK_KIND, notes.WEEK_TEMPLATE)
-    assert notes.begin_week(journal, 1).id == review.id
+    review = reviews.begin_week(journal, 1)
+    assert (review.kind, review.body) == (notes.WEEK_KIND, reviews.WEEK_TEMPLATE)
+    assert reviews.begin_week(journal, 1).id == review.id
     assert notes.rename(journal, idea.id, "known").title == "known"
 
 
 def test_two_that_begin_the_same_week_get_one_review(journal: Journal, challenge: Challenge) -> None:
     with ThreadPoolExecutor(4) as pool:
-        made = {note.id for note in pool.map(lambda _: notes.begin_week(journal, 2), range(8))}
+        made = {note.id for note in pool.map(lambda _: reviews.begin_week(journal, 2), range(8))}
     assert len(made) == 1
 
 
@@ -183,7 +183,7 @@ def test_a_renamed_note_is_found_by_its_new_title_and_a_day_or_a_taken_title_is_
     with pytest.raises(OnehourError, match="title of a week's review"):
         notes.rename(journal, other.id, "Week 9")
     with pytest.raises(OnehourError, match='the review "Week 1" keeps its title'):
-        notes.rename(journal, notes.begin_week(journal, 1).id, "mine")
+        notes.rename(journal, reviews.begin_week(journal, 1).id, "mine")
     sessions.start(journal)
     notes.save(journal, TODAY, "a day", 0)
     with pytest.raises(OnehourError, match="there is no note 4 outside the days"):

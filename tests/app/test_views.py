@@ -16,7 +16,7 @@ from app.exchange import intake, submissions_csv
 from app.exchange.csv_rows import CsvRow
 from app.exchange.found import Found, FoundSubmission
 from app.jobs import backlog, data_checks, orders, sample_challenge, specs
-from app.journal import challenges, checklist, corrections, inbox, notes, rest_days, sessions, sittings, todos
+from app.journal import challenges, checklist, corrections, inbox, notes, rest_days, reviews, sessions, sittings, todos
 from app.journal.days import DAY
 from app.journal.home import CHECKOUT, COMMAND
 from app.journal.hour import State
@@ -684,7 +684,7 @@ def test_the_weeks_questions_are_answered_on_its_page_and_its_runs_carry_verdict
     at = ran(named(at, "Answer them").click())
     assert "Answer them" not in [button.label for button in at.button]
     with journal.reading() as db:
-        assert notes.of_week(db, challenge, 1) is not None
+        assert reviews.of_week(db, challenge, 1) is not None
     at.text_input(key="next_title").input("blend both")
     at = ran(named(at, "Add").click())
     assert "Mon 09: blend both" in texts(at)

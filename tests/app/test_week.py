@@ -16,7 +16,7 @@ from sqlmodel import select
 from app import cli
 from app.commands import terminal
 from app.jobs import backlog, orders
-from app.journal import attachments, challenges, corrections, notes, references, rest_days, sessions, todos
+from app.journal import attachments, challenges, corrections, notes, references, rest_days, reviews, sessions, todos
 from app.journal.activities import Activity
 from app.journal.rules import AgainstTheRules
 from app.journal.store import Journal
@@ -129,14 +129,14 @@ def test_the_first_week_has_no_gain_and_the_last_no_week_after_it(
 def test_its_review_is_begun_once_with_three_questions_and_kept_as_a_note(
     journal: Journal, lived: Challenge, clock: MovableClock
 ) -> None:
-    begun = notes.begin_week(journal, 2)
+    begun = reviews.begin_week(journal, 2)
     assert (begun.kind, begun.title, begun.late) == ("week", "Week 2", True)
     assert begun.body.count("?") == 3
     notes.save_outside(journal, begun.id, "## What brought the score forward?\n\nThe margin.\n", 1)
-    assert notes.begin_week(journal, 2).body.endswith("The margin.\n")
+    assert reviews.begin_week(journal, 2).body.endswith("The margin.\n")
     assert the_week(journal, lived, clock, 2).note.title == "Week 2"  # type: ignore[union-attr]
     with pytest.raises(OnehourError, match="weeks 1 to 9"):
-        notes.begin_week(journal, 10)
+        reviews.begin_week(journal, 10)
 
 
 def test_nobody_makes_a_review_by_hand(journal: Journal, challenge: Challenge) -> None:
@@ -145,7 +145,7 @@ def test_nobody_makes_a_review_by_hand(journal: Journal, challenge: Challenge) -
 
 
 def test_the_markdown_page_tells_all_of_it(journal: Journal, lived: Challenge, clock: MovableClock) -> None:
-    note = notes.begin_week(journal, 2)
+    note = reviews.begin_week(journal, 2)
     notes.save_outside(journal, note.id, "The margin helped.", 1)
     page = week_page.page(lived, the_week(journal, lived, clock, 2))
     for said in (
@@ -168,7 +168,7 @@ def test_the_markdown_page_tells_all_of_it(journal: Journal, lived: Challenge, c
 def test_the_html_file_holds_its_figures_and_executes_nothing_of_a_persons(
     journal: Journal, lived: Challenge, clock: MovableClock
 ) -> None:
-    note = notes.begin_week(journal, 1)
+    note = reviews.begin_week(journal, 1)
     notes.save_outside(journal, note.id, "<script>alert(1)</script> [x](javascript:alert(2))", 1)
     with journal.reading() as db:
         html = week_page.html(db, journal.home, lived, the_week(journal, lived, clock, 1))
@@ -281,7 +281,7 @@ def test_the_html_file_holds_the_reviews_pictures_and_says_its_links_in_words(
     picture = b"\x89PNG\r\n\x1a\n" + b"\0\0\0\rIHDR" + b"\0" * 17
     kept = attachments.keep(journal.home, picture)
     body = f"![a tail](/api/image/{kept}) ![far](https://example.org/a.png) ![gone](/api/image/{'0' * 64}.png)\n\n"
-    note = notes.begin_week(journal, 1)
+    note = reviews.begin_week(journal, 1)
     notes.save_outside(journal, note.id, body + "See [[day-2]] and [[A <b> *title*]], not `[[day-3]]`.\n", 1)
     with journal.reading() as db:
         html = week_page.html(db, journal.home, lived, the_week(journal, lived, clock, 1))

@@ -1,0 +1,182 @@
+"""The story: an article from the record, by a template that a person may change, as Markdown and as one file."""
+
+from __future__ import annotations
+
+import re
+import xml.etree.ElementTree as ElementTree
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+from app import cli
+from app.journal import challenges, checklist, notes, references, reviews, sessions, sittings
+from app.journal.store import Journal
+from app.journal.tables import Challenge
+from app.reports import story, story_figures, story_page
+from app.reports.score_days import ScoreDay
+from app.scores import leaderboard
+from app.views import desk
+from engine.contract import EXIT_BAD_INPUT, EXIT_OK, OnehourError
+from tests.app.test_views import page, queued, ran, texts
+from tests.conftest import MovableClock
+from tests.e2e.past import finish
+
+MINUTE_S, DAY_S = 60, 86_400
+
+
+@pytest.fixture
+def lived(journal: Journal, challenge: Challenge, clock: MovableClock) -> Challenge:
+    """Nine days: an hour with a first run, a note and a score; a week later an idea that helped, a review, a reference."""
+    at = sessions.start(journal)
+    notes.save(
+        journal, at.local_date, "## Learnt\n- crops of *grey* images cut the tip\n## Next\n- widen the margin\n", 0
+    )
+    clock.move(20 * MINUTE_S)
+    first = queued(journal, challenge, "all <b>classes</b> kept")
+    clock.move(MINUTE_S)
+    finish(journal, first, cv=0.80)
+    leaderboard.enter_by_hand(journal, first, 0.78, 0.77)
+    clock.move(8 * DAY_S)
+    sessions.start(journal)
+    clock.move(30 * MINUTE_S)
+    second = queued(journal, challenge, "a margin of 8 %")
+    references.add(journal, "https://arxiv.org/abs/1801.07698", title="ArcFace", author="Deng", licence="arXiv")
+    clock.move(MINUTE_S)
+    finish(journal, second, cv=0.84)
+    review = reviews.begin_week(journal, 2)
+    notes.save_outside(
+        journal, review.id, "## What brought the score forward?\n\nThe [[day-1]] margin.\n", review.revision
+    )
+    challenges.change(journal, checklist=checklist.marked(checklist.of(challenge), 1, True))
+    return challenge
+
+
+def told(journal: Journal) -> tuple[str, dict[str, str]]:
+    with journal.reading() as db:
+        return story_page.markdown(db, journal.home, sittings.sitting(db, challenges.active(db), journal.now()))
+
+
+def test_the_article_tells_rules_numbers_weeks_ideas_and_credits(journal: Journal, lived: Challenge) -> None:
+    text, drawings = told(journal)
+    assert text.startswith("# humpback: 60 days, 60 minutes a day\n")
+    assert "allows are used (kept)" in text
+    assert "| days | 1 full, 0 part, 7 lost, 0 of rest |" in text
+    assert "| runs | 2 in 2 experiments |" in text
+    assert "| best LB | 0.780 public, 0.770 private |" in text
+    assert r"| 1 | humpback_001-r01 | all \<b\>classes\</b\> kept | 0.800 | 0.780 |" in text
+    assert "| 9 | humpback_002-r01 | a margin of 8 % | 0.840 | – |" in text
+    assert r"- crops of \*grey\* images cut the tip" in text
+    assert "## Week 2 (2026-03-09 to 2026-03-15)" in text
+    assert "### What brought" not in text, "a week's first question stands without its heading"
+    assert "The day 1 margin." in text
+    helped = text.partition("## What helped")[2].partition("## What did not")[0]
+    assert re.search(
+        r"- a margin of 8 %: helped \(\+0\.040 .* against humpback_001-r01\), \+0\.07\d for each hour of work", helped
+    )
+    assert "[ArcFace](<https://arxiv.org/abs/1801.07698>) by Deng (arXiv)." in text.partition("## Credits")[2]
+    assert set(drawings) == {"scores", "calendar"}
+
+
+def test_an_article_can_be_written_before_anything_has_happened(journal: Journal, challenge: Challenge) -> None:
+    text, drawings = told(journal)
+    assert "| best CV (map5) | – |" in text
+    assert "figure:scores" not in text
+    assert set(drawings) == {"calendar"}
+
+
+def test_the_persons_own_words_stand_before_and_after(journal: Journal, lived: Challenge) -> None:
+    note = reviews.begin_story(journal)
+    assert reviews.begin_story(journal).id == note.id
+    notes.save_outside(
+        journal, note.id, "## Before\n\nOne hour, *every* day.\n\n## After\n\nFolds first.\n", note.revision
+    )
+    text, _ = told(journal)
+    assert text.index("One hour, *every* day.") < text.index("## The rules")
+    assert text.index("## What I would do today\n\nFolds first.") > text.index("## What did not")
+
+
+@pytest.mark.parametrize(
+    ("body", "parts"),
+    [
+        ("", ("", "")),
+        ("just words", ("just words", "")),
+        ("## A\n\nbefore\n\n## B\n\nafter\n\n### deeper\n\nmore", ("before", "after\n\n### deeper\n\nmore")),
+    ],
+)
+def test_the_notes_two_headings_part_it(body: str, parts: tuple[str, str]) -> None:
+    assert story.parts_of(body) == parts
+
+
+def test_a_template_of_ones_own_is_used_and_its_mistakes_are_named(journal: Journal, lived: Challenge) -> None:
+    path = story_page.begin_template(journal.home)
+    assert path.read_text() == story_page.BUILT_IN.read_text()
+    with pytest.raises(OnehourError, match="your template is there already"):
+        story_page.begin_template(journal.home)
+    path.write_text("{{ challenge.competition }} in {{ runs }} runs\n")
+    assert told(journal)[0] == "humpback in 2 runs\n"
+    for text, sentence in (
+        ("one\n{{ nothing }}", "'nothing' is undefined"),
+        ("one\ntwo\n{% if %}", "line 3: the template cannot be used"),
+        ("{{ ''.__class__.__mro__ }}", "is unsafe"),
+    ):
+        path.write_text(text)
+        with pytest.raises(OnehourError, match=sentence):
+            told(journal)
+
+
+def test_the_drawings_are_whole_and_say_their_points(journal: Journal, lived: Challenge) -> None:
+    _, drawings = told(journal)
+    for svg in drawings.values():
+        ElementTree.fromstring(svg)
+    assert "<title>day 9: CV 0.8400</title>" in drawings["scores"]
+    assert "<title>day 1: LB public 0.7800</title>" in drawings["scores"]
+    assert drawings["calendar"].count("<rect") == 60 + 1
+    assert "Day 2, Tue 2026-03-03: lost" in drawings["calendar"]
+
+
+def test_one_score_alone_can_be_drawn() -> None:
+    svg = story_figures.scores([ScoreDay(date(2026, 3, 2), 1, 0.5, None, None, 0.5)], "map5")
+    ElementTree.fromstring(svg)
+    assert "nan" not in svg
+
+
+def said(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    assert cli.main(list(arguments)) == EXIT_OK
+    return capsys.readouterr().out
+
+
+def test_the_files_stand_alone_and_nothing_is_overwritten(
+    journal: Journal, lived: Challenge, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    written = said(capsys, "story", "export", str(tmp_path / "story.md")).splitlines()
+    assert [Path(line).name for line in written] == ["story-scores.svg", "story-calendar.svg", "story.md"]
+    text = (tmp_path / "story.md").read_text()
+    for name in re.findall(r"!\[[^\]]*\]\(([^)]+)\)", text):
+        assert (tmp_path / name).is_file(), name
+    said(capsys, "story", "export", str(tmp_path / "story.html"))
+    html = (tmp_path / "story.html").read_text()
+    assert html.count("data:image/svg+xml;base64,") == 2
+    assert "<script" not in html
+    assert "&lt;b&gt;classes&lt;/b&gt;" in html
+    assert not re.search(r'(src|href)="(?!data:|https://arxiv)', html)
+    for name, sentence in (
+        ("story.md", "there already"),
+        ("story.txt", "neither in .md nor in .html"),
+        ("no/story.md", "no such folder"),
+    ):
+        assert cli.main(["story", "export", str(tmp_path / name)]) == EXIT_BAD_INPUT
+        assert sentence in capsys.readouterr().err
+
+
+def test_it_is_written_and_previewed_on_the_page(
+    journal: Journal, lived: Challenge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(desk, "_journal_of", lambda _home: journal)
+    at = ran(page("scores").segmented_control(key="part").set_value("Story"))
+    assert "humpback: 60 days" in texts(at)
+    ran(next(one for one in at.button if one.label.startswith("Write what stands")).click())
+    with journal.reading() as db:
+        assert reviews.of_story(db, challenges.active(db)) is not None
+    ran(next(one for one in at.button if one.label == "Change the template").click())
+    assert story_page.template_path(journal.home).is_file()
