@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from math import isfinite
 from typing import Any
 
 from app.reports.score_days import ScoreDay
 from app.scores.agreement import Line, Scored
+from app.scores.run_curves import FoldCurve, band, smoothed
 from app.scores.runs import Points
 
 # Okabe–Ito, told apart without seeing red and green; and a dash each, for whoever sees no colour.
@@ -35,6 +37,69 @@ def curves(series: Sequence[Points], x_title: str = "epoch", height: int = HEIGH
         "data": lines,
         "layout": {**_layout(x_title, "", height), "hovermode": "x unified"},
     }
+
+
+def overlay(
+    runs: Mapping[str, Sequence[FoldCurve]], metric: str, *, by_time: bool, weight: float, as_band: bool
+) -> dict[str, Any]:
+    """The curves of one metric of several runs, by their names: a colour a run, its folds as lines of one dash each or as a band.
+
+    `weight`: see run_curves.smoothed. A run whose times are not known is left out where time is asked for.
+    """
+    data: list[dict[str, Any]] = []
+    for place, (name, folds) in enumerate(runs.items()):
+        colour = COLOURS[place % len(COLOURS)]
+        known = [one for one in folds if one.elapsed_s] if by_time else list(folds)
+        if as_band and not by_time and len(known) > 1:
+            data += _fold_band(name, known, colour, weight)
+            continue
+        for number, one in enumerate(known):
+            data.append(
+                {
+                    "type": "scatter", "mode": "lines", "name": f"{name} fold {one.fold}", "legendgroup": name,
+                    "x": [second / 60 for second in one.elapsed_s] if by_time else list(one.epochs),
+                    "y": _numbers(smoothed(one.values, weight)),
+                    "line": {"color": colour, "dash": DASHES[number % len(DASHES)], "width": 1.5},
+                }
+            )  # fmt: skip
+    layout = _layout("minutes of training" if by_time else "epoch", metric, 420)
+    return {"data": data, "layout": layout}
+
+
+def _fold_band(name: str, folds: Sequence[FoldCurve], colour: str, weight: float) -> list[dict[str, Any]]:
+    found = band(folds)
+    edge = {
+        "type": "scatter",
+        "mode": "lines",
+        "line": {"width": 0},
+        "hoverinfo": "skip",
+        "legendgroup": name,
+        "showlegend": False,
+    }
+    shade = f"rgba({int(colour[1:3], 16)},{int(colour[3:5], 16)},{int(colour[5:7], 16)},0.18)"
+    middle = {
+        "type": "scatter",
+        "mode": "lines",
+        "name": name,
+        "legendgroup": name,
+        "line": {"color": colour, "width": 2},
+    }
+    return [
+        {**edge, "x": list(found.at), "y": _numbers(smoothed(found.high, weight))},
+        {
+            **edge,
+            "x": list(found.at),
+            "y": _numbers(smoothed(found.low, weight)),
+            "fill": "tonexty",
+            "fillcolor": shade,
+        },
+        {**middle, "x": list(found.at), "y": _numbers(smoothed(found.mean, weight))},
+    ]
+
+
+def _numbers(values: Sequence[float]) -> list[float | None]:
+    """JSON has no NaN: a gap is drawn."""
+    return [value if isfinite(value) else None for value in values]
 
 
 def cv_against_lb(scored: Sequence[Scored], drawn: Line | None, outside: Sequence[Scored]) -> dict[str, Any]:
