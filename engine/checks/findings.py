@@ -13,7 +13,7 @@ from engine.checks.copies import NearPairs
 from engine.checks.facts import Entry
 from engine.checks.listing import Listing
 from engine.checks.picture import Picture
-from engine.checks.survey import QUARANTINE_LIMIT, named
+from engine.checks.survey import named, too_many
 from engine.contract import DataSpec
 from engine.data.csv_table import counted, first_few
 
@@ -89,10 +89,13 @@ def folder_checks(listing: Listing, data: DataSpec) -> Iterator[Check]:
     )  # fmt: skip
 
 
-def unreadable(broken: Sequence[tuple[Entry, str]], train: int) -> Check:
+def unreadable(broken: Sequence[tuple[Entry, str]], train: int, test: int) -> Check:
+    """`train` and `test`: all images of the parts, the broken ones among them."""
+    refused = too_many(broken, train, test)
+    then = (
+        "a run refuses so many" if refused else "a run trains on none of them, answers test images unseen and says so"
+    )
     broken_train = sum(entry.part == "train" for entry, _ in broken)
-    refused = broken_train < len(broken) or broken_train > max(1, QUARANTINE_LIMIT * train)
-    then = "a run refuses that" if refused else "a run leaves out what is broken and says so"
     return _check(
         "unreadable images", "error" if refused else "warning", named(broken),
         f"{counted(len(broken), 'image')} cannot be decoded to the end ({broken_train} of training); {then}. "

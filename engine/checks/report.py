@@ -24,17 +24,18 @@ def check(data: DataSpec, folder: CheckFolder) -> Checks:
     """
     listing = list_folder(data)
     seen = look_at_all(listing.entries, folder)
+    test = len(seen) - len(listing.labels)
     readable = [(entry, one) for entry, one in seen if not one.unreadable]
     near = copies.near_pairs([one for _, one in readable])
     found = [
         *folder_checks(listing, data),
-        unreadable([(entry, one.unreadable) for entry, one in seen if one.unreadable], len(listing.labels)),
+        unreadable([(entry, one.unreadable) for entry, one in seen if one.unreadable], len(listing.labels), test),
         *checks_of(readable, near, listing.labels, data.unknown_label),
     ]
     if not any(listing.labels):  # nothing can be said of labels that could not be read
         found = [one for one in found if one.name not in OF_LABELS]
     sheets.draw(readable, near, data.unknown_label, folder)
-    checks = _gathered(str(data.dir), listing.labels, len(seen) - len(listing.labels), data.unknown_label, found)
+    checks = _gathered(str(data.dir), listing.labels, test, data.unknown_label, found)
     write_json(folder.checks_json, checks.model_dump(mode="json"))
     return checks
 
@@ -42,8 +43,9 @@ def check(data: DataSpec, folder: CheckFolder) -> Checks:
 def checks_of_run(survey: Survey, notes: Sequence[str]) -> Checks:
     """What a run's checks.json says: the checks of the images it uses, and its notes."""
     competition = survey.competition
+    broken_train = sum(entry.part == "train" for entry, _ in survey.quarantined)
     found = [
-        unreadable(survey.quarantined, len(competition.images) + len(survey.quarantined)),
+        unreadable(survey.quarantined, len(competition.images) + broken_train, len(survey.test)),
         *checks_of(survey.seen, survey.near, competition.labels, competition.unknown_label),
     ]
     checks = _gathered(str(competition.root), competition.labels, len(survey.test), competition.unknown_label, found)

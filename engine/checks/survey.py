@@ -15,7 +15,7 @@ from engine.contract import OnehourError
 from engine.data.competition import Competition, ContentHashes
 from engine.data.csv_table import counted, first_few
 
-QUARANTINE_LIMIT = 0.01  # of the training images; more means a broken download, not a broken file
+QUARANTINE_LIMIT = 0.01  # of the images of a part; more means a broken download, not a broken file
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Survey:
 
     competition: Competition
     train: tuple[Picture, ...]  # beside competition.images
-    test: tuple[Picture, ...]  # beside competition.test_images
+    test: tuple[Picture, ...]  # beside competition.test_images; `unreadable` says why one has nothing to be seen in
     quarantined: tuple[tuple[Entry, str], ...]  # with the reason
     notes: tuple[str, ...]
 
@@ -34,8 +34,14 @@ class Survey:
 
     @cached_property
     def seen(self) -> list[tuple[Entry, Picture]]:
-        """Training images, then test images, with what was seen in them."""
-        return list(zip(entries(self.competition), (*self.train, *self.test), strict=True))
+        """The images that can be decoded, with what was seen in them: training images, then test images."""
+        everything = zip(entries(self.competition), (*self.train, *self.test), strict=True)
+        return [(entry, one) for entry, one in everything if not one.unreadable]
+
+    @property
+    def test_whole(self) -> tuple[bool, ...]:
+        """Beside competition.test_images: whether it can be decoded."""
+        return tuple(not one.unreadable for one in self.test)
 
     @cached_property
     def near(self) -> NearPairs:
@@ -54,31 +60,24 @@ def survey(competition: Competition, folder: CheckFolder, check: Callable[[], No
     """Decode every image to the last pixel, or take from `folder` what was seen when it had the same size and dates.
 
     `check` is asked after each image: what it raises ends the work, and what was seen until then is kept.
-    A training image that cannot be decoded is quarantined: left out, written to quarantine.csv and noted.
-    Raises OnehourError for test images that cannot be decoded, since a submission must answer each, and when more than
-    one in a hundred training images (and more than one) cannot be.
+    An image that cannot be decoded is quarantined: written to quarantine.csv and noted. A training image is then left out,
+    of the folds too; a test image stays, since a submission must answer it (see engine.inference.prior).
+    Raises OnehourError when more than one in a hundred images of either part (and more than one), or all, cannot be decoded.
     """
     seen = look_at_all(entries(competition), folder, check)
     count = len(competition.images)
     broken = [(entry, one.unreadable) for entry, one in seen if one.unreadable]
-    broken_train = sum(entry.part == "train" for entry, _ in broken)
-    if broken_train < len(broken) or broken_train > max(1, QUARANTINE_LIMIT * count):
+    if too_many(broken, count, len(competition.test_images)):
         raise OnehourError(
             f"{len(broken)} of {counted(len(seen), 'image')} cannot be decoded: {first_few(named(broken))}",
             str(competition.root),
-            "Replace each by a whole image, or take it out of "
-            f"{competition.labels_path.name if competition.labels_path else 'its folder'} if it is a training image.",
-        )
-    notes: tuple[str, ...] = ()
-    if broken:
-        notes = (
-            f"{counted(len(broken), 'training image')} cannot be decoded and {'is' if len(broken) == 1 else 'are'} "
-            f"left out: {first_few(named(broken))}. The list is {folder.quarantine_csv}.",
+            "So many mean a broken download: fetch them again, or take training images out of "
+            f"{competition.labels_path.name if competition.labels_path else 'their folders'}.",
         )
     kept = [place for place in range(count) if not seen[place][1].unreadable]
     labels = tuple(competition.labels[place] for place in kept)
     usable = competition
-    if broken:
+    if len(kept) < count:
         usable = dataclasses.replace(
             competition,
             images=tuple(competition.images[place] for place in kept),
@@ -87,7 +86,8 @@ def survey(competition: Competition, folder: CheckFolder, check: Callable[[], No
             sightings=competition.sightings and tuple(competition.sightings[place] for place in kept),
         )
     pictures = [one for _, one in seen]
-    return Survey(usable, tuple(pictures[place] for place in kept), tuple(pictures[count:]), tuple(broken), notes)
+    train, test = tuple(pictures[place] for place in kept), tuple(pictures[count:])
+    return Survey(usable, train, test, tuple(broken), _notes(broken, folder))
 
 
 def entries(competition: Competition) -> list[Entry]:
@@ -101,3 +101,29 @@ def entries(competition: Competition) -> list[Entry]:
 def named(broken: Sequence[tuple[Entry, str]]) -> list[str]:
     """`train/a.jpg (truncated)` for each."""
     return [f"{entry.part}/{entry.image} ({reason})" for entry, reason in broken]
+
+
+def too_many(broken: Sequence[tuple[Entry, str]], train: int, test: int) -> bool:
+    """Whether so many of `train` and `test` images are broken that a run refuses the data."""
+    of_train = sum(entry.part == "train" for entry, _ in broken)
+    return any(
+        found and (found > max(1, QUARANTINE_LIMIT * whole) or found == whole)
+        for found, whole in ((of_train, train), (len(broken) - of_train, test))
+    )
+
+
+def _notes(broken: Sequence[tuple[Entry, str]], folder: CheckFolder) -> tuple[str, ...]:
+    """What becomes of the broken images of each part."""
+    fates = {
+        "train": ("training image", "neither trained on nor scored in the CV"),
+        "test": ("test image", "answered without being seen, by how frequent the labels are"),
+    }
+    notes = []
+    for part, (what, fate) in fates.items():
+        if some := [one for one in broken if one[0].part == part]:
+            are = "is" if len(some) == 1 else "are"
+            notes.append(
+                f"{counted(len(some), what)} cannot be decoded and {are} {fate}: {first_few(named(some))}. The list is "
+                f"{folder.quarantine_csv}."
+            )
+    return tuple(notes)

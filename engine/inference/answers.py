@@ -25,6 +25,13 @@ class Ranked:
     def of(self, rows: np.ndarray) -> Ranked:
         return Ranked(self.labels[rows], self.scores[rows])
 
+    def among(self, seen: np.ndarray) -> Ranked:
+        """For all images, of which these are the ones that were `seen` (N,) bool: the others have no label."""
+        labels = np.full((len(seen), self.labels.shape[1]), "", self.labels.dtype)
+        scores = np.full(labels.shape, -np.inf, self.scores.dtype)
+        labels[seen], scores[seen] = self.labels, self.scores
+        return Ranked(labels, scores)
+
 
 @dataclass(frozen=True)
 class Answered:

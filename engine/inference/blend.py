@@ -35,6 +35,7 @@ from engine.inference.answers import (
     without_unknown,
 )
 from engine.inference.metric import METRICS, better, in_order, score
+from engine.inference.prior import to_all
 from engine.inference.record import (
     KEPT,
     OnTest,
@@ -98,7 +99,10 @@ def blend(runs: Sequence[Path], out: RunFolder, by: By, weights: Weights) -> Run
     write_text(out.spec_yaml, "# A blend of finished runs.\n" + yaml.safe_dump({"blend": asked}, sort_keys=False))
     shutil.copyfile(first.folder.folds_csv, out.folds_csv)
     save_oof(out.oof_npz, Oof(first.oof.image, first.oof.label, first.oof.scored_as, fold_of, blended.oof))
-    save_test(out.test_npz, OnTest(first.test.image, blended.test, blended.by_fold))
+    seen = first.test.seen
+    by_fold = [one.among(seen) for one in blended.by_fold]
+    save_test(out.test_npz, OnTest(first.test.image, blended.test.among(seen), by_fold))
+    on_test = to_all(blended.answered.test, seen, metric, first.oof.label.tolist(), unknown)
     write_threshold(out, blended.answered, unknown, share)
     fitted = " Weights were fitted on OOF, for each fold on the other folds." if weights == "oof" else ""
     parts = ", ".join(f"{name} {weight:.2f}" for name, weight in told.items())
@@ -111,7 +115,7 @@ def blend(runs: Sequence[Path], out: RunFolder, by: By, weights: Weights) -> Run
             "threshold": blended.answered.for_test,
             "classes": max(parent.result.classes for parent in parents),
             "submission_sha256": write_submission(
-                out, _header(first), first.test.image.tolist(), blended.answered.test, METRICS[metric].places
+                out, _header(first), first.test.image.tolist(), on_test, METRICS[metric].places
             ),
             "train_s": 0.0,
             "gpu_s": 0.0,
@@ -202,8 +206,9 @@ def _of_labels(
     """A blend whose answers are labels. By rank the unknown one has its place already and is a label like any other."""
     first = parents[0]
     metric, fold_of, k = first.result.metric, first.oof.fold, METRICS[first.result.metric].places
-    valid, test = [parent.oof.best for parent in parents], [parent.test.best for parent in parents]
-    by_fold = [[parent.test.by_fold[fold] for parent in parents] for fold in range(len(first.test.by_fold))]
+    seen = np.flatnonzero(first.test.seen)
+    valid, test = [parent.oof.best for parent in parents], [parent.test.best.of(seen) for parent in parents]
+    by_fold = [[parent.test.by_fold[fold].of(seen) for parent in parents] for fold in range(len(first.test.by_fold))]
     if by == "rank":
         thresholds = [(parent.thresholds, parent.result.threshold) for parent in parents]
         valid = [_by_place(one, of_fold, unknown) for one, (of_fold, _) in zip(valid, thresholds, strict=True)]
@@ -260,7 +265,8 @@ def _of_values(parents: Sequence[Parent], weights: Weights) -> _Blended:
     metric, fold_of, truths = first.result.metric, first.oof.fold, first.oof.scored_as
     classes = in_order(truths.tolist())
     valid = np.stack([spread(parent.oof.best, classes) for parent in parents])
-    test = np.stack([spread(parent.test.best, classes) for parent in parents])
+    seen = np.flatnonzero(first.test.seen)
+    test = np.stack([spread(parent.test.best.of(seen), classes) for parent in parents])
 
     def weights_from(rows: np.ndarray) -> np.ndarray:
         if weights == "equal":
@@ -350,6 +356,7 @@ def _compared(one: Parent, other: Parent) -> list[tuple[str, bool]]:
         ("folds.csv", one.result.folds_sha256 == other.result.folds_sha256),
         ("the images that count as unknown", np.array_equal(one.oof.scored_as, other.oof.scored_as)),
         ("test images", np.array_equal(one.test.image, other.test.image)),
+        ("the test images that can be decoded", np.array_equal(one.test.seen, other.test.seen)),
         ("unknown label", one.spec.data.unknown_label == other.spec.data.unknown_label),
     ]
 

@@ -7,13 +7,14 @@ from importlib.metadata import version
 
 import numpy as np
 
-from engine.contract import METRIC_DIRECTIONS, RunResult, RunSpec
+from engine.contract import METRIC_DIRECTIONS, OnehourError, RunResult, RunSpec
 from engine.data.balance import left_out
 from engine.data.competition import Competition
 from engine.data.folds import Folds, counted_labels
 from engine.inference.answers import answer, quota_notes, score_by_fold
 from engine.inference.metric import METRICS
 from engine.inference.predict import each_fold, fold_facts, mean_over_folds, out_of_fold
+from engine.inference.prior import to_all
 from engine.inference.record import KEPT, OnTest, Oof, fold_scores, save_oof, save_test, write_threshold
 from engine.inference.submission import write_submission
 from engine.run_folder import RunFolder, file_sha256, write_json
@@ -22,21 +23,32 @@ PACKAGES = ("torch", "fastai", "timm", "albumentations", "numpy", "wandb")
 
 
 def write_outcome(
-    spec: RunSpec, folder: RunFolder, competition: Competition, folds: Folds, *, data_sha256: str, device: str,
-    notes: Sequence[str], started_at: int, finished_at: int,
+    spec: RunSpec, folder: RunFolder, competition: Competition, folds: Folds, *, test_seen: Sequence[bool],
+    data_sha256: str, device: str, notes: Sequence[str], started_at: int, finished_at: int,
 ) -> RunResult:  # fmt: skip
     """Write oof.npz, test.npz, threshold.json, submission.csv and, last and by rename, result.json.
 
-    No validation image is scored with a threshold that it helped to choose.
+    `test_seen`: which test images could be decoded, and have predictions. No validation image is scored with a threshold
+    that it helped to choose. Raises OnehourError when other test images can be decoded than when they were predicted.
     """
     paths = [folder.fold_predictions(fold) for fold in range(spec.folds)]
-    fold_of = np.array(folds.fold)
+    fold_of, seen = np.array(folds.fold), np.array(test_seen)
+    facts = list(fold_facts(paths))
+    for path, fact in zip(paths, facts, strict=True):
+        if fact.test_images != seen.sum():
+            raise OnehourError(
+                f"the data changed since this run began: the fold predicted {fact.test_images} test images, and"
+                f" {seen.sum()} can be decoded now",
+                str(path),
+                "Put the data back, or start a new run.",
+            )
     labels_asked = METRICS[spec.metric].answer == "labels"
     kept = KEPT if labels_asked else len(competition.known_labels)
     oof = out_of_fold(paths, len(folds.image), kept)
-    test = mean_over_folds(paths, competition.known_labels, len(competition.test_images), kept)
+    test = mean_over_folds(paths, competition.known_labels, int(seen.sum()), kept)
     by_fold = each_fold(paths) if labels_asked else []
-    save_test(folder.test_npz, OnTest(np.array(competition.test_images), test, by_fold))
+    on_test = OnTest(np.array(competition.test_images), test.among(seen), [one.among(seen) for one in by_fold])
+    save_test(folder.test_npz, on_test)
 
     unknown = competition.unknown_label
     counted = counted_labels(folds, unknown, left_out(folds.label, spec.minimum_images, unknown))
@@ -46,7 +58,6 @@ def write_outcome(
     singles = np.array([fold.scores[:, 0] for fold in by_fold])
     answered = answer(spec.metric, counted, fold_of, oof, test, singles, unknown, spec.expected_unknown_share)
     cv, scores = score_by_fold(spec.metric, counted, fold_of, answered.valid)
-    facts = list(fold_facts(paths))
     write_threshold(folder, answered, unknown, spec.expected_unknown_share)
     train_s = sum(fact.train_s for fact in facts)
     result = RunResult(
@@ -61,7 +72,11 @@ def write_outcome(
         unknown_images=sum(label == unknown for label in folds.label),
         test_images=len(competition.test_images),
         submission_sha256=write_submission(
-            folder, competition.submission_header, competition.test_images, answered.test, METRICS[spec.metric].places
+            folder,
+            competition.submission_header,
+            competition.test_images,
+            to_all(answered.test, seen, spec.metric, folds.label, unknown),
+            METRICS[spec.metric].places,
         ),
         data_sha256=data_sha256,
         folds_sha256=file_sha256(folder.folds_csv),

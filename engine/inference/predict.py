@@ -221,6 +221,7 @@ def _against_unknown(scores: np.ndarray, unknown: np.ndarray) -> np.ndarray:
 @dataclass(frozen=True)
 class FoldFacts:
     classes: tuple[str, ...]
+    test_images: int
     train_s: float
     weights_sha256: str
     wandb_mode: str
@@ -232,4 +233,6 @@ def fold_facts(paths: Sequence[Path]) -> Iterator[FoldFacts]:
     for path in paths:
         with np.load(path) as fold:
             classes, wandb = fold["classes"].tolist(), fold["wandb"].tolist()
-            yield FoldFacts(tuple(classes), float(fold["train_s"]), str(fold["weights_sha256"]), wandb[0], wandb[1])
+            yield FoldFacts(
+                tuple(classes), len(fold["test_scores"]), float(fold["train_s"]), str(fold["weights_sha256"]), *wandb
+            )

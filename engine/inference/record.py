@@ -34,11 +34,19 @@ class Oof:
 
 @dataclass(frozen=True)
 class OnTest:
-    """The test images (M,), their best labels, and those by the net of each fold (none where no labels are asked)."""
+    """The test images (M,), their best labels, and those by the net of each fold (none where no labels are asked).
+
+    An image that cannot be decoded has no label.
+    """
 
     image: np.ndarray
     best: Ranked
     by_fold: Sequence[Ranked]
+
+    @property
+    def seen(self) -> np.ndarray:
+        """(M,) bool: whether the image could be decoded."""
+        return self.best.labels[:, 0] != ""
 
 
 def save_oof(path: Path, oof: Oof) -> None:

@@ -7,24 +7,26 @@ data's checks, decoded images into the cache.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import compress
 from pathlib import Path
 
 import numpy as np
 
 from engine.check_folder import CheckFolder
-from engine.checks.survey import Survey, entries, survey
+from engine.checks.survey import Survey, survey
 from engine.contract import OnehourError, RunSpec
 from engine.data import competition as competitions
 from engine.data import folds as fold_lists
 from engine.data.augment import compose
 from engine.data.balance import left_out
+from engine.data.boxes import Box
 from engine.data.cache import Pixels, cached_images
 from engine.data.competition import Competition
 from engine.data.csv_table import counted
 from engine.data.folds import Folds
-from engine.data.given_boxes import GivenBoxes, given_boxes
+from engine.data.given_boxes import given_boxes
 from engine.data.groups import group
 from engine.data.images import GreyImages
 from engine.inference.answers import refuse_folds_of_one_label
@@ -35,18 +37,21 @@ from engine.training.losses import loss_notes
 
 @dataclass(frozen=True)
 class Prepared:
-    """The competition of a run, what its images look like, their boxes and folds; `notes`: what a person should know."""
+    """The competition of a run, what its images look like, their boxes and folds; `notes`: what a person should know.
+
+    Test images that cannot be decoded are in the competition, but have neither path nor box here.
+    """
 
     competition: Competition
     seen: Survey
-    boxes: GivenBoxes
+    boxes: tuple[Box | None, ...]  # beside paths
     folds: Folds
     notes: tuple[str, ...]
 
     @functools.cached_property
     def paths(self) -> list[Path]:
         """The file of each image, training images first."""
-        return [entry.path for entry in entries(self.competition)]
+        return [entry.path for entry, _ in self.seen.seen]
 
 
 def prepare(spec: RunSpec, beside: Path, check: Callable[[], None] = lambda: None) -> Prepared:
@@ -62,6 +67,7 @@ def prepare(spec: RunSpec, beside: Path, check: Callable[[], None] = lambda: Non
     seen = survey(competition, CheckFolder.of_data(competition.root, beside), check)
     competition = seen.competition
     boxes = given_boxes(spec.data, competition)
+    whole = (*(True for _ in competition.images), *seen.test_whole)
     groups = group(
         competition.images, competition.labels, seen.content.train, seen.near_in_training(), competition.sightings
     )
@@ -73,7 +79,7 @@ def prepare(spec: RunSpec, beside: Path, check: Callable[[], None] = lambda: Non
     notes = (
         *competition.notes, *seen.notes, *boxes.notes, *groups.notes, *fold_lists.notes_of(spec, folds), *loss_notes(spec),
     )  # fmt: skip
-    return Prepared(competition, seen, boxes, folds, notes)
+    return Prepared(competition, seen, tuple(compress(boxes.boxes, whole)), folds, notes)
 
 
 def refuse_unknown_in_one_fold(folds: Folds, unknown_label: str | None) -> None:
@@ -123,19 +129,19 @@ def _trained(spec: RunSpec, folds: Folds, unknown_label: str | None, fold: int) 
 
 
 class Images:
-    """The images of a run, training images first in the order of the folds; `at` a size they are decoded when asked for."""
+    """The images of a run, training images first in the order of the folds, then the test images that can be decoded; `at` a
+    size they are decoded when asked for."""
 
     def __init__(self, spec: RunSpec, prepared: Prepared, check: Callable[[], None] = lambda: None) -> None:
-        competition = prepared.competition
-        self.names = (*competition.images, *competition.test_images)
+        self.names = tuple(entry.image for entry, _ in prepared.seen.seen)
         self.paths = prepared.paths
         self.at = functools.cache(functools.partial(_decoded, spec, self.paths, prepared.boxes, check))
 
 
 def _decoded(
-    spec: RunSpec, paths: list[Path], boxes: GivenBoxes, check: Callable[[], None], size: tuple[int, int]
+    spec: RunSpec, paths: list[Path], boxes: Sequence[Box | None], check: Callable[[], None], size: tuple[int, int]
 ) -> Pixels:
-    pixels = cached_images(paths, size, boxes.boxes, spec.data.box_margin, check)
+    pixels = cached_images(paths, size, boxes, spec.data.box_margin, check)
     return GreyImages(pixels) if spec.grey == "all" else pixels
 
 

@@ -74,7 +74,7 @@ def _train_in_time(spec: RunSpec, folder: RunFolder, spec_text: str, stop: Stop,
         prepared = prepare(spec, folder.path.resolve().parent, stop.soon)
     competition, folds, notes = prepared.competition, prepared.folds, prepared.notes
     net_bytes = 4 * sum(p.numel() for p in build_net(spec, 0, len(competition.known_labels) + 1).parameters())
-    refuse_full_disk(spec, folder, prepared.paths, prepared.boxes.boxes, net_bytes)
+    refuse_full_disk(spec, folder, prepared.paths, prepared.boxes, net_bytes)
 
     folder.create(spec)
     with alone(folder), logged_to(log_handlers(folder)):
@@ -86,9 +86,9 @@ def _train_in_time(spec: RunSpec, folder: RunFolder, spec_text: str, stop: Stop,
             log.info("note: %s", note)
         _train_folds(spec, folder, prepared, stop)
         result = write_outcome(
-            spec, folder, competition, folds, data_sha256=competitions.data_sha256(competition), device=device_name(),
-            notes=notes, started_at=_first_row_at(folder, started_at),
-            finished_at=now_ms(),
+            spec, folder, competition, folds, test_seen=prepared.seen.test_whole,
+            data_sha256=competitions.data_sha256(competition), device=device_name(), notes=notes,
+            started_at=_first_row_at(folder, started_at), finished_at=now_ms(),
         )  # fmt: skip
         log.info("CV %s %.4f over %d images; %s", result.metric, result.cv, result.images, folder.submission_csv)
 
@@ -102,7 +102,7 @@ def _train_folds(spec: RunSpec, folder: RunFolder, prepared: Prepared, stop: Sto
     test_rows = np.arange(len(competition.images), len(images.paths))
     points = None
     if spec.local_features:
-        points = find_points(images.paths, prepared.boxes.boxes, spec.data.box_margin, stop.soon)
+        points = find_points(images.paths, prepared.boxes, spec.data.box_margin, stop.soon)
     for fold in open_folds:
         stop.check()
         data = fold_data(spec, prepared, fold, images)

@@ -100,7 +100,8 @@ def test_good_data_is_fine_and_everything_is_written(data: Path, folder: CheckFo
 
 
 def test_the_worst_stands_first(data: Path, folder: CheckFolder) -> None:
-    (data / "test" / "t1.jpg").write_bytes(b"")
+    for name in ("t0.jpg", "t1.jpg"):
+        (data / "test" / name).write_bytes(b"")
     (data / "train" / "notes.txt").write_text("mine")
     order = [one.verdict for one in run_check(data, folder).checks]
     assert order[0] == "error"
@@ -319,15 +320,34 @@ def test_a_run_leaves_out_a_broken_training_image_and_says_so(data: Path, folder
     assert "04.jpg" not in seen.competition.images
     assert len(seen.competition.images) == len(seen.competition.labels) == len(seen.train) == 13
     (note,) = seen.notes
-    assert "1 training image cannot be decoded and is left out: train/04.jpg (zero bytes)" in note
+    assert (
+        "1 training image cannot be decoded and is neither trained on nor scored in the CV: train/04.jpg (zero" in note
+    )
     told = checks_of_run(seen, seen.notes)
     assert named(told, "unreadable images").count == 1
     assert told.notes == seen.notes
     json.dumps(told.model_dump(mode="json"))
 
 
-@pytest.mark.parametrize("broken", [("test/t1.jpg",), ("train/01.jpg", "train/04.jpg")])
-def test_a_run_refuses_what_it_cannot_do_without(data: Path, folder: CheckFolder, broken: tuple[str, ...]) -> None:
+def test_a_run_keeps_a_broken_test_image_and_says_that_it_is_answered_unseen(data: Path, folder: CheckFolder) -> None:
+    (data / "test" / "t1.jpg").write_bytes(b"")
+    seen = survey(load(DataSpec(dir=str(data))), folder)
+    assert seen.test_whole == (True, False, True)
+    assert [entry.image for entry, _ in seen.seen if entry.part == "test"] == ["t0.jpg", "t2.jpg"]
+    (note,) = seen.notes
+    assert "1 test image cannot be decoded and is answered without being seen" in note
+    assert "test/t1.jpg (zero bytes)" in note
+    told = checks_of_run(seen, seen.notes)
+    assert (told.test_images, named(told, "unreadable images").verdict) == (3, "warning")
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [("train/01.jpg", "train/04.jpg"), ("test/t0.jpg", "test/t1.jpg"), tuple(f"test/t{i}.jpg" for i in range(3))],
+)
+def test_a_run_refuses_more_broken_images_than_a_broken_file_or_two(
+    data: Path, folder: CheckFolder, broken: tuple[str, ...]
+) -> None:
     for name in broken:
         (data / name).write_bytes(b"")
     with pytest.raises(OnehourError, match=f"{len(broken)} of 17 images cannot be decoded: {broken[0]}"):

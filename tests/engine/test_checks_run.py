@@ -45,7 +45,7 @@ def test_a_broken_image_is_left_out_of_the_folds_and_named_in_the_notes(data: Pa
     prepared = prepare(RunSpec(data=DataSpec(dir=str(data)), folds=2), tmp_path / "runs")
     assert "7.jpg" not in prepared.folds.image
     assert len(prepared.folds.image) == len(prepared.competition.images) == 14
-    assert len(prepared.boxes.boxes) == 15
+    assert len(prepared.boxes) == len(prepared.paths) == 15
     assert sum("train/7.jpg (truncated)" in note for note in prepared.notes) == 1
 
 
