@@ -54,13 +54,25 @@ def spec_page() -> str:
             "",
             "Written by `python docs/reference.py` from `engine.contract`; a test compares both. A spec is YAML: these keys, those",
             "that are left out at their defaults. On the command line a key is set by `--set key=value`, on Today under Changes;",
-            "`data.dir` comes from the challenge, or from `--data`.",
+            "`data.dir` comes from the challenge, or from `--data`. A file that begins with `like: NAME` is laid over that preset and",
+            "states only what differs: its keys replace the preset's, lists as a whole, those of `data` and `tracking` one by one.",
             "",
             "## Presets",
             "",
             *(f"- `{name}`: {_first_comment(contract.preset_path(name))}" for name in contract.preset_names()),
             "",
             *(line for model in SPEC_MODELS for line in _keys(model)),
+            "## A blend",
+            "",
+            "A blend of finished runs has a spec of its own: `python -m engine blend RUN_DIR RUN_DIR … --out RUN_DIR`, with `--preset`",
+            "NAME or `--spec FILE` (else the preset `blend`), and `--set key=value`.",
+            "",
+            *(
+                f"- `{name}`: {_first_comment(contract.blend_preset_path(name))}"
+                for name in contract.blend_preset_names()
+            ),
+            "",
+            *_keys(contract.BlendSpec),
         ]
     )
 

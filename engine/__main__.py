@@ -10,7 +10,7 @@ python -m engine train --preset NAME --data DIR --out RUN_DIR [--set key=value .
 python -m engine lr-find SPEC.yaml|--preset NAME [--data DIR] --out FILE.png [--set key=value ...]
 python -m engine folds LABELS.csv [--image-col Image --label-col Id --unknown-label new_whale --folds 5 --minimum 20] [--json]
 python -m engine score --metric map5 --truth CSV --predictions CSV [--json]
-python -m engine blend RUN_DIR RUN_DIR ... --out RUN_DIR [--by score|rank] [--weights oof|equal]
+python -m engine blend RUN_DIR RUN_DIR ... --out RUN_DIR [--spec SPEC.yaml | --preset NAME] [--set key=value ...]
 python -m engine cache [--clear]
 
 Exit codes: 0 fine, 1 our bug, 2 bad input, 75 stopped before the time limit (start the same command again), 130 interrupted.
@@ -25,8 +25,9 @@ import logging
 import os
 import sys
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import typer
 
@@ -39,8 +40,10 @@ from engine.contract import (
     DataSpec,
     OnehourError,
     RunSpec,
+    blend_preset_path,
     parse_overrides,
     preset_path,
+    read_blend_spec,
     read_spec,
     spec_from_mapping,
 )
@@ -161,11 +164,16 @@ def folds(
     count: Annotated[int, typer.Option("--folds", min=2, help="number of folds")] = 5,
     minimum: Annotated[int, typer.Option(min=1, help="images a label should have an epoch (balance_to)")] = 20,
     as_json: Annotated[bool, typer.Option("--json", help="one JSON object")] = False,
+    overrides: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="sets one key, for example data.sightings_col=burst"),
+    ] = None,
 ) -> int:
     """Show the folds that a label file leads to and what balancing its rare labels costs, before there are images."""
     from engine.data.outlook import outlook
 
-    found = outlook(labels, image_col, label_col, unknown_label or None, count, minimum)
+    named = {"image_col": image_col, "label_col": label_col, "unknown_label": unknown_label or None}
+    found = outlook(labels, _data_spec(labels.parent, overrides, named), count, minimum)
     print(json.dumps(dataclasses.asdict(found)) if as_json else found)
     return EXIT_OK
 
@@ -249,10 +257,12 @@ def boxes_apply(
     return EXIT_OK
 
 
-def _data_spec(data: Path, overrides: list[str] | None) -> DataSpec:
-    """The data that a command line names where it names no spec."""
+def _data_spec(data: Path, overrides: list[str] | None, named: Mapping[str, Any] | None = None) -> DataSpec:
+    """The data that a command line names where it names no spec: by its own options (`named`) and by --set."""
     asked = parse_overrides(overrides or ())
-    keys = {"dir": str(data)} | {key.removeprefix("data."): asked[key] for key in asked if key.startswith("data.")}
+    keys = {"dir": str(data), **(named or {})} | {
+        key.removeprefix("data."): asked[key] for key in asked if key.startswith("data.")
+    }
     others = {key: asked[key] for key in asked if not key.startswith("data.")}
     return spec_from_mapping({"data": keys, **others}, OVERRIDDEN, asked).data
 
@@ -291,17 +301,22 @@ def cache(clear: Annotated[bool, typer.Option("--clear", help="remove everything
 def blend(
     runs: Annotated[list[Path], typer.Argument(metavar="RUN_DIR...", help="finished runs on the same folds")],
     out: Annotated[Path, typer.Option(metavar="RUN_DIR", help="folder of the blend; absent or empty")],
-    by: Annotated[
-        Literal["score", "rank"], typer.Option(help="what is added up; rank for runs of different kinds")
-    ] = "score",
-    weights: Annotated[
-        Literal["oof", "equal"], typer.Option(help="oof: fitted on out-of-fold predictions, honestly nested")
-    ] = "oof",
+    spec: Annotated[Path | None, typer.Option(metavar="SPEC.yaml", help="how to blend; else the preset blend")] = None,
+    preset: Annotated[str | None, typer.Option(help="name of a blend's preset instead of a spec file")] = None,
+    overrides: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="sets one key: by, weights or families")
+    ] = None,
 ) -> int:
     """Make one run of several finished ones, with its own CV and submission."""
-    from engine.inference.blend import blend as blend_runs
+    asked = parse_overrides(overrides or ())
+    if spec is not None and preset is not None:
+        raise OnehourError("name either a spec file or a preset", "blend", "Or neither, for the preset blend.")
+    path = spec if spec is not None else blend_preset_path(preset or "blend")
+    how = read_blend_spec(path, asked)
 
-    result = blend_runs(runs, RunFolder(out), by, weights)
+    from engine.blending.blend import blend as blend_runs
+
+    result = blend_runs(runs, RunFolder(out), how)
     print(result.notes[0])
     print(f"CV {result.metric} {result.cv:.4f} over {result.images} images; {RunFolder(out).submission_csv}")
     return EXIT_OK

@@ -74,6 +74,9 @@ class Checks(BaseModel):
     labels: int  # known labels, the unknown one not counted
     unknown_images: int
     images_per_label: dict[int, int]  # number of images → number of known labels that have so many
+    numbers: tuple[
+        tuple[float, int], ...
+    ] = ()  # where labels are measured: (lower edge of a bar, images), and no labels
     checks: tuple[Check, ...]
     notes: tuple[str, ...] = ()  # of a run: what it says about its data and folds
 

@@ -85,12 +85,14 @@ class RunFolder:
 
     @property
     def oof_npz(self) -> Path:
-        """Out-of-fold predictions: image (N,), label (N,), fold (N,), top_labels (N, k), top_scores (N, k)."""
+        """Out-of-fold predictions: image (N,), label (N,), fold (N,), and top_labels (N, k), top_scores (N, k) or numbers (N,)."""
         return self.path / "oof.npz"
 
     @property
     def test_npz(self) -> Path:
-        """Test predictions, mean over the folds: image (M,), top_labels (M, k), top_scores (M, k)."""
+        """Test predictions, mean over the folds: image (M,), and top_labels (M, k), top_scores (M, k) or numbers (M,).
+
+        An image that cannot be decoded has the labels "" or the number NaN."""
         return self.path / "test.npz"
 
     @property

@@ -60,8 +60,9 @@ def _progress(place: CheckFolder) -> None:
 
 
 def _checks(checks: Checks) -> None:
+    of = "with a number each" if checks.numbers else f"of **{checks.labels}** labels"
     st.markdown(
-        f"**{checks.train_images}** training pictures of **{checks.labels}** labels"
+        f"**{checks.train_images}** training pictures {of}"
         + (f" and {checks.unknown_images} of the unknown one" if checks.unknown_images else "")
         + f", **{checks.test_images}** test pictures"
     )
@@ -73,14 +74,19 @@ def _checks(checks: Checks) -> None:
         with st.expander(f"{len(fine)} checks found nothing odd"):
             st.markdown("\n\n".join(_line(check) for check in fine))
     with histogram:
-        st.markdown("**Pictures a label**")
-        counted = sorted(checks.images_per_label.items())
-        st.bar_chart(
-            {"pictures": [n for n, _ in counted], "labels": [many for _, many in counted]},
-            x="pictures",
-            y="labels",
-            height=220,
-        )
+        _histogram(checks)
+
+
+def _histogram(checks: Checks) -> None:
+    if checks.numbers:
+        st.markdown("**Pictures a number**")
+        bars = {"from": [edge for edge, _ in checks.numbers], "pictures": [many for _, many in checks.numbers]}
+        st.bar_chart(bars, x="from", y="pictures", height=220)
+        return
+    st.markdown("**Pictures a label**")
+    counted = sorted(checks.images_per_label.items())
+    bars = {"pictures": [n for n, _ in counted], "labels": [many for _, many in counted]}
+    st.bar_chart(bars, x="pictures", y="labels", height=220)
 
 
 def _line(check: Check) -> str:

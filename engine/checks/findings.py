@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
@@ -11,49 +10,27 @@ from engine.check_folder import Check, Verdict
 from engine.checks import copies
 from engine.checks.copies import NearPairs
 from engine.checks.facts import Entry
+from engine.checks.label_findings import OF_NAMES, name_checks, number_checks
 from engine.checks.listing import Listing
 from engine.checks.picture import Picture
 from engine.checks.survey import named, too_many
+from engine.checks.wording import are, check_of
 from engine.contract import DataSpec
-from engine.data.csv_table import counted, first_few
+from engine.data.csv_table import counted
 
-EXAMPLES = 24  # named in checks.json; all stand in facts.csv
 GREY, DARK, TINY, HUGE = 4.0, 25.0, 32, 40_000_000
 Seen = Sequence[tuple[Entry, Picture]]
 
 
-# What cannot be said while no label is known.
-OF_LABELS = frozenset(
-    (
-        "absent images",
-        "images without a label",
-        "label conflicts",
-        "near copies under different labels",
-        "labels that look the same",
-        "labels with one image",
-        "labels",
-    )
-)
-
-
-def checks_of(seen: Seen, near: NearPairs, labels: Sequence[str], unknown: str | None) -> Iterator[Check]:
-    """The checks of readable images `seen`; `near` holds places in it."""
+def checks_of(
+    seen: Seen, near: NearPairs, labels: Sequence[str], unknown: str | None, numbers: bool
+) -> Iterator[Check]:  # fmt: skip
+    """The checks of readable images `seen`; `near` holds places in it. `numbers`: the labels are no names but measured."""
     yield from _kind_checks(seen)
-    yield from _copy_checks(seen, near, unknown)
+    of_copies = _copy_checks(seen, near, unknown)
+    yield from (one for one in of_copies if one.name not in OF_NAMES) if numbers else of_copies
     yield from _look_checks(seen)
-    yield from _label_checks(labels, unknown)
-
-
-def _check(
-    name: str, verdict: Verdict, examples: Sequence[str], sentence: str, fine: str, sheet: str | None = None
-) -> Check:
-    """`verdict` and `sentence` where there are examples, else ok and `fine`. `{}` is replaced by their number."""
-    count = len(examples)
-    if not count:
-        return Check(name=name, verdict="ok", count=0, sentence=fine)
-    return Check(
-        name=name, verdict=verdict, count=count, sentence=sentence, examples=tuple(examples[:EXAMPLES]), sheet=sheet
-    )
+    yield from number_checks(labels) if numbers else name_checks(labels, unknown)
 
 
 def folder_checks(listing: Listing, data: DataSpec) -> Iterator[Check]:
@@ -64,24 +41,24 @@ def folder_checks(listing: Listing, data: DataSpec) -> Iterator[Check]:
     else:
         yield Check(name="folder", verdict="ok", count=0, sentence="A run would take this data.")
     labels = data.labels or "the folders"
-    yield _check(
+    yield check_of(
         "absent images", "error", listing.absent,
-        f"{_are(listing.absent, 'image')} named in {labels} and not in {data.train_images}/.",
+        f"{are(listing.absent, 'image')} named in {labels} and not in {data.train_images}/.",
         f"Every image of {labels} is there.",
     )  # fmt: skip
-    yield _check(
+    yield check_of(
         "images without a label", "note", listing.unlabelled,
-        f"{_are(listing.unlabelled, 'image')} in {data.train_images}/ without a row in {labels}: not used.",
+        f"{are(listing.unlabelled, 'image')} in {data.train_images}/ without a row in {labels}: not used.",
         "Every training image has a label.",
     )  # fmt: skip
-    yield _check(
+    yield check_of(
         "foreign files", "note", listing.foreign,
-        f"{_are(listing.foreign, 'file')} no image by the ending of the name: not used.",
+        f"{are(listing.foreign, 'file')} no image by the ending of the name: not used.",
         "Nothing but images lies in the folders.",
     )  # fmt: skip
     unfit = [f"{name}: no such file" for name in listing.test_absent]
     unfit += [f"{name}: no row" for name in listing.test_unnamed]
-    yield _check(
+    yield check_of(
         "sample submission", "error", unfit,
         f"{data.sample_submission} and {data.test_images}/ do not fit: {counted(len(listing.test_absent), 'row')} without "
         f"an image, {counted(len(listing.test_unnamed), 'image')} without a row.",
@@ -96,7 +73,7 @@ def unreadable(broken: Sequence[tuple[Entry, str]], train: int, test: int) -> Ch
         "a run refuses so many" if refused else "a run trains on none of them, answers test images unseen and says so"
     )
     broken_train = sum(entry.part == "train" for entry, _ in broken)
-    return _check(
+    return check_of(
         "unreadable images", "error" if refused else "warning", named(broken),
         f"{counted(len(broken), 'image')} cannot be decoded to the end ({broken_train} of training); {then}. "
         "All stand in quarantine.csv.",
@@ -118,7 +95,7 @@ def _kind_checks(seen: Seen) -> Iterator[Check]:
     )
     for name, verdict, words, belongs in kinds:
         examples = [_name(entry) for entry, one in seen if belongs(one)]
-        yield _check(
+        yield check_of(
             name,
             verdict,
             examples,
@@ -139,26 +116,26 @@ def _copy_checks(seen: Seen, near: NearPairs, unknown: str | None) -> Iterator[C
         return sign.join(f"{names[i]} ({labels[i]})" if labels[i] else names[i] for i in group[:4])
 
     torn = [g for g in groups if len({labels[i] for i in g if labels[i]}) > 1]
-    yield _check(
+    yield check_of(
         "label conflicts", "warning", [joined(g, " = ") for g in torn],
         f"{counted(len(torn), 'picture stands', 'pictures stand')} there under different labels.",
         "No picture stands there under two labels.", "conflicts",
     )  # fmt: skip
     near_torn = [p for p in pairs if labels[p[0]] and labels[p[1]] and labels[p[0]] != labels[p[1]]]
-    yield _check(
+    yield check_of(
         "near copies under different labels", "warning", [joined(p, " ~ ") for p in near_torn],
         f"{counted(len(near_torn), 'pair')} of nearly equal pictures{_mirrors(near_torn, mirror)} with different labels.",
         "Nearly equal pictures have the same label.", "conflicts",
     )  # fmt: skip
     across = [g for g in groups if len({in_train[i] for i in g}) == 2]
-    yield _check(
+    yield check_of(
         "test images in training", "warning", [joined(g, " = ") for g in across],
         f"{counted(len(across), 'test picture is', 'test pictures are')} in training too: a free answer, and a CV that "
         "means something else than the leaderboard.",
         "No test picture is in training.", "copies",
     )  # fmt: skip
     near_across = [p for p in pairs if in_train[p[0]] != in_train[p[1]]]
-    yield _check(
+    yield check_of(
         "near copies across training and test", "note", [joined(p, " ~ ") for p in near_across],
         f"{counted(len(near_across), 'pair')} of nearly equal pictures{_mirrors(near_across, mirror)} in training and test.",
         "No nearly equal pictures in training and test.", "copies",
@@ -167,20 +144,20 @@ def _copy_checks(seen: Seen, near: NearPairs, unknown: str | None) -> Iterator[C
         inside = [[i for i in g if in_train[i] is wanted] for g in groups]
         inside = [g for g in inside if len(g) > 1]
         then = "; copies share a fold" if wanted else ""
-        yield _check(
+        yield check_of(
             f"copies in {part}", "note", [joined(g, " = ") for g in inside],
             f"{counted(len(inside), 'picture is', 'pictures are')} there more than once, "
             f"{counted(sum(map(len, inside)), 'file')} together{then}.",
             f"No picture is in {part} twice.", "copies",
         )  # fmt: skip
         near_inside = [p for p in pairs if in_train[p[0]] is in_train[p[1]] is wanted]
-        yield _check(
+        yield check_of(
             f"near copies in {part}", "note", [joined(p, " ~ ") for p in near_inside],
             f"{counted(len(near_inside), 'pair')} of nearly equal pictures{_mirrors(near_inside, mirror)}{then}.",
             f"No nearly equal pictures in {part}.", "copies",
         )  # fmt: skip
     alike = copies.alike_labels([*pairs, *((g[0], i) for g in groups for i in g[1:])], labels, unknown)
-    yield _check(
+    yield check_of(
         "labels that look the same", "warning", [f"{one} ~ {other}: {len(found)} pairs" for one, other, found in alike],
         f"{counted(len(alike), 'pair')} of labels with two and more nearly equal pictures between them: perhaps the same "
         "individual under two names.",
@@ -203,58 +180,34 @@ def _look_checks(seen: Seen) -> Iterator[Check]:
     grey = [_name(entry) for entry, one in seen if one.colour < GREY]
     train = [one.colour < GREY for entry, one in seen if entry.part == "train"]
     test = [one.colour < GREY for entry, one in seen if entry.part == "test"]
-    yield _check(
+    yield check_of(
         "grey images", "note", grey,
-        f"{_are(grey, 'image')} without colour: {_share(train)} of training, {_share(test)} of test.",
+        f"{are(grey, 'image')} without colour: {_share(train)} of training, {_share(test)} of test.",
         "Every image has colour.", "greyest",
     )  # fmt: skip
     dark = sorted(((one.brightness, _name(entry)) for entry, one in seen if one.brightness < DARK))
-    yield _check(
+    yield check_of(
         "dark images", "note", [name for _, name in dark],
-        f"{_are(dark, 'image')} nearly black.", "No image is nearly black.", "darkest",
+        f"{are(dark, 'image')} nearly black.", "No image is nearly black.", "darkest",
     )  # fmt: skip
     limit = float(np.median([one.sharpness for _, one in seen])) / 10
     blurred = sorted((one.sharpness, _name(entry)) for entry, one in seen if one.sharpness < limit)
-    yield _check(
+    yield check_of(
         "blurred images", "note", [name for _, name in blurred],
-        f"{_are(blurred, 'image')} less than a tenth as sharp as the median image.",
+        f"{are(blurred, 'image')} less than a tenth as sharp as the median image.",
         "No image is much less sharp than the others.", "blurriest",
     )  # fmt: skip
     text = sorted(((-one.text_like, _name(entry)) for entry, one in seen if one.text_like > 0))
     sentence = f"{counted(len(text), 'image has', 'images have')} rows of small sharp strokes near an edge, as burnt-in text has; a guess."
     if len(text) > len(seen) / 3:
         sentence += " So many mean that grass, waves or the like look the same to it: it says nothing here."
-    yield _check(
+    yield check_of(
         "text-like strokes", "note", [name for _, name in text], sentence, "No rows of text-like strokes.", "text_like"
     )
 
 
-def _label_checks(labels: Sequence[str], unknown: str | None) -> Iterator[Check]:
-    count = Counter(label for label in labels if label and label != unknown)
-    single = sorted(label for label, images in count.items() if images == 1)
-    yield _check(
-        "labels with one image", "note", single,
-        f"{_are(single, 'label')} seen in one image (of {len(count)}): never both trained on and validated.",
-        "Every label has more than one image.",
-    )  # fmt: skip
-    if count:
-        sizes = np.array(list(count.values()))
-        largest = [f"{label}: {images}" for label, images in count.most_common(5)]
-        unknowns = sum(label == unknown for label in labels)
-        share = f"; {unknowns} of {len(labels)} images ({unknowns / len(labels):.0%}) are {unknown}" if unknowns else ""
-        yield Check(
-            name="labels", verdict="ok", count=len(count), examples=tuple(largest),
-            sentence=f"{counted(len(count), 'label')}, {sizes.mean():.1f} images each, median {np.median(sizes):.0f}, most "
-            f"{first_few(largest, 1).split(' and ')[0]}{share}.",
-        )  # fmt: skip
-
-
 def _name(entry: Entry) -> str:
     return f"{entry.part}/{entry.image}"
-
-
-def _are(found: Sequence[object], what: str) -> str:
-    return counted(len(found), f"{what} is", f"{what}s are")
 
 
 def _share(flags: Sequence[bool]) -> str:

@@ -39,9 +39,12 @@ WORST: dict[str, tuple[Callable[[Picture], float], Callable[[Picture], str]]] = 
 }
 
 
-def draw(seen: _Seen, near: NearPairs, unknown: str | None, folder: CheckFolder) -> None:
-    """Draw all sheets for the readable images `seen`; a sheet with nothing to show is removed."""
-    made = dict(_sheets(seen, near, unknown))
+def draw(seen: _Seen, near: NearPairs, unknown: str | None, folder: CheckFolder, numbers: bool = False) -> None:
+    """Draw all sheets for the readable images `seen`; a sheet with nothing to show is removed.
+
+    `numbers`: labels are measured, so that those of nearly equal pictures may differ.
+    """
+    made = dict(_sheets(seen, near, unknown, numbers))
     for name in SHEETS:
         if name in made:
             write_jpeg(folder.sheet(name), made[name])
@@ -54,7 +57,7 @@ def write_jpeg(path: Path, sheet: Image.Image) -> None:
         sheet.save(file, "JPEG", quality=85)
 
 
-def _sheets(seen: _Seen, near: NearPairs, unknown: str | None) -> Iterator[tuple[str, Image.Image]]:
+def _sheets(seen: _Seen, near: NearPairs, unknown: str | None, numbers: bool) -> Iterator[tuple[str, Image.Image]]:
     if not seen:
         return
     lots = np.random.default_rng(0).permutation(len(seen))[: COLUMNS * ROWS]
@@ -72,14 +75,15 @@ def _sheets(seen: _Seen, near: NearPairs, unknown: str | None) -> Iterator[tuple
         (*pair, "mirrored" if turned else "nearly equal")
         for pair, turned in zip(near.pairs(), near.mirrored.tolist(), strict=True)
     ]
-    torn = [one for one in pairs if labels[one[0]] and labels[one[1]] and labels[one[0]] != labels[one[1]]]
+    same = pairs[: len(copies)] if numbers else pairs
+    torn = [one for one in same if labels[one[0]] and labels[one[1]] and labels[one[0]] != labels[one[1]]]
     if torn:
         yield "conflicts", _side_by_side(seen, torn)
     if pairs:
         # Across training and test first: they cost most.
         across = sorted(pairs, key=lambda one: seen[one[0]][0].part == seen[one[1]][0].part)
         yield "copies", _side_by_side(seen, across)
-    alike = alike_labels([(one, other) for one, other, _ in pairs], labels, unknown)
+    alike = [] if numbers else alike_labels([(one, other) for one, other, _ in pairs], labels, unknown)
     if alike:
         yield "alike", _side_by_side(seen, [(*found[0], f"{len(found)} pairs") for _, _, found in alike])
 

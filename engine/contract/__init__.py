@@ -3,6 +3,8 @@
 Only the standard library, pydantic and PyYAML are imported here, so that a page can read a spec without loading torch.
 """
 
+from engine.contract.blend_spec import BlendSpec
+from engine.contract.data_spec import DataSpec
 from engine.contract.errors import (
     EXIT_AGAINST_RULES,
     EXIT_BAD_INPUT,
@@ -13,18 +15,23 @@ from engine.contract.errors import (
     OnehourError,
     nearest,
 )
+from engine.contract.frozen import Frozen
 from engine.contract.reading import (
     OVERRIDDEN,
     PRESETS_DIR,
+    blend_preset_names,
+    blend_preset_path,
     parse_overrides,
     preset_names,
     preset_path,
+    read_blend_spec,
     read_spec,
     spec_as_json,
     spec_from_mapping,
 )
 from engine.contract.result import METRIC_DIRECTIONS, FoldScore, RunResult
-from engine.contract.spec import DataSpec, Frozen, RunSpec, Stage, TrackingSpec, Transform
+from engine.contract.spec import RunSpec, TrackingSpec
+from engine.contract.stage import Stage, Transform
 
 __all__ = [
     "EXIT_AGAINST_RULES",
@@ -36,6 +43,7 @@ __all__ = [
     "METRIC_DIRECTIONS",
     "OVERRIDDEN",
     "PRESETS_DIR",
+    "BlendSpec",
     "DataSpec",
     "FoldScore",
     "Frozen",
@@ -45,10 +53,13 @@ __all__ = [
     "Stage",
     "TrackingSpec",
     "Transform",
+    "blend_preset_names",
+    "blend_preset_path",
     "nearest",
     "parse_overrides",
     "preset_names",
     "preset_path",
+    "read_blend_spec",
     "read_spec",
     "spec_as_json",
     "spec_from_mapping",

@@ -1,4 +1,4 @@
-"""Spec files and presets: read, laid over each other, refused with the nearest right spelling."""
+"""Spec files and presets, of runs and of blends: read, laid over each other, refused with the nearest right spelling."""
 
 from __future__ import annotations
 
@@ -6,16 +6,22 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
+from engine.contract.blend_spec import BlendSpec
+from engine.contract.data_spec import DataSpec
 from engine.contract.errors import OnehourError, nearest
-from engine.contract.spec import DataSpec, Frozen, RunSpec, Stage, TrackingSpec, Transform
+from engine.contract.frozen import Frozen
+from engine.contract.spec import RunSpec, TrackingSpec
+from engine.contract.stage import Stage, Transform
 
 PRESETS_DIR = Path(__file__).parents[1] / "presets"
+BLENDS_DIR = PRESETS_DIR / "blends"
+LIKE = "like"  # key of a spec file: the preset that it is laid over
 OVERRIDDEN = "--set"  # where a value laid over a spec comes from
 SHOWN = 80  # characters of a wrong value in a sentence
 
@@ -27,7 +33,21 @@ def preset_names() -> list[str]:
 def preset_path(name: str) -> Path:
     path = PRESETS_DIR / f"{name}.yaml"
     if not path.is_file():
-        raise OnehourError(f"there is no preset {name!r}", fix=nearest(name, preset_names()))
+        fix = nearest(name, preset_names())
+        if name in blend_preset_names():
+            fix = f"It is one of blends: python -m engine blend --preset {name} RUN_DIR RUN_DIR --out RUN_DIR."
+        raise OnehourError(f"there is no preset {name!r} of a run", fix=fix)
+    return path
+
+
+def blend_preset_names() -> list[str]:
+    return sorted(path.stem for path in BLENDS_DIR.glob("*.yaml"))
+
+
+def blend_preset_path(name: str) -> Path:
+    path = BLENDS_DIR / f"{name}.yaml"
+    if not path.is_file():
+        raise OnehourError(f"there is no preset {name!r} of a blend", fix=nearest(name, blend_preset_names()))
     return path
 
 
@@ -36,8 +56,31 @@ def read_spec(
 ) -> RunSpec:
     """Read a spec or preset (YAML, or JSON as its subset), lay `overrides` over it and `defaults` under it (dotted keys).
 
-    Raises OnehourError naming the file, the key and the nearest right spelling.
+    A file that says `like: NAME` is laid over that preset: its keys replace the preset's, lists as a whole, those of `data`
+    and `tracking` one by one. Raises OnehourError naming the file, the key and the nearest right spelling.
     """
+    mapping = _mapping(path)
+    while LIKE in mapping:
+        below = _mapping(preset_path(str(mapping.pop(LIKE))))
+        mapping = below | {
+            key: {**below[key], **value} if isinstance(value, dict) and isinstance(below.get(key), dict) else value
+            for key, value in mapping.items()
+        }
+    for dotted, value in (defaults or {}).items():
+        _set(mapping, dotted, value, str(path), only_if_absent=True)
+    for dotted, value in (overrides or {}).items():
+        _set(mapping, dotted, value, OVERRIDDEN)
+    return spec_from_mapping(mapping, str(path), overrides or ())
+
+
+def read_blend_spec(path: Path, overrides: Mapping[str, Any] | None = None) -> BlendSpec:
+    """Read the YAML file of a blend and lay `overrides` over it. Raises OnehourError as `read_spec` does."""
+    mapping = _mapping(path) | dict(overrides or {})
+    return _validated(BlendSpec, mapping, str(path), overrides or ())
+
+
+def _mapping(path: Path) -> dict[str, Any]:
+    """What a YAML file holds. Raises OnehourError where it is no mapping."""
     try:
         mapping = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -48,11 +91,7 @@ def read_spec(
         raise OnehourError(f"the spec cannot be read ({' '.join(str(error).split())})", where=str(path)) from None
     if not isinstance(mapping, dict):
         raise OnehourError("a spec is a YAML mapping of keys to values", where=str(path))
-    for dotted, value in (defaults or {}).items():
-        _set(mapping, dotted, value, str(path), only_if_absent=True)
-    for dotted, value in (overrides or {}).items():
-        _set(mapping, dotted, value, OVERRIDDEN)
-    return spec_from_mapping(mapping, str(path), overrides or ())
+    return mapping
 
 
 def spec_from_mapping(mapping: Mapping[str, Any], where: str, overridden: Iterable[str] = ()) -> RunSpec:
@@ -60,11 +99,18 @@ def spec_from_mapping(mapping: Mapping[str, Any], where: str, overridden: Iterab
 
     `overridden`: the dotted keys that stand there by --set, which is named instead of `where` when one of them is wrong.
     """
+    return _validated(RunSpec, mapping, where, overridden)
+
+
+Asked = TypeVar("Asked", bound=Frozen)
+
+
+def _validated(model: type[Asked], mapping: Mapping[str, Any], where: str, overridden: Iterable[str]) -> Asked:
     try:
-        return RunSpec.model_validate(mapping)
+        return model.model_validate(mapping)
     except ValidationError as error:
         first = error.errors()[0]
-        raise _as_sentence(first, OVERRIDDEN if _is_about(first, overridden) else where) from None
+        raise _as_sentence(model, first, OVERRIDDEN if _is_about(first, overridden) else where) from None
 
 
 def parse_overrides(pairs: Iterable[str]) -> dict[str, Any]:
@@ -104,11 +150,11 @@ def _is_about(error: ErrorDetails, keys: Iterable[str]) -> bool:
     return any(loc[: key.count(".") + 1] == key.split(".") for key in keys)
 
 
-def _as_sentence(error: ErrorDetails, where: str) -> OnehourError:
+def _as_sentence(model: type[Frozen], error: ErrorDetails, where: str) -> OnehourError:
     key = ".".join(str(part) for part in error["loc"])
     if error["type"] == "extra_forbidden":
         return OnehourError(
-            f"unknown key {key!r}", where=where, fix=nearest(str(error["loc"][-1]), _keys_beside(error["loc"]))
+            f"unknown key {key!r}", where=where, fix=nearest(str(error["loc"][-1]), _keys_beside(model, error["loc"]))
         )
     if error["type"] == "missing":
         return OnehourError(f"the key {key!r} is missing", where=where)
@@ -120,7 +166,7 @@ def _as_sentence(error: ErrorDetails, where: str) -> OnehourError:
     return OnehourError(f"{key} = {given} is not possible: {message[0].lower()}{message[1:]}", where=where)
 
 
-def _keys_beside(loc: tuple[int | str, ...]) -> list[str]:
+def _keys_beside(model: type[Frozen], loc: tuple[int | str, ...]) -> list[str]:
     """The keys that are right where the wrong one stands."""
     models: dict[str, type[Frozen]] = {
         "data": DataSpec,
@@ -128,5 +174,4 @@ def _keys_beside(loc: tuple[int | str, ...]) -> list[str]:
         "augment": Transform,
         "tracking": TrackingSpec,
     }
-    model = models.get(str(loc[0]), RunSpec) if len(loc) > 1 else RunSpec
-    return list(model.model_fields)
+    return list((models.get(str(loc[0]), model) if len(loc) > 1 else model).model_fields)

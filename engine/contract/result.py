@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from engine.contract.spec import Frozen
+from engine.contract.frozen import Frozen
 
 # A metric has a name and a direction; nothing assumes that higher is better.
 METRIC_DIRECTIONS: Mapping[str, Literal["max", "min"]] = {

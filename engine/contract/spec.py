@@ -1,76 +1,19 @@
-"""What is asked of one run. Every key has a type, a default and its meaning here; docs/spec.md is written from it."""
+"""What is asked of one run. Every key has a type, a default and its meaning here; docs/spec.md is written from it.
+
+Which keys go together stands in engine.contract.combinations.
+"""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
-
-class Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class DataSpec(Frozen):
-    """Where a competition's files lie. Every path but `dir` is relative to `dir`."""
-
-    dir: str = Field(description="folder of the competition's data")
-    labels: str | None = Field(
-        "train.csv",
-        description="CSV with one row per training image; null: the folder of an image below train_images is its label",
-    )
-    image_col: str = Field("Image", description="column of the image's file name")
-    label_col: str = Field("Id", description="column of the label")
-    sightings_col: str | None = Field(
-        None, description="column whose equal values are one sighting: its images share a fold; empty cells are none"
-    )
-    train_images: str = Field("train", description="folder of the training images")
-    test_images: str = Field("test", description="folder of the test images")
-    sample_submission: str = Field(
-        "sample_submission.csv", description="CSV that a submission must match in order and ids"
-    )
-    unknown_label: str | None = Field(
-        "new_whale", description="label that means: none of the known ones; null if there is none"
-    )
-    boxes: str | None = Field(
-        None,
-        description="CSV image,x0,y0,x1,y1 in pixels of the upright picture: training and test images are cut to their box; "
-        "null: whole pictures",
-    )
-    box_margin: Annotated[float, Field(ge=0, le=1)] = Field(
-        0.05, description="share of a box's sides by which it grows on each side before cutting"
-    )
-
-
-Size = tuple[Annotated[int, Field(ge=16)], Annotated[int, Field(ge=16)]]
-
-
-class Stage(Frozen):
-    """A stretch of training with one learning-rate cycle."""
-
-    epochs: Annotated[int, Field(ge=1)] = Field(description="epochs over the training images of a fold")
-    lr: Annotated[float, Field(gt=0)] = Field(description="highest learning rate of the schedule, at the head")
-    freeze: bool = Field(False, description="train only the head, the backbone stays as it is")
-    image_size: Size | None = Field(
-        None,
-        description="(height, width) in pixels of this stage's training images, the spec's image_size when null; "
-        "validation and test images have the last stage's",
-    )
-    schedule: Literal["one_cycle", "flat_cos", "constant"] = Field(
-        "one_cycle",
-        description="one_cycle: up in the first quarter, then down to almost nothing; flat_cos: down in the last quarter",
-    )
-    body_lr: Annotated[float, Field(gt=0)] | None = Field(
-        None, description="the backbone's learning rate as a factor on lr; null: 0.2 with weights, 1 without"
-    )
-
-
-class Transform(Frozen):
-    """One albumentations transform of the training images, by its class name and arguments."""
-
-    name: str
-    args: dict[str, Any] = {}
+from engine.contract import combinations
+from engine.contract.data_spec import DataSpec
+from engine.contract.frozen import Frozen
+from engine.contract.stage import Size, Stage, Transform
 
 
 def _as_written(value: Any) -> Any:
@@ -96,7 +39,8 @@ class RunSpec(Frozen):
     data: DataSpec
     metric: Literal["map1", "map3", "map5", "map10", "accuracy", "macro_f1", "log_loss", "auc", "qwk", "rmse"] = Field(
         "map5",
-        description="metric of CV and submission; log_loss and auc take probabilities, qwk and rmse labels that are numbers",
+        description="metric of CV and submission; log_loss and auc take probabilities, qwk and rmse labels that are numbers: "
+        "with head: number they are predicted as such, else from the scores of the different labels",
     )
     folds: Annotated[int, Field(ge=2)] = Field(5, description="number of stratified folds, made on source images")
     folds_from: str | None = Field(
@@ -133,8 +77,10 @@ class RunSpec(Frozen):
     checkpoint_every_s: Annotated[float, Field(ge=0)] = Field(
         600.0, description="seconds between checkpoints inside an epoch; 0: only after each epoch"
     )
-    head: Literal["linear", "arcface"] = Field(
-        "linear", description="linear: softmax classifier; arcface: cosine classifier with an angular margin"
+    head: Literal["linear", "arcface", "number"] = Field(
+        "linear",
+        description="linear: softmax classifier; arcface: cosine classifier with an angular margin; number: one number an "
+        "image, for labels that were measured (rmse, or qwk by the nearest grade)",
     )
     pooling: Literal["avg", "gem"] = Field(
         "avg",
@@ -163,10 +109,11 @@ class RunSpec(Frozen):
         description="weight of a batch-hard triplet loss on the embedding, added to the loss; 0 is off; "
         "it needs batches with several images of a label: sampler: pk",
     )
-    loss: Literal["cross_entropy", "focal", "bce"] = Field(
+    loss: Literal["cross_entropy", "focal", "bce", "mse", "huber"] = Field(
         "cross_entropy",
         description="focal: cross-entropy that counts images less that are right already; "
-        "bce: a yes or no for each label, scores are then sigmoids",
+        "bce: a yes or no for each label, scores are then sigmoids; for head: number mse: the squared difference in standard "
+        "deviations of the fold's training numbers, or huber: the same, but linear beyond one deviation, for outliers",
     )
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = Field(
         0.0, description="share of the target that is spread evenly over all labels"
@@ -230,59 +177,8 @@ class RunSpec(Frozen):
     tracking: TrackingSpec = TrackingSpec()
 
     @model_validator(mode="after")
-    def _weights_have_a_file(self) -> RunSpec:
-        if self.weights == "file" and self.weights_path is None:
-            raise ValueError("weights: file needs weights_path, the file of a state dict")
-        if self.weights != "file" and self.weights_path is not None:
-            raise ValueError(f"weights_path is only read with weights: file, not with weights: {self.weights}")
-        return self
-
-    @model_validator(mode="after")
-    def _head_and_loss_fit_together(self) -> RunSpec:
-        mixed = "mixup" if self.mixup else "cutmix" if self.cutmix else None
-        if self.head != "arcface":
-            if self.arcface_subcentres > 1:
-                raise ValueError("arcface_subcentres is only read with head: arcface")
-            if self.arcface_margin_by_frequency:
-                raise ValueError("arcface_margin_by_frequency is only read with head: arcface")
-        elif self.loss == "bce":
-            raise ValueError("loss: bce asks yes or no of each label, which cosines cannot say: set head: linear")
-        elif mixed:
-            raise ValueError(f"{mixed} makes images of two labels, and head: arcface parts labels: set head: linear")
-        elif self.arcface_margin_by_frequency and self.arcface_margin <= 0.05:
-            raise ValueError("arcface_margin_by_frequency needs an arcface_margin above 0.05, where the margin ends")
-        if self.mixup and self.cutmix:
-            raise ValueError("mixup and cutmix would mix the same batch twice: set one of them to 0")
-        if mixed and self.triplet_weight:
-            raise ValueError(f"{mixed} makes images of two labels, and triplet_weight compares labels: set one to 0")
-        if self.focal_gamma is not None and self.loss != "focal":
-            raise ValueError(f"focal_gamma is only read with loss: focal, not with loss: {self.loss}")
-        if self.label_smoothing and self.loss == "focal":
-            raise ValueError(
-                "label_smoothing wants no answer to be sure, loss: focal counts how sure it is: choose one"
-            )
-        if self.unknown_in_training == "negatives" and self.data.unknown_label is None:
-            raise ValueError("unknown_in_training: negatives needs data.unknown_label")
-        return self
-
-    @model_validator(mode="after")
-    def _a_number_has_no_unknown_label(self) -> RunSpec:
-        if self.metric in ("log_loss", "auc", "qwk", "rmse") and self.data.unknown_label is not None:
-            raise ValueError(
-                f"metric: {self.metric} asks for a number for every label, and no number says unknown:"
-                " set data.unknown_label to null, and it is a label like any other"
-            )
-        return self
-
-    @model_validator(mode="after")
-    def _draws_fit_the_sampler(self) -> RunSpec:
-        if self.balance_to > 1 and self.sampler != "shuffle":
-            raise ValueError(f"balance_to is for sampler: shuffle; sampler: {self.sampler} balances by itself")
-        if self.sampler == "pk" and self.pk_labels * self.pk_images != self.batch_size:
-            raise ValueError(
-                f"sampler: pk makes batches of pk_labels * pk_images = {self.pk_labels * self.pk_images} images, "
-                f"but batch_size is {self.batch_size}"
-            )
+    def _keys_go_together(self) -> RunSpec:
+        combinations.refuse_unfit(self)
         return self
 
     def without_places(self) -> RunSpec:

@@ -19,6 +19,7 @@ from engine.data.balance import left_out
 from engine.data.competition import Competition
 from engine.data.csv_table import counted, first_few, read_csv_table, refuse_found, refuse_twice
 from engine.data.groups import Groups
+from engine.data.measured import binned
 from engine.run_folder import file_sha256, write_text
 
 COLUMNS = ("image", "label", "fold", "group")
@@ -47,7 +48,8 @@ def folds_of(spec: RunSpec, competition: Competition, groups: Groups) -> Folds:
             fix="Lower minimum_images, or train on the unknown label too (unknown_in_training).",
         )
     if spec.folds_from is None:
-        return make_folds(competition.images, competition.labels, groups.number, spec.folds, spec.seed)
+        dealt = binned(competition.labels) if spec.head == "number" else competition.labels
+        return make_folds(competition.images, competition.labels, groups.number, spec.folds, spec.seed, dealt)
     path = Path(spec.folds_from).expanduser()
     path = path / "folds.csv" if path.is_dir() else path  # a run's folder names its folds, too
     return reuse_folds(path, competition.images, competition.labels, groups.number, spec.folds)
@@ -67,16 +69,20 @@ def notes_of(spec: RunSpec, folds: Folds) -> tuple[str, ...]:
             f"{'is' if len(few) == 1 else 'are'} left out of training: {counted(missed, 'image is', 'images are')} "
             "scored in validation and missed, as on the leaderboard."
         )
-    return (*notes, *fold_notes(folds, unknown, few))
+    return (*notes, *(size_notes(folds) if spec.head == "number" else fold_notes(folds, unknown, few)))
 
 
 def make_folds(
-    images: Sequence[str], labels: Sequence[str], groups: Sequence[Hashable], folds: int, seed: int
-) -> Folds:
-    """Folds for `images` with `labels` (N,): images of one of `groups` (N,) share a fold."""
+    images: Sequence[str], labels: Sequence[str], groups: Sequence[Hashable], folds: int, seed: int,
+    dealt: Sequence[str] | None = None,
+) -> Folds:  # fmt: skip
+    """Folds for `images` with `labels` (N,): images of one of `groups` (N,) share a fold.
+
+    `dealt` (N,): what each fold gets alike instead of the labels.
+    """
     numbers: dict[Hashable, int] = {}
     numbered = tuple(numbers.setdefault(one, len(numbers)) for one in groups)
-    return Folds(tuple(images), tuple(labels), assign_folds(labels, numbered, folds, seed), numbered)
+    return Folds(tuple(images), tuple(labels), assign_folds(dealt or labels, numbered, folds, seed), numbered)
 
 
 def reuse_folds(path: Path, images: Sequence[str], labels: Sequence[str], groups: Sequence[int], folds: int) -> Folds:
@@ -191,13 +197,16 @@ def fold_notes(folds: Folds, unknown_label: str | None, left_out: Collection[str
         else:
             images = counted(number, "image is", "images are")
             notes.append(f"{told}: {images} scored in validation though the model of that fold never saw the id.")
+    return (*notes, *size_notes(folds))
+
+
+def size_notes(folds: Folds) -> tuple[str, ...]:
+    """A sentence where a group is so large that the folds are of unequal size."""
     sizes = Counter(folds.fold).values()
     largest = max(Counter(folds.group).values())
     if max(sizes) > 1.5 * min(sizes) and largest > min(sizes):
-        notes.append(
-            f"The folds have {min(sizes)} to {max(sizes)} images: one group of {largest} images cannot be parted."
-        )
-    return tuple(notes)
+        return (f"The folds have {min(sizes)} to {max(sizes)} images: one group of {largest} images cannot be parted.",)
+    return ()
 
 
 def counted_labels(folds: Folds, unknown_label: str | None, left_out: Collection[str] = ()) -> tuple[str, ...]:

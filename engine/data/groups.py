@@ -26,8 +26,11 @@ def group(
     content: Sequence[Hashable],
     near_pairs: Iterable[Sequence[int]] = (),
     sightings: Sequence[str] | None = None,
+    numbers: bool = False,
 ) -> Groups:
     """Group images (N,) of equal `content`, those that `near_pairs` (P, 2) connect, and those of one sighting.
+
+    `numbers`: labels are measured, so that those of near copies need not be equal; those of copies should be.
 
     Which pairs are near is found in engine/checks/copies.py.
     Groups that share an image are one. An empty sighting stands for none.
@@ -43,7 +46,11 @@ def group(
         for pair in pairs:
             near.join(pair)
             same.join(pair)
-        notes += _near_notes(images, labels, [items for items in _by(near.numbers()) if len(items) > 1])
+        notes += _near_notes(
+            images,
+            [""] * len(images) if numbers else labels,
+            [items for items in _by(near.numbers()) if len(items) > 1],
+        )
     if sightings is not None:
         seen = [items for items in _by(sightings) if len(items) > 1 and sightings[items[0]]]
         for items in seen:

@@ -16,7 +16,7 @@ from engine.data.cache import Pixels
 
 
 class TrainingImages(torch.utils.data.Dataset):
-    """Items of training: (3, h, w) uint8 and the target.
+    """Items of training: (3, h, w) uint8 and the target, int64 for a class, float32 for a number.
 
     Item i < n is image i; with `mirrored`, item n + i is its mirror image with target + `classes`. All that is random
     is a function of (seed, epoch, item), so that workers, restarts and machines draw the same. Item i + k × len is item i
@@ -28,8 +28,9 @@ class TrainingImages(torch.utils.data.Dataset):
         augment: A.Compose | None, seed: int,
     ) -> None:  # fmt: skip
         self.pixels, self.rows, self.augment, self.seed, self.epoch = pixels, rows, augment, seed, 0
-        of_mirrors = np.where(targets < 0, -1, targets + classes)  # a negative is one in the mirror, too
-        self.targets = np.concatenate([targets, of_mirrors]) if mirrored else targets
+        self.targets = targets
+        if mirrored:  # a negative is one in the mirror, too
+            self.targets = np.concatenate([targets, np.where(targets < 0, -1, targets + classes)])
 
     def __len__(self) -> int:
         return len(self.targets)
@@ -44,7 +45,7 @@ class TrainingImages(torch.utils.data.Dataset):
         if self.augment is not None:
             self.augment.set_random_seed(draw_seed(self.seed, self.epoch, item))
             image = self.augment(image=np.ascontiguousarray(image))["image"]
-        return as_tensor(image), torch.tensor(self.targets[place], dtype=torch.int64)
+        return as_tensor(image), torch.tensor(self.targets[place])
 
 
 class PlainImages(torch.utils.data.Dataset):
@@ -57,7 +58,7 @@ class PlainImages(torch.utils.data.Dataset):
         return len(self.rows)
 
     def __getitem__(self, item: int) -> tuple[torch.Tensor, torch.Tensor]:
-        return as_tensor(self.pixels[self.rows[int(item)]]), torch.tensor(self.targets[int(item)], dtype=torch.int64)
+        return as_tensor(self.pixels[self.rows[int(item)]]), torch.tensor(self.targets[int(item)])
 
 
 class EpochLoader(DataLoader):

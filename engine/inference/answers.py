@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from engine.contract import OnehourError
-from engine.inference.metric import METRICS, Lists, Probabilities, as_numbers, in_order, score
+from engine.data.measured import as_numbers
+from engine.inference.metric import METRICS, Lists, Probabilities, in_order, score
 from engine.inference.unknown import carried_over, insert_unknown, nested_thresholds, row_weights, threshold_curve
 
 Answers = Lists | Probabilities | np.ndarray  # labels, probabilities, or numbers (N,)
@@ -32,6 +33,34 @@ class Ranked:
         labels[seen], scores[seen] = self.labels, self.scores
         return Ranked(labels, scores)
 
+    @property
+    def seen(self) -> np.ndarray:
+        """(N,) bool: which images have a label."""
+        return self.labels[:, 0] != ""
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """What was predicted for images in the unit of the labels: (N,) float32, NaN for one that could not be seen."""
+
+    values: np.ndarray
+
+    def of(self, rows: np.ndarray) -> Numbers:
+        return Numbers(self.values[rows])
+
+    def among(self, seen: np.ndarray) -> Numbers:
+        """As of Ranked: the others have no number."""
+        values = np.full(len(seen), np.nan, np.float32)
+        values[seen] = self.values
+        return Numbers(values)
+
+    @property
+    def seen(self) -> np.ndarray:
+        return np.isfinite(self.values)
+
+
+Predicted = Ranked | Numbers
+
 
 @dataclass(frozen=True)
 class Answered:
@@ -52,13 +81,17 @@ class Answered:
 
 
 def answer(
-    metric: str, labels: Sequence[str], folds: np.ndarray, valid: Ranked, test: Ranked, singles: np.ndarray,
+    metric: str, labels: Sequence[str], folds: np.ndarray, valid: Predicted, test: Predicted, singles: np.ndarray,
     unknown_label: str | None, expected_share: float | None,
 ) -> Answered:  # fmt: skip
     """The answers to all images. `labels` (N,) and `folds` (N,) belong to `valid`.
 
     `singles` (F, M): the best score of each test image by the net of each fold, whose mean `test` is.
     """
+    if isinstance(valid, Numbers) or isinstance(test, Numbers):
+        assert isinstance(valid, Numbers)
+        assert isinstance(test, Numbers)
+        return Answered(to_grades(metric, valid.values, labels), to_grades(metric, test.values, labels))
     if METRICS[metric].answer != "labels":
         classes = in_order(labels)
         return Answered(
@@ -119,6 +152,14 @@ def as_asked(metric: str, values: np.ndarray, classes: tuple[str, ...]) -> Proba
         return Probabilities(classes, values)
     numbers = as_numbers(classes)
     return values @ numbers if metric == "rmse" else numbers[values.argmax(axis=1)]
+
+
+def to_grades(metric: str, numbers: np.ndarray, labels: Sequence[str]) -> np.ndarray:
+    """Predicted `numbers` (N,) as the metric takes them: for qwk the nearest of the grades that `labels` hold."""
+    if metric != "qwk":
+        return numbers.astype(np.float64)
+    grades = np.unique(as_numbers(labels))
+    return grades[np.abs(numbers[:, None] - grades).argmin(axis=1)]
 
 
 def spread(ranked: Ranked, classes: tuple[str, ...]) -> np.ndarray:

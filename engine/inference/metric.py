@@ -9,6 +9,7 @@ from typing import Literal
 import numpy as np
 
 from engine.contract import METRIC_DIRECTIONS, OnehourError, nearest
+from engine.data.measured import as_numbers
 
 TINY = 1e-15  # the smallest probability that log_loss counts with
 Lists = Sequence[Sequence[str]]  # predicted labels of each image, best first
@@ -92,19 +93,6 @@ def in_order(labels: Sequence[str]) -> tuple[str, ...]:
         return tuple(sorted(different, key=float))
     except ValueError:
         return tuple(different)
-
-
-def as_numbers(labels: Sequence[str]) -> np.ndarray:
-    """(N,) float64. Raises OnehourError naming labels that are no finite numbers."""
-    try:
-        numbers = np.array([float(label) for label in labels])
-    except ValueError as error:
-        raise OnehourError(
-            f"a label is no number ({error})", fix="qwk and rmse need labels that are numbers."
-        ) from None
-    if not np.isfinite(numbers).all():
-        raise OnehourError("a label is not a finite number", fix="qwk and rmse need labels that are numbers.")
-    return numbers
 
 
 def map5(truths: Sequence[str], predictions: Lists) -> float:

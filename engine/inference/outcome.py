@@ -11,9 +11,16 @@ from engine.contract import METRIC_DIRECTIONS, OnehourError, RunResult, RunSpec
 from engine.data.balance import left_out
 from engine.data.competition import Competition
 from engine.data.folds import Folds, counted_labels
-from engine.inference.answers import answer, quota_notes, score_by_fold
+from engine.inference.answers import Predicted, answer, quota_notes, score_by_fold
 from engine.inference.metric import METRICS
-from engine.inference.predict import each_fold, fold_facts, mean_over_folds, out_of_fold
+from engine.inference.predict import (
+    each_fold,
+    fold_facts,
+    mean_number,
+    mean_over_folds,
+    numbers_out_of_fold,
+    out_of_fold,
+)
 from engine.inference.prior import to_all
 from engine.inference.record import KEPT, OnTest, Oof, fold_scores, save_oof, save_test, write_threshold
 from engine.inference.submission import write_submission
@@ -43,9 +50,13 @@ def write_outcome(
                 "Put the data back, or start a new run.",
             )
     labels_asked = METRICS[spec.metric].answer == "labels"
-    kept = KEPT if labels_asked else len(competition.known_labels)
-    oof = out_of_fold(paths, len(folds.image), kept)
-    test = mean_over_folds(paths, competition.known_labels, int(seen.sum()), kept)
+    if spec.head == "number":
+        oof: Predicted = numbers_out_of_fold(paths, len(folds.image))
+        test: Predicted = mean_number(paths)
+    else:
+        kept = KEPT if labels_asked else len(competition.known_labels)
+        oof = out_of_fold(paths, len(folds.image), kept)
+        test = mean_over_folds(paths, competition.known_labels, int(seen.sum()), kept)
     by_fold = each_fold(paths) if labels_asked else []
     on_test = OnTest(np.array(competition.test_images), test.among(seen), [one.among(seen) for one in by_fold])
     save_test(folder.test_npz, on_test)

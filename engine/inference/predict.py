@@ -1,4 +1,4 @@
-"""Scores of known labels for images: one fold's net, and the mean over folds.
+"""Scores of known labels for images, or numbers: one fold's net, and the mean over folds.
 
 A score is the probability among the labels that the fold was trained on (with a bce loss: how surely it is that label).
 Where the unknown label is a class of its own, it is the logarithm of how many times likelier than unknown the label is.
@@ -18,7 +18,7 @@ import torch.nn.functional as F
 
 from engine.contract import RunSpec
 from engine.data.images import batches
-from engine.inference.answers import Ranked
+from engine.inference.answers import Numbers, Ranked
 from engine.inference.local_features import Points, evidence, with_evidence
 from engine.inference.metric import METRICS
 from engine.inference.record import KEPT
@@ -86,6 +86,18 @@ class Predictor:
             torch.cat(embeddings).numpy() if embeddings else np.zeros((0, 0), np.float16),
         )
 
+    def numbers(self, rows: np.ndarray) -> np.ndarray:
+        """The number of each of the images `rows` (n,), float32: the mean over their views."""
+        return torch.stack([self._look(rows, view)[0][:, 0] for view in self.views]).mean(0).numpy()
+
+    def arrays(self, rows: np.ndarray) -> dict[str, np.ndarray]:
+        """What is kept of the predictions for the images `rows` (n,), by name."""
+        if self.spec.head == "number":
+            return {"numbers": self.numbers(rows)}
+        best = self.best(rows)
+        arrays = {"top": best.columns, "scores": best.scores, "unknown": best.unknown}
+        return arrays | {"embeddings": best.embeddings} if self.known else arrays
+
     def _scores(self, rows: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
         """The score of each class for a block of images (b, classes), and the embeddings of their first view (b, d)."""
         classes = len(self.data.classes)
@@ -144,10 +156,7 @@ def save_fold(
         "wandb": np.array([wandb[0], wandb[1] or ""]),
     }
     for name, rows in (("valid", data.valid_rows), ("test", test_rows)):
-        best = predictor.best(rows)
-        arrays |= {f"{name}_top": best.columns, f"{name}_scores": best.scores, f"{name}_unknown": best.unknown}
-        if predictor.known:
-            arrays[f"{name}_embeddings"] = best.embeddings
+        arrays |= {f"{name}_{what}": array for what, array in predictor.arrays(rows).items()}
     if predictor.known:
         arrays["known_rows"] = predictor.known_rows
         arrays["known_embeddings"] = predictor.known[0].half().numpy()
@@ -165,6 +174,24 @@ def out_of_fold(paths: Sequence[Path], images: int, kept: int = KEPT) -> Ranked:
             k = ranked.labels.shape[1]
             labels[rows, :k], scores[rows, :k] = ranked.labels, ranked.scores
     return Ranked(labels.astype(str), scores)
+
+
+def numbers_out_of_fold(paths: Sequence[Path], images: int) -> Numbers:
+    """The number of each training image from the fold that did not see it."""
+    values = np.full(images, np.nan, np.float32)
+    for path in paths:
+        with np.load(path) as fold:
+            values[fold["valid_rows"]] = fold["valid_numbers"]
+    return Numbers(values)
+
+
+def mean_number(paths: Sequence[Path]) -> Numbers:
+    """The number of each test image: the mean over the folds."""
+    found = []
+    for path in paths:
+        with np.load(path) as fold:
+            found.append(fold["test_numbers"])
+    return Numbers(np.mean(found, axis=0))
 
 
 def each_fold(paths: Sequence[Path], kept: int = KEPT) -> list[Ranked]:
@@ -233,6 +260,5 @@ def fold_facts(paths: Sequence[Path]) -> Iterator[FoldFacts]:
     for path in paths:
         with np.load(path) as fold:
             classes, wandb = fold["classes"].tolist(), fold["wandb"].tolist()
-            yield FoldFacts(
-                tuple(classes), len(fold["test_scores"]), float(fold["train_s"]), str(fold["weights_sha256"]), *wandb
-            )
+            tests = len(fold["test_numbers" if "test_numbers" in fold else "test_scores"])
+            yield FoldFacts(tuple(classes), tests, float(fold["train_s"]), str(fold["weights_sha256"]), *wandb)

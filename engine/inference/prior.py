@@ -10,8 +10,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from engine.data.measured import as_numbers
 from engine.inference.answers import Answers
-from engine.inference.metric import METRICS, Probabilities, as_numbers, in_order
+from engine.inference.metric import METRICS, Probabilities, in_order
 
 
 def to_all(

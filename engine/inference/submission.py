@@ -10,15 +10,16 @@ from pathlib import Path
 
 import numpy as np
 
-from engine.contract import OnehourError
+from engine.contract import OnehourError, RunSpec
 from engine.data.competition import Competition
 from engine.data.csv_table import CsvTable, counted, first_few, read_csv_table, refuse_found, refuse_twice
+from engine.data.measured import as_numbers
 from engine.inference.answers import Answers
-from engine.inference.metric import METRICS, Probabilities, as_numbers
+from engine.inference.metric import METRICS, Probabilities
 from engine.inference.unknown import PLACES
 from engine.run_folder import RunFolder, file_sha256, write_text
 
-IMAGES_PER_NUMBER = 4  # at least, where a number is predicted from labels
+IMAGES_PER_NUMBER = 4  # at least, where a number is predicted from the scores of labels
 
 
 @dataclass(frozen=True)
@@ -45,12 +46,13 @@ class Truth:
     usage: Mapping[str, str] | None
 
 
-def refuse_other_answers(metric: str, competition: Competition) -> None:
-    """Raise OnehourError, before anything is trained, where the metric cannot be answered in this competition.
+def refuse_other_answers(spec: RunSpec, competition: Competition) -> None:
+    """Raise OnehourError, before anything is trained, where the spec's metric cannot be answered in this competition.
 
     Labels and numbers fill one column beside the image. Probabilities fill one of the later of two labels (1 of 0 and 1),
     or one column a label.
     """
+    metric = spec.metric
     labels, header = competition.known_labels, competition.submission_header
     path, answer = competition.sample_submission_path, METRICS[metric].answer
     if answer != "probabilities" and len(header) > 2:
@@ -68,11 +70,11 @@ def refuse_other_answers(metric: str, competition: Competition) -> None:
         )
     if answer == "number":
         as_numbers(labels)
-        if len(labels) * IMAGES_PER_NUMBER > len(competition.images):
+        if spec.head != "number" and len(labels) * IMAGES_PER_NUMBER > len(competition.images):
             raise OnehourError(
                 f"{len(labels)} different numbers over {len(competition.images)} images are too many to be labels",
                 labelled,
-                f"{metric} is predicted from labels that are numbers: round them, to {IMAGES_PER_NUMBER} images a label or more.",
+                "Set head: number and loss: mse, which predict the number itself.",
             )
 
 

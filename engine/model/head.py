@@ -1,9 +1,10 @@
-"""The whole net: uint8 images → backbone → embedding → one logit a class; linear or with an angular margin."""
+"""The whole net: uint8 images → backbone → embedding → one logit a class, linear or with an angular margin, or a number."""
 
 from __future__ import annotations
 
 import math
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -31,14 +32,40 @@ class Cosines(nn.Module):
             return self.scale * cosines.unflatten(1, (-1, self.centres)).amax(2)
 
 
+class Number(nn.Module):
+    """One number an image, (b, 1), in the unit of the labels.
+
+    It is learnt in standard deviations from the mean of the fold's training numbers; `mean` and `sd` lie with the weights.
+    """
+
+    mean: torch.Tensor
+    sd: torch.Tensor
+
+    def __init__(self, features: int) -> None:
+        super().__init__()
+        self.line = nn.Linear(features, 1)
+        self.register_buffer("mean", torch.zeros(()))
+        self.register_buffer("sd", torch.ones(()))
+
+    def measure(self, numbers: np.ndarray) -> None:
+        """Take mean and deviation from the training numbers (N,), which are not all the same."""
+        self.mean.fill_(float(numbers.mean()))
+        self.sd.fill_(float(numbers.std()))
+
+    def forward(self, embedding: torch.Tensor) -> torch.Tensor:
+        with torch.autocast(embedding.device.type, enabled=False):  # half precision ends at 65,504
+            return self.line(embedding.float()) * self.sd + self.mean
+
+
 class Net(nn.Module):
     """`body` (pretrained), `neck` (to the embedding) and `head` (to the logits).
 
-    forward: (b, 3, h, w), 0…255 → logits (b, classes); in training with triplet_weight (logits, embedding).
+    forward: (b, 3, h, w), 0…255 → logits (b, outputs), or numbers (b, 1) with a head of that kind; in training with
+    triplet_weight (logits, embedding).
     embed: → (b, d), not normalised.
     """
 
-    def __init__(self, backbone: Backbone, classes: int, spec: RunSpec) -> None:
+    def __init__(self, backbone: Backbone, outputs: int, spec: RunSpec) -> None:
         super().__init__()
         self.body = backbone.net
         self.compares = spec.triplet_weight > 0
@@ -56,11 +83,13 @@ class Net(nn.Module):
         else:
             self.neck = nn.Dropout(0.2)
         if spec.head == "arcface":
-            self.head: nn.Module = Cosines(features, classes, spec.arcface_scale, spec.arcface_subcentres)
+            self.head: nn.Module = Cosines(features, outputs, spec.arcface_scale, spec.arcface_subcentres)
+        elif spec.head == "number":
+            self.head = Number(features)
         else:
-            self.head = nn.Linear(features, classes, bias=spec.neck == "none" or spec.loss == "bce")
+            self.head = nn.Linear(features, outputs, bias=spec.neck == "none" or spec.loss == "bce")
         if spec.loss == "bce":
-            _begin_with_no(self.head, classes)
+            _begin_with_no(self.head, outputs)
         self.register_buffer("mean", torch.tensor(backbone.mean).view(1, 3, 1, 1) * 255, persistent=False)
         self.register_buffer("std", torch.tensor(backbone.std).view(1, 3, 1, 1) * 255, persistent=False)
         self.to(memory_format=torch.channels_last)

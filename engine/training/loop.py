@@ -15,6 +15,7 @@ from fastai.data.core import DataLoaders
 from fastai.data.load import DataLoader
 from fastai.learner import Learner
 from fastai.optimizer import Adam
+from torch import nn
 
 from engine.contract import OnehourError, RunSpec
 from engine.data.augment import compose, draw_seed
@@ -23,11 +24,11 @@ from engine.data.cache import Pixels
 from engine.data.csv_table import counted
 from engine.data.images import EpochLoader, PlainImages, TrainingImages
 from engine.model.backbone import build_backbone
-from engine.model.head import Net, body_and_head
+from engine.model.head import Net, Number, body_and_head
 from engine.run_folder import RunFolder
 from engine.training.averaging import Averaging
 from engine.training.fold import FoldData
-from engine.training.losses import loss_of
+from engine.training.losses import NumberLoss, loss_of
 from engine.training.mixing import mixing
 from engine.training.resume import Resume, Rewind, seed_everything
 from engine.training.rows import Rows
@@ -52,10 +53,10 @@ def device_name() -> str:
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
-def build_net(spec: RunSpec, fold: int, classes: int) -> Net:
+def build_net(spec: RunSpec, fold: int, outputs: int) -> Net:
     """The net of a fold before training: the same for the same (seed, fold)."""
     seed_everything(spec.seed, fold, "weights")
-    return Net(build_backbone(spec), classes * (2 if spec.mirrored_identities else 1), spec)
+    return Net(build_backbone(spec), outputs * (2 if spec.mirrored_identities else 1), spec)
 
 
 def train_fold(
@@ -66,7 +67,9 @@ def train_fold(
     Raises Stopped when it should end early; a checkpoint then holds all but the batches of an unfinished step.
     """
     fold = rows.fold
-    net = build_net(spec, fold, len(data.classes)).to(device_name())
+    net = build_net(spec, fold, data.outputs).to(device_name())
+    if isinstance(net.head, Number):
+        net.head.measure(data.train_targets)
     resume = Resume(
         folder.last_checkpoint(fold), spec.seed, fold, stop,
         every_s=spec.checkpoint_every_s, accumulate=spec.accumulate,
@@ -96,7 +99,6 @@ def train_fold(
 
 def build_learner(spec: RunSpec, net: Net, loaders: DataLoaders, data: FoldData, callbacks: list[Callback]) -> Learner:
     """fastai's Learner with the spec's loss and steps, on the device there is."""
-    counts = np.bincount(data.train_targets[data.train_targets >= 0], minlength=len(data.classes))
     callbacks = [TrainEvalCallback(), *callbacks]
     if device_name() == "cuda":
         callbacks.append(MixedPrecision())  # on a CPU half precision is many times slower
@@ -104,8 +106,12 @@ def build_learner(spec: RunSpec, net: Net, loaders: DataLoaders, data: FoldData,
         callbacks.append(Accumulate(spec.accumulate))
     if spec.clip_norm is not None:
         callbacks.append(GradientClip(spec.clip_norm))
+    if isinstance(net.head, Number):
+        loss: nn.Module = NumberLoss(spec.loss, float(net.head.sd))
+    else:
+        loss = loss_of(spec, np.bincount(data.train_targets[data.train_targets >= 0], minlength=len(data.classes)))
     return Learner(
-        loaders, net, loss_of(spec, counts), opt_func=Adam, splitter=body_and_head, default_cbs=False, cbs=callbacks,
+        loaders, net, loss, opt_func=Adam, splitter=body_and_head, default_cbs=False, cbs=callbacks,
         train_bn=False,
     )  # fmt: skip
 
@@ -121,8 +127,7 @@ def stage_loaders(spec: RunSpec, fold: int, data: FoldData, pixels: Pixels, size
         augment=compose(spec.augment, size, spec.grey == "random"), seed=draw_seed(spec.seed, fold),
     )  # fmt: skip
     draws = draws_of(spec, training.targets)
-    answerable = data.valid_targets >= 0
-    validation = PlainImages(data.pixels, data.valid_rows[answerable], data.valid_targets[answerable])
+    validation = PlainImages(data.pixels, data.valid_rows[data.answerable], data.valid_targets[data.answerable])
     workers = {"num_workers": spec.loader_workers, "pin_memory": device_name() == "cuda"}
     return DataLoaders(
         EpochLoader(training, draws, training.seed, bs=min(spec.batch_size, draws.number), **workers),

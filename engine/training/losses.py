@@ -1,4 +1,4 @@
-"""What a batch is trained towards: the loss of a spec, with angular margins, negatives and triplets."""
+"""What a batch is trained towards: the loss of a spec, with angular margins, negatives and triplets, or of a number."""
 
 from __future__ import annotations
 
@@ -63,6 +63,23 @@ class TrainingLoss(nn.Module):
 
     def _reduced(self, rows: torch.Tensor) -> torch.Tensor:
         return rows if self.reduction == "none" else rows.mean()
+
+
+class NumberLoss(nn.Module):
+    """How far numbers are off, in standard deviations `sd` of the training numbers: squared, or with huber linear beyond one.
+
+    forward: predicted (b, 1) and targets (b,) in the unit of the labels → a scalar, or (b,) with `reduction` "none".
+    """
+
+    y_int = True  # MixUp weighs both losses: for mse the gradient is that of the mixed number
+
+    def __init__(self, kind: str, sd: float) -> None:
+        super().__init__()
+        self.loss = F.huber_loss if kind == "huber" else F.mse_loss
+        self.sd, self.reduction = sd, "mean"
+
+    def forward(self, predicted: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        return self.loss(predicted.float()[:, 0] / self.sd, targets / self.sd, reduction=self.reduction)
 
 
 def loss_of(spec: RunSpec, class_counts: np.ndarray) -> TrainingLoss:

@@ -22,6 +22,7 @@ from fastai.learner import Recorder
 from matplotlib.figure import Figure
 
 from engine.contract import OnehourError, RunSpec
+from engine.model.head import Number
 from engine.run_folder import atomic_file, write_json
 from engine.training.fold import FoldData
 from engine.training.loop import PixelsAt, build_learner, build_net, device_name, stage_loaders
@@ -64,7 +65,9 @@ def lr_find(spec: RunSpec, out: Path, runs_dir: Path) -> RateCurve:
 def measure(spec: RunSpec, data: FoldData, pixels_at: PixelsAt) -> RateCurve:
     """The curve of the first stage on a fold."""
     span = next(spans(spec))
-    net = build_net(spec, 0, len(data.classes)).to(device_name())
+    net = build_net(spec, 0, data.outputs).to(device_name())
+    if isinstance(net.head, Number):
+        net.head.measure(data.train_targets)
     loaders = stage_loaders(spec, 0, data, pixels_at(span.size), span.size)
     if not len(loaders.train):
         raise OnehourError("the first fold has less than one batch of training images", fix="Set batch_size lower.")

@@ -29,6 +29,7 @@ from engine.data.folds import Folds
 from engine.data.given_boxes import given_boxes
 from engine.data.groups import group
 from engine.data.images import GreyImages
+from engine.data.measured import as_numbers
 from engine.inference.answers import refuse_folds_of_one_label
 from engine.inference.submission import refuse_other_answers
 from engine.training.fold import FoldData
@@ -63,13 +64,18 @@ def prepare(spec: RunSpec, beside: Path, check: Callable[[], None] = lambda: Non
     competition = competitions.load(spec.data)
     for size in set(spec.stage_sizes):
         compose(spec.augment, size, spec.grey == "random")
-    refuse_other_answers(spec.metric, competition)
+    refuse_other_answers(spec, competition)
     seen = survey(competition, CheckFolder.of_data(competition.root, beside), check)
     competition = seen.competition
     boxes = given_boxes(spec.data, competition)
     whole = (*(True for _ in competition.images), *seen.test_whole)
     groups = group(
-        competition.images, competition.labels, seen.content.train, seen.near_in_training(), competition.sightings
+        competition.images,
+        competition.labels,
+        seen.content.train,
+        seen.near_in_training(),
+        competition.sightings,
+        numbers=spec.head == "number",
     )
     folds = fold_lists.folds_of(spec, competition, groups)
     refuse_folds_of_one_label(spec.metric, folds.label, folds.fold)
@@ -106,6 +112,13 @@ def refuse_thin_folds(spec: RunSpec, folds: Folds, unknown_label: str | None) ->
                 f"folds = {spec.folds}",
                 f"{counted(len(folds.image), 'image')} are too few: a net needs at least two in each fold.",
             )
+        numbers = {folds.label[row] for row in np.flatnonzero(trained)}
+        if spec.head == "number" and as_numbers(sorted(numbers)).std() == 0:
+            raise OnehourError(
+                f"all images that fold {fold} would train on have the number {min(numbers)}",
+                f"folds = {spec.folds}",
+                "There must be different numbers to learn.",
+            )
         if spec.sampler == "pk" and len(classes) < spec.pk_labels:
             raise OnehourError(
                 f"fold {fold} has {counted(len(classes), 'label')} to train on",
@@ -115,13 +128,15 @@ def refuse_thin_folds(spec: RunSpec, folds: Folds, unknown_label: str | None) ->
 
 
 def _trained(spec: RunSpec, folds: Folds, unknown_label: str | None, fold: int) -> tuple[np.ndarray, tuple[str, ...]]:
-    """Which images `fold` trains on, (N,) bool, and the labels it learns."""
+    """Which images `fold` trains on, (N,) bool, and the labels it learns: none where numbers are predicted."""
     labels = np.array(folds.label, dtype=object)
     trained = np.array(folds.fold) != fold
     if spec.unknown_in_training == "drop":
         trained &= labels != unknown_label
     few = left_out(folds.label, spec.minimum_images, unknown_label)
     trained &= np.array([label not in few for label in folds.label])
+    if spec.head == "number":
+        return trained, ()
     learnt = set(labels[trained].tolist())
     if spec.unknown_in_training == "negatives":
         learnt -= {unknown_label}  # trained on with target -1: no label may claim them
@@ -149,8 +164,11 @@ def fold_data(spec: RunSpec, prepared: Prepared, fold: int, images: Images) -> F
     """What `fold` trains on and validates."""
     folds = prepared.folds
     trained, classes = _trained(spec, folds, prepared.competition.unknown_label, fold)
-    target = {label: i for i, label in enumerate(classes)}
-    targets = np.array([target.get(label, -1) for label in folds.label], dtype=np.int64)
+    if spec.head == "number":
+        targets = as_numbers(folds.label).astype(np.float32)
+    else:
+        target = {label: i for i, label in enumerate(classes)}
+        targets = np.array([target.get(label, -1) for label in folds.label], dtype=np.int64)
     train_rows, valid_rows = np.flatnonzero(trained), np.flatnonzero(np.array(folds.fold) == fold)
     return FoldData(
         images.at(spec.stage_sizes[-1]), images.names, classes, train_rows, targets[train_rows], valid_rows, targets[valid_rows],

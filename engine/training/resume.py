@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import math
 import random
 import time
 from collections.abc import Callable
@@ -99,7 +100,7 @@ class Resume(Callback):
         self.file, self.seed, self.fold, self.stop = file, seed, fold, stop
         self.every_s, self.accumulate = every_s, accumulate
         self.loaded = load(file) or {}
-        before = {"done": 0, "batch": 0, "step": 0, "train_s": 0.0, "best": -1.0} | self.loaded
+        before = {"done": 0, "batch": 0, "step": 0, "train_s": 0.0, "best": -math.inf} | self.loaded
         self.done, self.batch, self.step = before["done"], before["batch"], before["step"]
         self.train_s, self.best = before["train_s"], before["best"]
         self.saved_step = self.step

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import logging
+import math
 import time
-from typing import Any
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -29,7 +32,8 @@ class Rows(Callback):
 
     valid/loss and what `watched` names (valid/map5) are over the fold's images of labels it was trained on; the unknown
     label takes part in the CV alone, where its threshold is chosen on other folds. What `watched` names also chooses
-    best.pt: for log_loss, auc, qwk, rmse and macro_f1 that is the accuracy, not the metric. time/data_s is the time the
+    best.pt: for log_loss, auc and macro_f1 that is the accuracy, not the metric, and for qwk and rmse too unless numbers are
+    predicted (head: number): then it is valid/rmse. time/data_s is the time the
     net waited for images, time/compute_s the rest of the epoch's training.
     """
 
@@ -39,7 +43,7 @@ class Rows(Callback):
         self, rows: FoldLog, resume: Resume, averaging: Averaging, folder: RunFolder, data: FoldData, spec: RunSpec
     ) -> None:
         self.rows, self.resume, self.averaging, self.data, self.epochs = rows, resume, averaging, data, spec.epochs
-        self.watched, self.places = watched(spec.metric)
+        self.watched = watched(spec)
         self.best_file = folder.best_checkpoint(rows.fold)
 
     def before_epoch(self) -> None:
@@ -67,7 +71,7 @@ class Rows(Callback):
         images, targets = self.xb[0], self.yb[0]
         if not self.training:
             self.valid_losses.append(self.loss.detach() * len(images))
-            self.gains.append(reciprocal_ranks(self.pred.detach(), targets, self.places))
+            self.gains.append(self.watched.of_images(self.pred.detach(), targets))
             return
         self.losses.append(self.loss.detach())
         self.images += len(images)
@@ -92,7 +96,7 @@ class Rows(Callback):
             self._refuse_lost_validation()
             gains = torch.cat(self.gains)
             values["valid/loss"] = float(torch.stack(self.valid_losses).sum()) / len(gains)
-            values[self.watched] = float(gains.mean())
+            values[self.watched.name] = self.watched.of_all(gains)
         values["images/s"] = self.images / max(self.train_s, 1e-9)
         values["time/data_s"] = round(self.data_s, 4)
         values["time/compute_s"] = round(self.train_s - self.data_s, 4)
@@ -103,8 +107,9 @@ class Rows(Callback):
             "fold %d epoch %d/%d: %s", self.rows.fold, self.number, self.epochs,
             ", ".join(f"{name} {value:.4g}" for name, value in values.items()),
         )  # fmt: skip
-        if values.get(self.watched, -1.0) > self.resume.best:
-            self.resume.best = values[self.watched]
+        worth = self.watched.sign * values.get(self.watched.name, -math.inf * self.watched.sign)
+        if worth > self.resume.best:
+            self.resume.best = worth
             save(self.best_file, {"model": self.averaging.chosen.state_dict(), "done": self.number})
 
     def checkpoint(self) -> None:
@@ -140,7 +145,7 @@ class Rows(Callback):
     def _refuse_lost_validation(self) -> None:
         batch = first_lost(self.valid_losses)
         if batch is not None:
-            rows = self.data.valid_rows[self.data.valid_targets >= 0]
+            rows = self.data.valid_rows[self.data.answerable]
             size = self.dls.valid.bs
             raise self._lost("the loss is no longer a number in validation", batch, rows[batch * size :][:size])
 
@@ -163,13 +168,30 @@ def first_lost(losses: list[torch.Tensor]) -> int | None:
     return int(lost.nonzero()[0]) if bool(lost.any()) else None
 
 
-def watched(metric: str) -> tuple[str, int]:
-    """What is measured after each epoch, and over how many places: the metric itself where it looks at places, else accuracy.
+class Watched(NamedTuple):
+    """What is measured after each epoch: `of_images` gives a value an image (b,), `of_all` one for all of them (N,)."""
+
+    name: str
+    of_images: Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+    of_all: Callable[[torch.Tensor], float]
+    sign: int = 1  # -1 where lower is better
+
+
+def watched(spec: RunSpec) -> Watched:
+    """The metric itself where it looks at places or numbers are predicted, else accuracy.
 
     The other metrics need all images at once, in probabilities or numbers; they are computed when the folds are done.
     """
-    places = int(metric.removeprefix("map")) if metric.startswith("map") else 1
-    return (f"valid/{metric}" if metric.startswith("map") else "valid/accuracy"), places
+    if spec.head == "number":
+        return Watched("valid/rmse", squared_errors, lambda errors: float(errors.mean().sqrt()), -1)
+    name = spec.metric if spec.metric.startswith("map") else "accuracy"
+    places = int(name.removeprefix("map")) if name.startswith("map") else 1
+    return Watched(f"valid/{name}", functools.partial(reciprocal_ranks, k=places), lambda gains: float(gains.mean()))
+
+
+def squared_errors(predicted: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    """The square by which each number (b, 1) misses its target (b,)."""
+    return (predicted[:, 0] - targets) ** 2
 
 
 def reciprocal_ranks(logits: torch.Tensor, targets: torch.Tensor, k: int) -> torch.Tensor:

@@ -9,7 +9,6 @@ import logging
 import os
 import sys
 import time
-from pathlib import Path
 
 # Before torch is loaded: its threads wait asleep. Spinning, two runs on one machine slow each other down many times over.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -25,16 +24,15 @@ from engine.inference.local_features import find_points
 from engine.inference.outcome import write_outcome
 from engine.inference.predict import Predictor, save_fold
 from engine.run_folder import RunFolder, write_json, write_text
-from engine.training.fold import FoldData
 from engine.training.loop import build_net, device_name, train_fold
 from engine.training.prepare import Images, Prepared, fold_data, prepare
 from engine.training.resume import save, weights_sha256
+from engine.training.samples import worst_images
 from engine.training.stop import Stop, Stopped
-from engine.training.tracking import FoldLog, Sample, now_ms
+from engine.training.tracking import FoldLog, now_ms
 from engine.training.workplace import alone, done_so_far, log_handlers, logged_to, refuse_full_disk
 
 log = logging.getLogger(__name__)
-SAMPLES = 5  # worst validation images that metrics.jsonl shows of each fold
 
 
 def train(spec: RunSpec, folder: RunFolder, spec_text: str, time_limit_s: float | None = None) -> int:
@@ -73,7 +71,8 @@ def _train_in_time(spec: RunSpec, folder: RunFolder, spec_text: str, stop: Stop,
     with logged_to([logging.StreamHandler(sys.stderr)]):
         prepared = prepare(spec, folder.path.resolve().parent, stop.soon)
     competition, folds, notes = prepared.competition, prepared.folds, prepared.notes
-    net_bytes = 4 * sum(p.numel() for p in build_net(spec, 0, len(competition.known_labels) + 1).parameters())
+    outputs = 1 if spec.head == "number" else len(competition.known_labels) + 1
+    net_bytes = 4 * sum(p.numel() for p in build_net(spec, 0, outputs).parameters())
     refuse_full_disk(spec, folder, prepared.paths, prepared.boxes, net_bytes)
 
     folder.create(spec)
@@ -81,7 +80,9 @@ def _train_in_time(spec: RunSpec, folder: RunFolder, spec_text: str, stop: Stop,
         if not folder.spec_yaml.exists():
             write_text(folder.spec_yaml, spec_text)
         _write_folds(folder, folds)
-        write_json(folder.checks_json, checks_of_run(prepared.seen, notes).model_dump(mode="json"))
+        write_json(
+            folder.checks_json, checks_of_run(prepared.seen, notes, spec.head == "number").model_dump(mode="json")
+        )
         for note in notes:
             log.info("note: %s", note)
         _train_folds(spec, folder, prepared, stop)
@@ -107,8 +108,9 @@ def _train_folds(spec: RunSpec, folder: RunFolder, prepared: Prepared, stop: Sto
         stop.check()
         data = fold_data(spec, prepared, fold, images)
         log.info(
-            "fold %d: %d images of %d classes to train on, %d to validate",
-            fold, len(data.train_rows), len(data.classes), len(data.valid_rows),
+            "fold %d: %d images of %s to train on, %d to validate",
+            fold, len(data.train_rows), f"{len(data.classes)} classes" if data.classes else "measured numbers",
+            len(data.valid_rows),
         )  # fmt: skip
         with FoldLog(spec, folder, fold) as rows:
             trained = train_fold(spec, folder, data, images.at, rows, stop)
@@ -123,27 +125,6 @@ def _train_folds(spec: RunSpec, folder: RunFolder, prepared: Prepared, stop: Sto
             folder.last_checkpoint(fold),
             {"model": trained.net.state_dict(), "done": spec.epochs, "train_s": trained.train_s},
         )
-
-
-def worst_images(predictions: Path, data: FoldData, count: int = SAMPLES) -> list[Sample]:
-    """The validation images whose own label has the lowest score, among those whose label the fold was trained on."""
-    with np.load(predictions) as found:
-        columns, scores = found["valid_top"], found["valid_scores"]
-    own = np.where(columns == data.valid_targets[:, None], scores, 0).max(axis=1)
-    asked = np.flatnonzero(data.valid_targets >= 0)
-    worst = asked[np.argsort(own[asked], kind="stable")[:count]]
-    return [
-        Sample(
-            data.names[data.valid_rows[row]],
-            data.classes[data.valid_targets[row]],
-            round(float(own[row]), 6),
-            tuple(
-                (data.classes[column], round(float(score), 6))
-                for column, score in zip(columns[row][:3], scores[row][:3], strict=True)
-            ),
-        )
-        for row in worst
-    ]
 
 
 def _write_folds(folder: RunFolder, folds: Folds) -> None:

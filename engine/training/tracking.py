@@ -42,7 +42,10 @@ def now_ms() -> int:
 
 @dataclass(frozen=True)
 class Sample:
-    """A validation image as the finished fold sees it: its best labels with their scores, and that of its own label."""
+    """A validation image as the finished fold sees it: its best labels with their scores, and that of its own label.
+
+    Where numbers are predicted `score` is the predicted one, and `top` is empty.
+    """
 
     image: str
     label: str

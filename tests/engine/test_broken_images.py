@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from engine.contract import EXIT_OK, OnehourError
-from engine.inference.blend import blend
+from engine.blending.blend import blend
+from engine.contract import EXIT_OK, BlendSpec, OnehourError
 from engine.run_folder import RunFolder
 from tests.engine import test_other_metrics
 from tests.engine.test_training import pictures, run
@@ -52,7 +52,7 @@ def test_broken_images_are_answered_or_left_out_and_the_result_names_them(damage
     again = RunFolder(tmp_path / "r_002-r01")
     assert run(damaged, again.path, seed=1, folds_from=str(folder.path)) == EXIT_OK
     blended = RunFolder(tmp_path / "b_001-r01")
-    blend([folder.path, again.path], blended, "score", "oof")
+    blend([folder.path, again.path], blended, BlendSpec(by="score", weights="oof"))
     assert rows_of(blended)["t005.jpg"] == answers["t005.jpg"]
     assert len(rows_of(blended)) == len(answers)
 

@@ -17,7 +17,7 @@ from PIL import Image, ImageOps
 from engine import __main__ as cli
 from engine.check_folder import Check, CheckFolder, Checks
 from engine.checks import facts
-from engine.checks.findings import OF_LABELS
+from engine.checks.label_findings import OF_LABELS
 from engine.checks.picture import Picture
 from engine.checks.report import check, checks_of_run
 from engine.checks.survey import Survey, survey

@@ -48,6 +48,36 @@ def test_other_columns_and_no_unknown_label(labels: Path, capsys: pytest.Capture
 
 
 @pytest.mark.unit
+def test_images_of_a_sighting_share_a_fold_where_set_names_the_column(
+    labels: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    head, *rows = labels.read_text().splitlines()
+    labels.write_text(
+        "\n".join([f"{head},burst", *(f"{row},{'b1' if i < 5 else ''}" for i, row in enumerate(rows)), ""])
+    )
+    assert main(["folds", str(labels), "--folds", "2"]) == 2
+    assert "the column 'burst' is not known" in capsys.readouterr().err
+    assert main(["folds", str(labels), "--folds", "2", "--set", "data.sightings_col=burst", "--json"]) == 0
+    assert max(json.loads(capsys.readouterr().out)["folds"]) >= 5
+    assert main(["folds", str(labels), "--folds", "5", "--set", "data.sightings_col=burst"]) == 2
+    assert "8 images in 4 groups" in capsys.readouterr().err
+
+
+@pytest.mark.unit
+def test_measured_numbers_are_no_classes(labels: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    labels.write_text("\n".join(["Image,Id", *(f"{i}.jpg,{i / 8}" for i in range(100)), ""]))
+    assert main(["folds", str(labels), "--folds", "4"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[:3] == [
+        "images           100",
+        "numbers          0 to 12.375, mean 6.188, standard deviation 3.608",
+        "images per fold  25 25 25 25",
+    ]
+    assert lines[3].startswith("mean per fold")
+    assert len(lines[3].split()) == 3 + 4
+
+
+@pytest.mark.unit
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

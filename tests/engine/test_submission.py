@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from engine.contract import METRIC_DIRECTIONS, OnehourError
+from engine.contract import METRIC_DIRECTIONS, OnehourError, RunSpec
 from engine.data.competition import Competition
 from engine.inference.metric import Probabilities
 from engine.inference.score import score_files
@@ -116,6 +116,10 @@ def test_numbers_and_probabilities_fill_the_columns_that_the_header_names(
     assert folder.submission_csv.read_text() == text
 
 
+def asked(metric: str, **keys: str) -> RunSpec:
+    return RunSpec.model_validate({"data": {"dir": ".", "unknown_label": None}, "metric": metric, **keys})
+
+
 @pytest.mark.parametrize(
     ("metric", "changes", "words"),
     [
@@ -130,7 +134,7 @@ def test_a_metric_that_the_competition_cannot_answer_is_refused_before_training(
     competition, metric: str, changes, words
 ) -> None:
     with pytest.raises(OnehourError) as caught:
-        refuse_other_answers(metric, replace(competition, **changes))
+        refuse_other_answers(asked(metric), replace(competition, **changes))
     assert all(word in str(caught.value) for word in words), str(caught.value)
 
 
@@ -144,7 +148,16 @@ def test_a_metric_that_the_competition_cannot_answer_is_refused_before_training(
     ],
 )
 def test_a_metric_that_can_be_answered_is_let_through(competition, metric: str, changes) -> None:
-    refuse_other_answers(metric, replace(competition, **changes))
+    refuse_other_answers(asked(metric), replace(competition, **changes))
+
+
+def test_numbers_that_are_all_different_need_a_head_that_predicts_numbers(competition) -> None:
+    measured = replace(competition, known_labels=tuple("1234"), images=tuple("abcd"))
+    with pytest.raises(OnehourError, match=r"Set head: number and loss: mse"):
+        refuse_other_answers(asked("rmse"), measured)
+    refuse_other_answers(asked("rmse", head="number", loss="mse"), measured)
+    with pytest.raises(OnehourError, match="no number"):
+        refuse_other_answers(asked("rmse", head="number", loss="mse"), replace(measured, known_labels=("a", "1")))
 
 
 @pytest.mark.parametrize(
