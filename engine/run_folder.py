@@ -105,6 +105,11 @@ class RunFolder:
         return self.path / "threshold.json"
 
     @property
+    def threshold_png(self) -> Path:
+        """The metric over the threshold of the unknown label, with those chosen and that of a quota; absent without one."""
+        return self.path / "threshold.png"
+
+    @property
     def submission_csv(self) -> Path:
         return self.path / "submission.csv"
 

@@ -70,6 +70,8 @@ def _details(journal: Journal, at: Sitting, row: RunRow) -> None:
         st.markdown(f"- {plain(remark)}")
     if row.fold_scores:
         st.table([{f"fold {fold}": f"{score:.4f}" for fold, score in enumerate(row.fold_scores)}])
+    if folder.threshold_png.is_file():
+        st.image(str(folder.threshold_png), caption="Where the unknown label goes: its threshold, chosen on OOF")
     if folder.submission_csv.is_file():
         st.markdown("Submission")
         st.code(str(folder.submission_csv), language=None)

@@ -22,11 +22,12 @@ from engine.blending.mixture import of_labels, of_values
 from engine.blending.parents import Parent, read_parent, refuse_unlike
 from engine.blending.weights import Weighing
 from engine.contract import BlendSpec, OnehourError, RunResult, RunSpec
-from engine.inference.answers import quota_notes, score_by_fold
+from engine.inference.answers import score_by_fold
 from engine.inference.metric import METRICS
 from engine.inference.prior import to_all
-from engine.inference.record import OnTest, Oof, fold_scores, save_oof, save_test, write_threshold
+from engine.inference.record import OnTest, Oof, fold_scores, save_oof, save_test
 from engine.inference.submission import write_submission
+from engine.inference.threshold_report import quota_notes, write_threshold
 from engine.run_folder import RunFolder, write_json, write_text
 
 
@@ -65,7 +66,7 @@ def blend(runs: Sequence[Path], out: RunFolder, spec: BlendSpec) -> RunResult:
     by_fold = [one.among(seen) for one in mixture.by_fold]
     save_test(out.test_npz, OnTest(first.test.image, mixture.test.among(seen), by_fold))
     on_test = to_all(mixture.answered.test, seen, metric, first.oof.label.tolist(), unknown)
-    write_threshold(out, mixture.answered, unknown, share)
+    write_threshold(out, mixture.answered, metric, unknown, share)
     result = first.result.model_copy(
         update={
             "run_id": out.run_id,

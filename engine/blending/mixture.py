@@ -17,12 +17,13 @@ from engine.inference.answers import (
     Predicted,
     Ranked,
     as_asked,
-    curve_points,
+    curve_of,
     spread,
     to_grades,
     without_unknown,
 )
 from engine.inference.metric import METRICS, in_order, score
+from engine.inference.quota import quota_of
 from engine.inference.record import KEPT
 from engine.inference.unknown import Threshold, best_threshold, carried_over, insert_unknown, row_weights
 
@@ -82,7 +83,9 @@ def of_labels(
         return Mixture(answered, oof, tested, [], for_test)
     each_fold = [_named(*Pool.of(some, names).mixed(for_test), names) for some in by_fold]
     chosen = chosen_on(everywhere, for_test).value
-    carried = carried_over(chosen, np.array([one.scores[:, 0] for one in each_fold]), tested.scores[:, 0])
+    singles = np.array([one.scores[:, 0] for one in each_fold])
+    carried = carried_over(chosen, singles, tested.scores[:, 0])
+    curve = curve_of(first.oof.scored_as.tolist(), oof, unknown, share, k)
     of_row = np.array([by_threshold[fold] for fold in fold_of.tolist()])
     answered = Answered(
         insert_unknown(oof.labels, oof.scores, of_row, unknown, k),
@@ -91,7 +94,8 @@ def of_labels(
         chosen,
         carried,
         float((oof.scores[:, 0] < chosen).mean()),
-        curve_points(first.oof.scored_as.tolist(), oof, unknown, share, k),
+        curve.points(),
+        None if share is None else quota_of(curve, chosen, share, singles, tested.scores[:, 0]),
     )
     return Mixture(answered, oof, tested, each_fold, for_test)
 

@@ -10,10 +10,17 @@ import numpy as np
 from engine.contract import OnehourError
 from engine.data.measured import as_numbers
 from engine.inference.metric import METRICS, Lists, Probabilities, in_order, score
-from engine.inference.unknown import carried_over, insert_unknown, nested_thresholds, row_weights, threshold_curve
+from engine.inference.quota import Quota, quota_of
+from engine.inference.unknown import (
+    Curve,
+    carried_over,
+    insert_unknown,
+    nested_thresholds,
+    row_weights,
+    threshold_curve,
+)
 
 Answers = Lists | Probabilities | np.ndarray  # labels, probabilities, or numbers (N,)
-UNLIKE = 0.15  # shares of images answered with unknown first that differ by more are told
 
 
 @dataclass(frozen=True)
@@ -78,6 +85,7 @@ class Answered:
     for_test: float | None = None
     first_share: float = 0.0
     curve: Sequence[tuple[float, float]] = ()
+    quota: Quota | None = None
 
 
 def answer(
@@ -105,6 +113,7 @@ def answer(
     )
     each = np.array([by_fold[fold].value for fold in folds.tolist()])
     for_test = carried_over(chosen.value, singles, test.scores[:, 0])
+    curve = curve_of(labels, valid, unknown_label, expected_share, k)
     return Answered(
         insert_unknown(valid.labels, valid.scores, each, unknown_label, k),
         insert_unknown(test.labels, test.scores, for_test, unknown_label, k),
@@ -112,16 +121,15 @@ def answer(
         chosen.value,
         for_test,
         float((valid.scores[:, 0] < chosen.value).mean()),
-        curve_points(labels, valid, unknown_label, expected_share, k),
+        curve.points(),
+        None if expected_share is None else quota_of(curve, chosen.value, expected_share, singles, test.scores[:, 0]),
     )
 
 
-def curve_points(
-    labels: Sequence[str], ranked: Ranked, unknown_label: str, expected_share: float | None, k: int
-) -> list[tuple[float, float]]:
-    """The score over the threshold on all rows, to be drawn."""
+def curve_of(labels: Sequence[str], ranked: Ranked, unknown_label: str, expected_share: float | None, k: int) -> Curve:
+    """The score over the threshold on all rows."""
     weights = row_weights(labels, unknown_label, expected_share)
-    return threshold_curve(labels, ranked.labels, ranked.scores, unknown_label, weights, k).points()
+    return threshold_curve(labels, ranked.labels, ranked.scores, unknown_label, weights, k)
 
 
 def without_unknown(ranked: Ranked, k: int) -> list[tuple[str, ...]]:
@@ -196,21 +204,3 @@ def unknown_first_share(answers: Answers, unknown_label: str | None) -> float:
     if isinstance(answers, Probabilities | np.ndarray) or not len(answers):
         return 0.0
     return sum(bool(one) and one[0] == unknown_label for one in answers) / len(answers)
-
-
-def quota_notes(answered: Answered, unknown_label: str | None, expected_share: float | None) -> tuple[str, ...]:
-    """A sentence where unknown comes first for a share of the test images that is far from what was to be expected."""
-    if answered.for_test is None:
-        return ()
-    test, valid = unknown_first_share(answered.test, unknown_label), answered.first_share
-    if expected_share is not None and abs(test - expected_share) > UNLIKE:
-        return (
-            f"{unknown_label} comes first for {test:.0%} of the test images, and {expected_share:.0%} are expected to be"
-            " unknown: the nets tell the known ones apart too poorly, or the expected share is wrong.",
-        )
-    if expected_share is None and abs(test - valid) > UNLIKE:
-        return (
-            f"{unknown_label} comes first for {test:.0%} of the test images and for {valid:.0%} in validation:"
-            " the test images are unlike those trained on, or few. Expect another score than the CV.",
-        )
-    return ()

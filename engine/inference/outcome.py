@@ -11,7 +11,7 @@ from engine.contract import METRIC_DIRECTIONS, OnehourError, RunResult, RunSpec
 from engine.data.balance import left_out
 from engine.data.competition import Competition
 from engine.data.folds import Folds, counted_labels
-from engine.inference.answers import Predicted, answer, quota_notes, score_by_fold
+from engine.inference.answers import Predicted, answer, score_by_fold
 from engine.inference.metric import METRICS
 from engine.inference.predict import (
     each_fold,
@@ -22,8 +22,9 @@ from engine.inference.predict import (
     out_of_fold,
 )
 from engine.inference.prior import to_all
-from engine.inference.record import KEPT, OnTest, Oof, fold_scores, save_oof, save_test, write_threshold
+from engine.inference.record import KEPT, OnTest, Oof, fold_scores, save_oof, save_test
 from engine.inference.submission import write_submission
+from engine.inference.threshold_report import quota_notes, write_threshold
 from engine.run_folder import RunFolder, file_sha256, write_json
 
 PACKAGES = ("torch", "fastai", "timm", "albumentations", "numpy", "wandb")
@@ -69,7 +70,7 @@ def write_outcome(
     singles = np.array([fold.scores[:, 0] for fold in by_fold])
     answered = answer(spec.metric, counted, fold_of, oof, test, singles, unknown, spec.expected_unknown_share)
     cv, scores = score_by_fold(spec.metric, counted, fold_of, answered.valid)
-    write_threshold(folder, answered, unknown, spec.expected_unknown_share)
+    write_threshold(folder, answered, spec.metric, unknown, spec.expected_unknown_share)
     train_s = sum(fact.train_s for fact in facts)
     result = RunResult(
         run_id=folder.run_id,

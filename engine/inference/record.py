@@ -1,4 +1,4 @@
-"""What a run and a blend leave of their predictions: oof.npz, test.npz and threshold.json, written and read back."""
+"""What a run and a blend leave of their predictions: oof.npz and test.npz, written and read back."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from engine.contract import FoldScore, OnehourError
-from engine.inference.answers import Answered, Numbers, Predicted, Ranked, unknown_first_share
-from engine.run_folder import RunFolder, atomic_file, write_json
+from engine.inference.answers import Numbers, Predicted, Ranked
+from engine.run_folder import atomic_file
 
 KEPT = 10  # labels a row in oof.npz and test.npz; all of them where probabilities or numbers are asked
 
@@ -71,26 +71,6 @@ def read_test(path: Path) -> OnTest:
     folds = range(sum(name.endswith("_labels") and name.startswith("fold") for name in found))
     by_fold = [Ranked(found[f"fold{fold}_labels"], found[f"fold{fold}_scores"]) for fold in folds]
     return OnTest(found["image"], _predicted(found, path), by_fold)
-
-
-def write_threshold(
-    folder: RunFolder, answered: Answered, unknown_label: str | None, expected_share: float | None
-) -> None:
-    """threshold.json. `oof` is chosen on all OOF rows, `test` the same carried over to the scores of the test images."""
-    with_unknown = answered.for_test is not None
-    write_json(
-        folder.threshold_json,
-        {
-            "unknown_label": unknown_label,
-            "expected_unknown_share": expected_share,
-            "oof": answered.chosen,
-            "test": answered.for_test,
-            "folds": {str(fold): value for fold, value in answered.thresholds.items()},
-            "unknown_first_share": unknown_first_share(answered.test, unknown_label) if with_unknown else None,
-            "unknown_first_share_oof": answered.first_share if with_unknown else None,
-            "curve": [list(point) for point in answered.curve],
-        },
-    )
 
 
 def fold_scores(

@@ -41,6 +41,10 @@ class Curve:
     edges: np.ndarray
     scores: np.ndarray
 
+    def at(self, threshold: float) -> float:
+        """The score with this threshold."""
+        return float(self.scores[np.searchsorted(self.edges, threshold, side="left")])
+
     def points(self, most: int = CURVE_POINTS) -> list[tuple[float, float]]:
         """At most `most` pairs (threshold, score) to draw: evenly many steps apart, the best one among them."""
         if not len(self.edges):
@@ -157,12 +161,18 @@ def carried_over(threshold: float, chosen_among: np.ndarray, to: np.ndarray) -> 
     Both are best scores of the same images: `chosen_among` (F, M) those of single nets, `to` those of their mean.
     """
     below = round(float((chosen_among < threshold).mean()) * len(to))
-    ordered = np.sort(np.asarray(to, dtype=np.float64))
-    if below == 0:
-        return min(threshold, float(ordered[0]))
-    if below == len(ordered):
-        return max(threshold, float(np.nextafter(ordered[-1], np.inf)))
-    low, high = float(ordered[below - 1]), float(ordered[below])
+    carried = threshold_above(to, below)
+    return min(threshold, carried) if below == 0 else max(threshold, carried) if below == len(to) else carried
+
+
+def threshold_above(scores: np.ndarray, count: int) -> float:
+    """The threshold below which `count` of the `scores` (M,) lie, or fewer where scores are equal."""
+    ordered = np.sort(np.asarray(scores, dtype=np.float64))
+    if count == 0:
+        return float(ordered[0])
+    if count == len(ordered):
+        return float(np.nextafter(ordered[-1], np.inf))
+    low, high = float(ordered[count - 1]), float(ordered[count])
     middle = (low + high) / 2
     return middle if low < middle < high else high
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from PIL import Image
 from sqlmodel import select
 from streamlit.testing.v1 import AppTest
 from streamlit.testing.v1.element_tree import Button, Widget
@@ -25,6 +26,7 @@ from app.journal.tables import Challenge, DailySession, Run
 from app.reports import day as day_report
 from app.scores import leaderboard, run_rows
 from app.views import desk
+from engine.run_folder import RunFolder
 from tests.app.trainings import small_spec
 from tests.conftest import MovableClock, competition_folder
 from tests.e2e.past import finish
@@ -549,6 +551,19 @@ def test_the_runs_page_shows_the_newest_run_with_folds_remarks_log_and_submissio
     path, log = (block.value for block in at.code)
     assert path.endswith("runs/humpback_001-r01/submission.csv")
     assert log.startswith("fold 0 epoch 2/2")
+
+
+def test_the_runs_page_shows_where_the_threshold_lies_once_there_is_a_picture_of_it(
+    journal: Journal, challenge: Challenge
+) -> None:
+    sessions.start(journal)
+    key = queued(journal, challenge)
+    finish(journal, key, cv=0.842)
+    assert not page("runs").get("image")
+    Image.new("RGB", (8, 4)).save(RunFolder(journal.home.run_dir(key)).threshold_png)
+    assert [one.proto.imgs[0].caption for one in page("runs").get("image")] == [
+        "Where the unknown label goes: its threshold, chosen on OOF"
+    ]
 
 
 def test_an_open_run_can_be_cancelled_on_the_runs_page(journal: Journal, challenge: Challenge) -> None:

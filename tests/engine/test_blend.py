@@ -25,8 +25,9 @@ from engine.contract import (
 from engine.data.folds import Folds, write_folds
 from engine.inference.answers import Ranked, answer, as_asked, score_by_fold, spread
 from engine.inference.metric import METRICS, in_order, map5, score
-from engine.inference.record import KEPT, OnTest, Oof, read_oof, save_oof, save_test, write_threshold
+from engine.inference.record import KEPT, OnTest, Oof, read_oof, save_oof, save_test
 from engine.inference.submission import write_submission
+from engine.inference.threshold_report import write_threshold
 from engine.run_folder import RunFolder, file_sha256, write_json
 
 UNKNOWN, FOLDS, IMAGES, TEST = "new", 3, 300, 200
@@ -73,7 +74,7 @@ def finished(
     singles = np.array([one.scores[:, 0] for one in by_fold])
     answered = answer(metric, labels.tolist(), fold_of, oof, by_fold[0], singles, unknown, None)
     cv, scores = score_by_fold(metric, labels.tolist(), fold_of, answered.valid)
-    write_threshold(run, answered, unknown, None)
+    write_threshold(run, answered, metric, unknown, None)
     header = ("Image", *(classes if METRICS[metric].answer == "probabilities" else ["Id"]))
     result = RunResult(
         run_id=run.run_id, metric=metric, direction="max" if asked else "min", cv=cv, images=IMAGES,

@@ -109,6 +109,7 @@ def test_a_result_says_what_its_files_say(straight: RunFolder) -> None:
     rows = list(csv.reader(straight.submission_csv.open()))
     assert [row[0] for row in rows[1:]] == [f"t{i:03}.jpg" for i in range(TEST)]
     assert json.loads(straight.threshold_json.read_text())["test"] == result.threshold
+    assert straight.threshold_png.read_bytes().startswith(b"\x89PNG")
     assert straight.spec_yaml.read_text() == "as asked\n"
 
 

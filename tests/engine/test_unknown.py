@@ -1,20 +1,26 @@
 """The exact threshold equals brute force, is nested, lies in the middle of its interval, and is carried over to the test."""
 
+import json
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.inference.answers import Ranked, answer, quota_notes, unknown_first_share
+from engine.inference.answers import Ranked, answer, unknown_first_share
 from engine.inference.metric import image_scores, map5
+from engine.inference.threshold_report import quota_notes, write_threshold
 from engine.inference.unknown import (
     best_threshold,
     carried_over,
     insert_unknown,
     nested_thresholds,
     row_weights,
+    threshold_above,
     threshold_curve,
 )
+from engine.run_folder import RunFolder
 
 pytestmark = pytest.mark.unit
 UNKNOWN = "new"
@@ -218,6 +224,56 @@ def test_a_share_of_unknown_far_from_the_expected_one_or_from_validations_is_tol
     assert "10% are expected" in quota_notes(answered, UNKNOWN, 0.1)[0]
     share = unknown_first_share(answered.test, UNKNOWN)
     assert quota_notes(answered, UNKNOWN, share) == ()
+
+
+def test_a_curve_tells_the_score_of_any_threshold() -> None:
+    truths, top, scores = ["a", UNKNOWN], np.array([["a"], ["b"]]), np.array([[0.8], [0.4]])
+    curve = threshold_curve(truths, top, scores, UNKNOWN)
+    for threshold in (0.1, 0.4, 0.41, 0.8, 0.9):
+        assert curve.at(threshold) == map5(truths, insert_unknown(top, scores, threshold, UNKNOWN))
+
+
+def test_a_quota_is_the_share_that_lies_below_it_and_is_told_beside_the_threshold_of_oof(tmp_path: Path) -> None:
+    truth, single = drawn(0, 1000)
+    folds = np.arange(1000) % 5
+    oof = ranked(single[folds, np.arange(1000)])
+    _, each = drawn(1, 800)
+    mean = ranked(each.mean(axis=0))
+    answered = answer("map5", truth.tolist(), folds, oof, mean, each.max(axis=2), UNKNOWN, 0.4)
+    quota = answered.quota
+    assert quota is not None
+    assert (each.max(axis=2) < quota.threshold).mean() == pytest.approx(0.4, abs=1e-3)
+    assert (mean.scores[:, 0] < quota.test).mean() == pytest.approx(0.4, abs=1e-3)
+    assert quota.chosen == answered.chosen
+    assert quota.score <= quota.chosen_score == pytest.approx(max(score for _, score in answered.curve))
+    first = quota_notes(answered, UNKNOWN, 0.4)[0]
+    assert first.startswith(f"A quota of 40% unknown test images would set the threshold at {quota.threshold:.3g}, OOF")
+    folder = RunFolder(tmp_path)
+    write_threshold(folder, answered, "map5", UNKNOWN, 0.4)
+    assert json.loads(folder.threshold_json.read_text())["quota"]["threshold"] == quota.threshold
+    assert folder.threshold_png.read_bytes().startswith(b"\x89PNG")
+
+
+def test_without_an_expected_share_there_is_no_quota_and_without_a_curve_no_picture(tmp_path: Path) -> None:
+    truth, single = drawn(0, 200)
+    folds = np.arange(200) % 5
+    oof, mean = ranked(single[folds, np.arange(200)]), ranked(single.mean(axis=0))
+    folder = RunFolder(tmp_path)
+    answered = answer("map5", truth.tolist(), folds, oof, mean, single.max(axis=2), UNKNOWN, None)
+    write_threshold(folder, answered, "map5", UNKNOWN, None)
+    assert json.loads(folder.threshold_json.read_text())["quota"] is None
+    assert folder.threshold_png.exists()
+    folder.threshold_png.unlink()
+    write_threshold(
+        folder, answer("map5", truth.tolist(), folds, oof, mean, single.max(axis=2), None, None), "map5", None, None
+    )
+    assert not folder.threshold_png.exists()
+
+
+@pytest.mark.parametrize("count", range(5))
+def test_so_many_scores_lie_below_a_threshold_as_are_asked_for(count: int) -> None:
+    scores = np.array([0.3, 0.1, 0.4, 0.2])
+    assert (scores < threshold_above(scores, count)).sum() == count
 
 
 @pytest.mark.parametrize(("threshold", "below"), [(-1.0, 0), (0.15, 1), (0.25, 2), (0.35, 3), (9.0, 4)])
