@@ -5,7 +5,7 @@ python -m engine check DATA_DIR [--out DIR] [--set data.key=value ...]
 python -m engine sheet SPEC.yaml|--preset NAME [--data DIR] [--out DIR] [--set key=value ...]
 python -m engine boxes train DATA_DIR --boxes CSV --out DIR [--minutes M] [--set data.key=value ...]
 python -m engine boxes apply DATA_DIR --model DIR --out CSV [--set data.key=value ...]
-python -m engine train SPEC.yaml --out RUN_DIR [--set key=value ...] [--time-limit SECONDS]
+python -m engine train SPEC.yaml --out RUN_DIR [--set key=value ...] [--time-limit SECONDS] [--gpus N]
 python -m engine train --preset NAME --data DIR --out RUN_DIR [--set key=value ...]
 python -m engine lr-find SPEC.yaml|--preset NAME [--data DIR] --out FILE.png [--set key=value ...]
 python -m engine folds LABELS.csv [--image-col Image --label-col Id --unknown-label new_whale --folds 5 --minimum 20] [--json]
@@ -122,6 +122,7 @@ def train(
     time_limit: Annotated[
         float | None, typer.Option(metavar="SECONDS", min=0, help="stop in good order before it, with exit code 75")
     ] = None,
+    gpus: Annotated[int, typer.Option(min=1, help="GPUs of this machine that train a fold together")] = 1,
 ) -> int:
     """Train all folds of a spec, predict, choose the threshold, write the submission and the result."""
     resolved, asked = _asked(spec, preset, data, overrides, "train --preset cpu-transfer --data DIR")
@@ -131,9 +132,11 @@ def train(
         spec_text = spec_text.rstrip("\n") + "\n# Laid over it on the command line:\n"
         spec_text += "".join(f"# {key}: {json.dumps(value, ensure_ascii=False)}\n" for key, value in asked.items())
 
+    from engine.training.crew import refuse_absent
     from engine.training.run import train as train_spec
 
-    return train_spec(resolved, RunFolder(out), spec_text, time_limit)
+    refuse_absent(gpus)
+    return train_spec(resolved, RunFolder(out), spec_text, time_limit, gpus)
 
 
 @app.command("lr-find")

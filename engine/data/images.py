@@ -65,12 +65,16 @@ class EpochLoader(DataLoader):
     """fastai's loader with an order that is a function of (seed, epoch). `start` comes before iterating.
 
     `draws`: the number of items an epoch, and a function that draws as many with a random generator (see
-    engine.data.balance). An epoch ends with its last whole batch.
+    engine.data.balance). An epoch ends with its last whole batch of `bs`, of which this loader gives the piece `rank` of
+    `ranks` equal ones.
     """
 
-    def __init__(self, dataset: TrainingImages, draws: Draws, seed: int, **kwargs) -> None:
-        super().__init__(dataset, n=draws.number, drop_last=True, **kwargs)
+    def __init__(
+        self, dataset: TrainingImages, draws: Draws, seed: int, *, bs: int, rank: int = 0, ranks: int = 1, **kwargs
+    ) -> None:
+        super().__init__(dataset, n=draws.number // ranks, bs=bs // ranks, drop_last=True, **kwargs)
         self.draw, self.seed, self.epoch, self.skipped = draws.draw, seed, 0, 0
+        self.whole, self.rank, self.ranks = bs, rank, ranks
 
     def start(self, epoch: int, batch: int = 0) -> None:
         """Make ready for `epoch` from its `batch` on: the images of the batches before are not even looked at."""
@@ -78,11 +82,15 @@ class EpochLoader(DataLoader):
         self.dataset.epoch = epoch
 
     def get_idxs(self) -> list[int]:
-        return self.order()[self.skipped * self.bs :]
+        order = self.order()[self.skipped * self.whole :]
+        if self.ranks == 1:
+            return order
+        batches = np.array(order[: len(order) // self.whole * self.whole], int).reshape(-1, self.ranks, self.bs)
+        return batches[:, self.rank].ravel().tolist()
 
     def items_of(self, batch: int) -> list[int]:
-        """The items of a batch of the epoch."""
-        return self.order()[batch * self.bs : (batch + 1) * self.bs]
+        """The items of a batch of the epoch, all pieces of it."""
+        return self.order()[batch * self.whole : (batch + 1) * self.whole]
 
     def order(self) -> list[int]:
         """All items of the epoch in the order in which they are drawn."""

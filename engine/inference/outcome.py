@@ -32,7 +32,7 @@ PACKAGES = ("torch", "fastai", "timm", "albumentations", "numpy", "wandb")
 
 def write_outcome(
     spec: RunSpec, folder: RunFolder, competition: Competition, folds: Folds, *, test_seen: Sequence[bool],
-    data_sha256: str, device: str, notes: Sequence[str], started_at: int, finished_at: int,
+    data_sha256: str, device: str, gpus: int, notes: Sequence[str], started_at: int, finished_at: int,
 ) -> RunResult:  # fmt: skip
     """Write oof.npz, test.npz, threshold.json, submission.csv and, last and by rename, result.json.
 
@@ -93,7 +93,7 @@ def write_outcome(
         data_sha256=data_sha256,
         folds_sha256=file_sha256(folder.folds_csv),
         train_s=train_s,
-        gpu_s=train_s if device != "cpu" else 0.0,
+        gpu_s=gpus * train_s if device != "cpu" else 0.0,
         device=device,
         wandb_mode=facts[-1].wandb_mode,
         wandb_url=facts[-1].wandb_url or None,

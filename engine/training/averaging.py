@@ -24,6 +24,7 @@ class Averaging(Callback):
 
     def __init__(self, spec: RunSpec, net: nn.Module) -> None:
         self.net, self.kind, self.steps = net, spec.averaging, 0
+        self.in_training: nn.Module | None = None
         self.last_stage = spec.epochs - spec.stages[-1].epochs  # its first epoch
         self.moving = (
             ModelEmaV3(net, decay=EMA_DECAY, use_warmup=True, warmup_power=3 / 4) if self.kind == "ema" else None
@@ -48,10 +49,11 @@ class Averaging(Callback):
         # A run that was stopped while it validated has this epoch in its mean already.
         if self.mean is not None and epochs > int(self.mean.n_averaged):
             self.mean.update_parameters(self.net)
-        self.learn.model = self.chosen
+        self.in_training, self.learn.model = self.learn.model, self.chosen
 
     def after_validate(self) -> None:
-        self.learn.model = self.net
+        if self.in_training is not None:
+            self.learn.model, self.in_training = self.in_training, None
 
     def state(self) -> dict[str, Any]:
         """For the checkpoint: the averaged weights, and how much is in them."""

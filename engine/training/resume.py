@@ -89,16 +89,18 @@ class Resume(Callback):
     One object a fold; `enter` is told of each stage before its fit. After mixed precision (10), so that its scaler is
     there to be restored. `done` counts epochs of the fold, `batch` the batches of the epoch under way, `step` all batches.
     `carried` gives what other callbacks want in a checkpoint, by name; they find it again in `loaded`. It raises
-    OnehourError when the present state is not worth keeping: the last good checkpoint then stays.
+    OnehourError when the present state is not worth keeping: the last good checkpoint then stays. Without `keeps` nothing is
+    saved.
     """
 
     order = 80
 
     def __init__(
-        self, file: Path, seed: int, fold: int, stop: Stop, *, every_s: float = 0.0, accumulate: int = 1
-    ) -> None:
+        self, file: Path, seed: int, fold: int, stop: Stop, *, every_s: float = 0.0, accumulate: int = 1,
+        keeps: bool = True,
+    ) -> None:  # fmt: skip
         self.file, self.seed, self.fold, self.stop = file, seed, fold, stop
-        self.every_s, self.accumulate = every_s, accumulate
+        self.every_s, self.accumulate, self.keeps = every_s, accumulate, keeps
         self.loaded = load(file) or {}
         before = {"done": 0, "batch": 0, "step": 0, "train_s": 0.0, "best": -math.inf} | self.loaded
         self.done, self.batch, self.step = before["done"], before["batch"], before["step"]
@@ -134,7 +136,7 @@ class Resume(Callback):
 
     def before_train(self) -> None:
         if self.span.stage.freeze:
-            self.learn.model.body.eval()  # the running statistics of its norms stay as they are, too
+            self.learn.averaging.net.body.eval()  # the running statistics of its norms stay as they are, too
         if self.inside:
             self.learn.train_iter, self.learn.pct_train = self.loaded["train_iter"], self.loaded["pct_train"]
 
@@ -142,6 +144,10 @@ class Resume(Callback):
         if self.inside:
             self.inside = False
             restore_generators(self.loaded["generators"])
+
+    def seed_step(self, rank: int) -> None:
+        """Seed the generators from the step and the rank: a crew's other processes leave no states in a checkpoint."""
+        seed_everything(self.seed, self.fold, "step", self.step, rank)
 
     def after_batch(self) -> None:
         now = time.monotonic()
@@ -170,7 +176,7 @@ class Resume(Callback):
         self._save(self.train_s)
 
     def _save_inside(self) -> None:
-        if self.step == self.saved_step:
+        if not self.keeps or self.step == self.saved_step:
             return
         self._save(
             self.train_s + time.monotonic() - self.epoch_started,
@@ -179,6 +185,8 @@ class Resume(Callback):
         self.learn.rows.checkpoint()
 
     def _save(self, train_s: float, **inside: Any) -> None:
+        if not self.keeps:
+            return
         started = time.monotonic()
         carried = {name: state() for name, state in self.carried.items()}
         scaler = getattr(self.learn, "scaler", None)

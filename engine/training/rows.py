@@ -40,10 +40,11 @@ class Rows(Callback):
     order = 70  # before Resume saves: a checkpoint without its row would leave a hole in the curves
 
     def __init__(
-        self, rows: FoldLog, resume: Resume, averaging: Averaging, folder: RunFolder, data: FoldData, spec: RunSpec
-    ) -> None:
+        self, rows: FoldLog, resume: Resume, averaging: Averaging, folder: RunFolder, data: FoldData, spec: RunSpec,
+        ranks: int = 1,
+    ) -> None:  # fmt: skip
         self.rows, self.resume, self.averaging, self.data, self.epochs = rows, resume, averaging, data, spec.epochs
-        self.watched = watched(spec)
+        self.watched, self.ranks = watched(spec), ranks
         self.best_file = folder.best_checkpoint(rows.fold)
 
     def before_epoch(self) -> None:
@@ -74,7 +75,7 @@ class Rows(Callback):
             self.gains.append(self.watched.of_images(self.pred.detach(), targets))
             return
         self.losses.append(self.loss.detach())
-        self.images += len(images)
+        self.images += self.ranks * len(images)
         if len(self.losses) % ROWS_EVERY == 0:
             self._refuse_lost_loss()
             loss = float(torch.stack(self.losses[-ROWS_EVERY:]).mean())

@@ -24,6 +24,7 @@ from engine.inference.local_features import find_points
 from engine.inference.outcome import write_outcome
 from engine.inference.predict import Predictor, save_fold
 from engine.run_folder import RunFolder, write_json, write_text
+from engine.training.crew import crew_of, refuse_uneven
 from engine.training.loop import build_net, device_name, train_fold
 from engine.training.prepare import Images, Prepared, fold_data, prepare
 from engine.training.resume import save, weights_sha256
@@ -35,11 +36,13 @@ from engine.training.workplace import alone, done_so_far, log_handlers, logged_t
 log = logging.getLogger(__name__)
 
 
-def train(spec: RunSpec, folder: RunFolder, spec_text: str, time_limit_s: float | None = None) -> int:
+def train(
+    spec: RunSpec, folder: RunFolder, spec_text: str, time_limit_s: float | None = None, ranks: int = 1
+) -> int:  # fmt: skip
     """Train `spec` into `folder`. Returns EXIT_OK when the result is there, EXIT_REQUEUE when it stopped in good order.
 
-    `spec_text` is kept as spec.yaml. Raises OnehourError for bad input, before the run's folder is made, and
-    later where training itself fails.
+    `spec_text` is kept as spec.yaml; `ranks` processes train a fold together, on a GPU each. Raises OnehourError for bad input,
+    before the run's folder is made, and later where training itself fails.
     """
     started, started_at = time.monotonic(), now_ms()
     if folder.exists():
@@ -48,10 +51,11 @@ def train(spec: RunSpec, folder: RunFolder, spec_text: str, time_limit_s: float 
         with logged_to([logging.StreamHandler(sys.stderr)]):
             log.info("%s: this run is finished already", folder.path)
         return EXIT_OK
+    refuse_uneven(spec, ranks)
     stop, before = Stop(time_limit_s, started), done_so_far(spec, folder)
     with stop.on_signals():
         try:
-            _train_in_time(spec, folder, spec_text, stop, started_at)
+            _train_in_time(spec, folder, spec_text, stop, started_at, ranks)
         except Stopped as reason:
             if not stop.signal_name and done_so_far(spec, folder) == before:
                 raise OnehourError(
@@ -65,7 +69,9 @@ def train(spec: RunSpec, folder: RunFolder, spec_text: str, time_limit_s: float 
     return EXIT_OK
 
 
-def _train_in_time(spec: RunSpec, folder: RunFolder, spec_text: str, stop: Stop, started_at: int) -> None:
+def _train_in_time(
+    spec: RunSpec, folder: RunFolder, spec_text: str, stop: Stop, started_at: int, ranks: int
+) -> None:  # fmt: skip
     """Everything from the images to the result. Raises Stopped where it should end early."""
     stop.soon()
     with logged_to([logging.StreamHandler(sys.stderr)]):
@@ -85,16 +91,16 @@ def _train_in_time(spec: RunSpec, folder: RunFolder, spec_text: str, stop: Stop,
         )
         for note in notes:
             log.info("note: %s", note)
-        _train_folds(spec, folder, prepared, stop)
+        _train_folds(spec, folder, prepared, stop, ranks)
         result = write_outcome(
             spec, folder, competition, folds, test_seen=prepared.seen.test_whole,
-            data_sha256=competitions.data_sha256(competition), device=device_name(), notes=notes,
+            data_sha256=competitions.data_sha256(competition), device=device_name(), gpus=ranks, notes=notes,
             started_at=_first_row_at(folder, started_at), finished_at=now_ms(),
         )  # fmt: skip
         log.info("CV %s %.4f over %d images; %s", result.metric, result.cv, result.images, folder.submission_csv)
 
 
-def _train_folds(spec: RunSpec, folder: RunFolder, prepared: Prepared, stop: Stop) -> None:
+def _train_folds(spec: RunSpec, folder: RunFolder, prepared: Prepared, stop: Stop, ranks: int) -> None:
     """Train every fold that has no predictions yet, and write them."""
     open_folds = [fold for fold in range(spec.folds) if not folder.fold_predictions(fold).exists()]
     if not open_folds:
@@ -113,7 +119,8 @@ def _train_folds(spec: RunSpec, folder: RunFolder, prepared: Prepared, stop: Sto
             len(data.valid_rows),
         )  # fmt: skip
         with FoldLog(spec, folder, fold) as rows:
-            trained = train_fold(spec, folder, data, images.at, rows, stop)
+            with crew_of(folder, fold, ranks) as crew:
+                trained = train_fold(spec, folder, data, images.at, rows, stop, crew)
             predictor = Predictor(trained.net, spec, data, points, competition.unknown_label, stop)
             save_fold(
                 folder.fold_predictions(fold), predictor, test_rows, train_s=trained.train_s,

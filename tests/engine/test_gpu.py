@@ -6,11 +6,12 @@ from typing import Any
 import pytest
 import torch
 
-from engine.contract import EXIT_OK, EXIT_REQUEUE
+from engine.contract import EXIT_OK, EXIT_REQUEUE, spec_from_mapping
 from engine.run_folder import RunFolder
 from engine.training.resume import load
+from engine.training.run import train
 from engine.training.stop import Stop
-from tests.engine.test_training import IDS, pictures, run
+from tests.engine.test_training import IDS, SPEC, pictures, run
 
 __all__ = ["pictures"]  # the fixture
 
@@ -59,3 +60,15 @@ def test_two_folds_stopped_in_the_middle_are_finished_on_the_device(
     assert (result.device, result.classes) == ("cuda", IDS)
     assert 0 < result.gpu_s == result.train_s
     assert result.cv > 0.5  # new_whale first and then any five: 0.35 at best
+
+
+@pytest.mark.skipif(torch.cuda.device_count() < 2, reason="needs two CUDA devices")
+@pytest.mark.parametrize("keys", [{}, {"accumulate": 2, "clip_norm": 5.0, "averaging": "ema"}])
+def test_two_devices_train_a_fold_together(pictures: Path, tmp_path: Path, keys: dict[str, Any]) -> None:
+    folder = RunFolder(tmp_path / "r")
+    spec = spec_from_mapping(SPEC | {"data": {"dir": str(pictures)}} | keys, "test")
+    assert train(spec, folder, "as asked\n", ranks=2) == EXIT_OK
+    result = folder.read_result()
+    assert result is not None
+    assert result.gpu_s == pytest.approx(2 * result.train_s)
+    assert result.cv > 0.5
