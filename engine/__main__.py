@@ -134,9 +134,10 @@ def train(
 
     from engine.training.crew import refuse_absent
     from engine.training.run import train as train_spec
+    from engine.training.stop import process_started
 
     refuse_absent(gpus)
-    return train_spec(resolved, RunFolder(out), spec_text, time_limit, gpus)
+    return train_spec(resolved, RunFolder(out), spec_text, time_limit, gpus, process_started())
 
 
 @app.command("lr-find")

@@ -19,7 +19,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from engine.contract import OnehourError, RunSpec
+from engine.contract import DataSpec, OnehourError, RunSpec
 from engine.run_folder import file_sha256
 
 Verdict = Literal["error", "warning", "note", "ok"]  # worst first
@@ -99,6 +99,7 @@ class AugmentedSheet(BaseModel):
     seed: int
     image_size: tuple[int, int]  # height, width
     geometric: tuple[str, ...]  # names of the geometric transforms, in order
+    data: str = ""  # data_stamp when it was drawn
 
 
 def augmentation_key(spec: RunSpec) -> str:
@@ -114,6 +115,24 @@ def augmentation_key(spec: RunSpec) -> str:
     moved = [one.model_dump(mode="json") for one in spec.augment if one.name in GEOMETRIC]
     text = json.dumps([crop, moved], sort_keys=True, ensure_ascii=False)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def data_stamp(data: DataSpec) -> str:
+    """Other than before when label file or training folders were changed, or only touched: whether a sheet is of this data.
+
+    A few dates are asked of the disk and nothing is read. Raises OnehourError when there is no such data.
+    """
+    root = Path(data.dir).expanduser()
+    train = root / data.train_images
+    with _as_sentence(root, "the data cannot be read"):
+        seen = [train.stat().st_mtime_ns]
+        if data.labels is None:
+            with os.scandir(train) as below:
+                seen += sorted(entry.stat().st_mtime_ns for entry in below if entry.is_dir())
+        else:
+            labels = (root / data.labels).stat()
+            seen += [labels.st_size, labels.st_mtime_ns]
+    return hashlib.sha256(repr(seen).encode()).hexdigest()[:16]
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from app.journal import challenges, looks
 from app.journal.home import CHECKOUT, Home
 from app.journal.store import Journal
 from app.journal.tables import Challenge
-from engine.check_folder import GEOMETRIC, AugmentedSheet, CheckFolder, augmentation_key
+from engine.check_folder import GEOMETRIC, AugmentedSheet, CheckFolder, augmentation_key, data_stamp
 from engine.contract import OnehourError, RunSpec, spec_as_json
 from engine.run_folder import write_text
 
@@ -37,6 +37,9 @@ class Look:
     key: str
     reason: str
     sheet: AugmentedSheet | None  # as it lies there, when it is this spec's
+    other_data: bool = (
+        False  # the data was changed since the sheet was drawn: nobody knows what share it would have now
+    )
 
 
 def folder(home: Home, challenge: Challenge) -> CheckFolder:
@@ -51,29 +54,32 @@ class Augmented:
     key: str
     changes: str
     sheet: AugmentedSheet | None
+    other_data: bool = False
 
 
 def augmented(home: Home, challenge: Challenge, spec: RunSpec) -> Augmented:
     """Reads files: to be asked before a transaction, not in it."""
     key = augmentation_key(spec)
     sheet = folder(home, challenge).read_augmented()
-    return Augmented(key, _changes(spec), sheet if sheet is not None and sheet.key == key else None)
+    if sheet is None or sheet.key != key:
+        return Augmented(key, _changes(spec), None)
+    return Augmented(key, _changes(spec), sheet, sheet.data not in ("", data_stamp(spec.data)))
 
 
 def look(db: Session, challenge: Challenge, found: Augmented) -> Look:
     """What is known of a spec's crop and geometry: new, risen, or looked at already."""
     key, changes, sheet = found.key, found.changes, found.sheet
     if not changes:
-        return Look(key, "", sheet)
+        return Look(key, "", sheet, found.other_data)
     known = looks.of(db, challenge, key)
     if known is None:
-        return Look(key, f"its crop and geometry ({changes}) are new and nobody has looked at what they make", sheet)
+        reason = f"its crop and geometry ({changes}) are new and nobody has looked at what they make"
+        return Look(key, reason, sheet, found.other_data)
     before = known.border_share_max
     if sheet is not None and before is not None and sheet.border_share_max > before + RISEN_BY:
-        return Look(
-            key, f"it invents up to {sheet.border_share_max:.0%} of a picture now, {before:.0%} when looked at", sheet
-        )
-    return Look(key, "", sheet)
+        reason = f"it invents up to {sheet.border_share_max:.0%} of a picture now, {before:.0%} when looked at"
+        return Look(key, reason, sheet, found.other_data)
+    return Look(key, "", sheet, found.other_data)
 
 
 def looked_at(journal: Journal, spec: RunSpec) -> None:

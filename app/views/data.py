@@ -134,6 +134,8 @@ def _sheet(journal: Journal, place: CheckFolder, spec: RunSpec, found: data_chec
         f"Invented beyond the border: mean **{sheet.border_share_mean:.1%}**, most **{sheet.border_share_max:.1%}** of a picture "
         f":gray[{sheet.draws} draws of {sheet.images} pictures at {height}×{width}: {', '.join(sheet.geometric)}]"
     )
+    if found.other_data:
+        st.markdown(":orange[▲] The data was changed since: this sheet and its shares are of what was there before.")
     if found.reason:
         with st.container(horizontal=True, vertical_alignment="center"):
             st.markdown(f":orange[▲] Before its first run: {plain(found.reason)}.", width="content")

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from engine.check_folder import GEOMETRIC, AugmentedSheet, CheckFolder, augmentation_key
+from engine.check_folder import GEOMETRIC, AugmentedSheet, CheckFolder, augmentation_key, data_stamp
 from engine.checks import sheets
 from engine.contract import OnehourError, RunSpec, Transform
 from engine.data import competition as competitions
@@ -67,6 +67,7 @@ def augmented_sheet(spec: RunSpec, folder: CheckFolder) -> AugmentedSheet:
         seed=spec.seed,
         image_size=spec.stage_sizes[-1],
         geometric=tuple(one.name for one in spec.augment if one.name in GEOMETRIC),
+        data=data_stamp(spec.data),
     )
     worst = np.argsort(-shares, kind="stable")[: min(SHOWN, len(originals)) // 2].tolist()
     others = [i for i in range(len(drawn)) if i not in set(worst)][: min(SHOWN, len(originals)) - len(worst)]

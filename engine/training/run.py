@@ -37,14 +37,16 @@ log = logging.getLogger(__name__)
 
 
 def train(
-    spec: RunSpec, folder: RunFolder, spec_text: str, time_limit_s: float | None = None, ranks: int = 1
+    spec: RunSpec, folder: RunFolder, spec_text: str, time_limit_s: float | None = None, ranks: int = 1,
+    began: float | None = None,
 ) -> int:  # fmt: skip
     """Train `spec` into `folder`. Returns EXIT_OK when the result is there, EXIT_REQUEUE when it stopped in good order.
 
-    `spec_text` is kept as spec.yaml; `ranks` processes train a fold together, on a GPU each. Raises OnehourError for bad input,
-    before the run's folder is made, and later where training itself fails.
+    `spec_text` is kept as spec.yaml; `ranks` processes train a fold together, on a GPU each; the time limit
+    counts from `began` (time.monotonic(); now). Raises OnehourError for bad input, before the run's folder is made, and later
+    where training itself fails.
     """
-    started, started_at = time.monotonic(), now_ms()
+    started, started_at = time.monotonic() if began is None else began, now_ms()
     if folder.exists():
         folder.create(spec)  # refuses a folder that holds another spec
     if folder.read_result() is not None:

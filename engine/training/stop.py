@@ -2,15 +2,29 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from types import FrameType
 
 SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
 RESERVE_S = 2.0  # for what follows a stop: the process still has to end
+
+
+def process_started() -> float:
+    """When this process was started, as a value of time.monotonic(): loading torch takes seconds of a time limit, too."""
+    try:
+        ticks = int(
+            Path("/proc/self/stat").read_text(encoding="ascii", errors="replace").rpartition(")")[2].split()[19]
+        )
+    except OSError:  # not on Linux
+        return time.monotonic()
+    age_s = time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf("SC_CLK_TCK")
+    return time.monotonic() - age_s
 
 
 class Stopped(Exception):

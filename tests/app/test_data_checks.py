@@ -90,6 +90,10 @@ def test_the_sheet_measures_what_is_invented_and_a_risen_share_must_be_looked_at
         assert known.border_share_max == pytest.approx(sheet.border_share_max)
     looks.record(journal, sheet.key, 0.0, sheet.border_share_max - 0.2)
     assert "when looked at" in reason(journal, challenge, spec)
+    assert not data_checks.augmented(journal.home, challenge, spec).other_data
+    with (pictures / "train.csv").open("a") as file:
+        file.write("0.png,w_0\n")
+    assert data_checks.augmented(journal.home, challenge, spec).other_data, "the sheet is of what was there before"
 
 
 def test_a_check_tells_of_the_picture_with_two_labels(journal: Journal, challenge: Challenge, pictures: Path) -> None:
@@ -126,6 +130,22 @@ def test_the_page_shows_the_checks_and_takes_the_look(
     assert "Invented beyond the border" in texts(at)
     ran(at.button(key="looked_at").click())
     assert ":green[✓] looked at" in texts(at)
+    assert "The data was changed since" not in texts(at)
+    (pictures / "train" / "6.png").rename(pictures / "train" / "7.png")
+    assert "The data was changed since" in texts(ran(at))
+
+
+def test_measured_numbers_have_a_histogram_of_their_own(
+    journal: Journal, challenge: Challenge, pictures: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(desk, "_journal_of", lambda _home: journal)
+    (pictures / "train.csv").write_text("Image,Id\n" + "".join(f"{i}.png,{i / 4}\n" for i in range(7)))
+    data_checks.begin(journal)
+    wait_for_check(data_checks.folder(journal.home, challenge))
+    shown = texts(page())
+    assert "**7** training pictures with a number each" in shown
+    assert "**Pictures a number**" in shown
+    assert "**Pictures a label**" not in shown
 
 
 SHOW = """

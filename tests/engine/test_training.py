@@ -255,6 +255,16 @@ def test_a_time_limit_too_short_for_anything_is_an_error_and_no_endless_requeue(
         run(pictures, tmp_path / "r", time_limit_s=0.0)
 
 
+def test_a_time_limit_counts_from_the_start_of_the_process() -> None:
+    code = (
+        "import time; late = time.monotonic(); from engine.training.stop import process_started as p; print(p(), late)"
+    )
+    before = time.monotonic()
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    started, late = map(float, told.split())
+    assert before - 0.02 <= started <= late  # the kernel counts in hundredths
+
+
 def test_a_signal_stops_the_look_at_the_images_in_good_order(
     pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
