@@ -291,7 +291,7 @@ def _runs_dir() -> Path:
 @app.command()
 def cache(clear: Annotated[bool, typer.Option("--clear", help="remove everything in it")] = False) -> int:
     """Say where decoded images are kept for later runs, and how much disk they take."""
-    from engine.data.cache import cache_dir, cache_size, clear_cache
+    from engine.data.cache_room import cache_dir, cache_size, clear_cache
 
     if clear:
         print(f"{cache_dir()}: {clear_cache() / 1e6:,.0f} MB removed")

@@ -8,10 +8,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from engine.boxes.learning import Say
 from engine.boxes.model import find, load
 from engine.boxes.pictures import decode, pictures_below
 from engine.boxes.sheet import Shown, write_sheet
-from engine.boxes.train import MARGIN, SHOWN, Say
+from engine.boxes.train import MARGIN, SHOWN
 from engine.checks.facts import Entry
 from engine.contract import DataSpec, OnehourError
 from engine.data.boxes import PARTS, FoundBox, crop_of, write_found
@@ -66,10 +67,7 @@ def apply_boxes(data: DataSpec, model: Path, out: Path, say: Say = lambda line: 
     if not found:
         raise refused[0]
     order = sorted(range(len(found)), key=lambda place: found[place].certainty)[:SHOWN]
-    shown = [
-        Shown(whole[i], found[i].box, f"{found[i].part}/{found[i].image}  certainty {found[i].certainty:.2f}")
-        for i in order
-    ]
+    shown = [Shown(whole[i], found[i].box, f"certainty {found[i].certainty:.2f}") for i in order]
     there = {(one.part, one.image) for one in found}
     made = Applied(
         found=tuple(found),

@@ -14,8 +14,8 @@ import numpy as np
 from engine.checks.facts import Entry
 from engine.contract import DataSpec, OnehourError
 from engine.data.boxes import PARTS
-from engine.data.competition import IMAGE_SUFFIXES
 from engine.data.decode import read_image, upright_size
+from engine.data.files import files_below, is_image
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Decoded:
 def pictures_below(data: DataSpec) -> list[Entry]:
     """All images of both parts, in order. Raises OnehourError where a folder is missing or there is no image at all."""
     root = Path(data.dir).expanduser()
-    found = []
+    found: list[Entry] = []
     for part, name in zip(PARTS, (data.train_images, data.test_images), strict=True):
         folder = root / name
         if not folder.is_dir():
@@ -40,9 +40,7 @@ def pictures_below(data: DataSpec) -> list[Entry]:
                 str(folder),
                 "--set data.train_images=… and data.test_images=… name other folders.",
             )
-        for path in sorted(folder.rglob("*")):
-            if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file() and not path.name.startswith("."):
-                found.append(Entry(part, path.relative_to(folder).as_posix(), path))
+        found += [Entry(part, image, folder / image) for image in files_below(folder) if is_image(image)]
     if not found:
         raise OnehourError(f"there is no image in {data.train_images}/ or {data.test_images}/", str(root))
     return found

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,8 +10,8 @@ from engine.checks.facts import Entry
 from engine.checks.survey import entries
 from engine.contract import DataSpec, OnehourError
 from engine.data import competition as competitions
-from engine.data.competition import IMAGE_SUFFIXES
 from engine.data.csv_table import read_csv_table
+from engine.data.files import files_below, is_image
 
 
 @dataclass(frozen=True)
@@ -41,9 +40,9 @@ def list_folder(data: DataSpec) -> Listing:
             "there is no such folder", str(root), "Name the folder that holds train.csv, train/ and test/."
         )
     train_dir, test_dir = root / data.train_images, root / data.test_images
-    train_files, test_files = _files(train_dir), _files(test_dir)
-    train_images = [name for name in train_files if _is_image(name)]
-    test_images = [name for name in test_files if _is_image(name)]
+    train_files, test_files = files_below(train_dir), files_below(test_dir)
+    train_images = [name for name in train_files if is_image(name)]
+    test_images = [name for name in test_files if is_image(name)]
     labels = _labels(data, root, train_images)
     submitted = _column(root / data.sample_submission, data.image_col)
     there, tested, named = set(train_files), set(test_files), set(submitted)
@@ -68,7 +67,7 @@ def list_folder(data: DataSpec) -> Listing:
             f"{folder.name}/{name}"
             for folder, names in ((train_dir, train_files), (test_dir, test_files))
             for name in names
-            if not _is_image(name) and not (folder == train_dir and name in labels)
+            if not is_image(name) and not (folder == train_dir and name in labels)
         ),
         test_absent=tuple(name for name in submitted if name not in tested),
         test_unnamed=tuple(name for name in test_images if name not in named) if named else (),
@@ -88,16 +87,3 @@ def _column(path: Path, name: str) -> tuple[str, ...]:
         return read_csv_table(path).column(name)
     except (OnehourError, ValueError):  # the refusal tells why
         return ()
-
-
-def _files(folder: Path) -> list[str]:
-    """Names of the visible files below `folder`, sorted; none when it is not there."""
-    found: list[str] = []
-    for here, _, names in os.walk(folder, followlinks=True):
-        below = os.path.relpath(here, folder).replace(os.sep, "/")
-        found += [name if below == "." else f"{below}/{name}" for name in names if not name.startswith(".")]
-    return sorted(found)
-
-
-def _is_image(name: str) -> bool:
-    return Path(name).suffix.lower() in IMAGE_SUFFIXES

@@ -5,8 +5,7 @@ size and both dates (of the contents and of the last change of any kind) of ever
 size; changed data is another file. The second date cannot be set, so contents exchanged under the same size and date
 (rsync -t, cp -p) are seen; what is trusted is that the file system and the clock keep it.
 Written beside and renamed, so that it is whole or absent; a second process that wants the same waits for the first.
-The sets used longest ago go when all together would pass 20 GB or a third of the disk that is free without them; one
-that another run still reads stays readable for it.
+How much room all sets together take: engine.data.cache_room.
 """
 
 from __future__ import annotations
@@ -15,11 +14,10 @@ import fcntl
 import hashlib
 import logging
 import os
-import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import IO, Any, Protocol
 
@@ -28,15 +26,14 @@ import numpy as np
 
 from engine.contract import OnehourError
 from engine.data.boxes import Box
+from engine.data.cache_room import JPEGS, PART, RAW, as_sentence, cache_dir, make_room
 from engine.data.decode import read_image
 
 log = logging.getLogger(__name__)
 FORMAT = 2  # to be raised when images are decoded, resized or stored in another way
-BOUND = 20_000_000_000  # bytes of all sets together
 # As they are is three times as fast to read as JPEG and loses nothing; large images in large numbers would not fit.
 JPEG_FROM_SIDE, JPEG_FROM_BYTES, JPEG_QUALITY = 384, 2_000_000_000, 95
 WAIT_S = 0.1  # between two looks whether another process has made the set
-RAW, JPEGS, PART = ".rgb", ".jpegs", ".part"
 
 
 class Pixels(Protocol):
@@ -83,7 +80,7 @@ def cached_images(
         return np.zeros((0, *size, 3), np.uint8)
     boxes = _one_each(paths, boxes)
     entry = _entry(paths, size, boxes, margin)
-    with _as_sentence(entry.parent):
+    with as_sentence(entry.parent):
         entry.parent.mkdir(parents=True, exist_ok=True)
         while (kept := _opened(entry, len(paths), size)) is None:
             part_path = entry.with_suffix(PART)
@@ -91,7 +88,7 @@ def cached_images(
                 if _opened(entry, len(paths), size) is not None:
                     continue  # another process made it while this one waited
                 log.info("decoding %d images to %d × %d pixels", len(paths), *size)
-                _make_room(entry.parent, bytes_needed(len(paths), size))
+                make_room(entry.parent, bytes_needed(len(paths), size))
                 (_write_jpegs if entry.suffix == JPEGS else _write_raw)(part, paths, size, boxes, margin, check)
                 part.flush()
                 os.fsync(part.fileno())
@@ -109,26 +106,6 @@ def is_cached(
 def bytes_needed(count: int, size: tuple[int, int]) -> int:
     """The most bytes that a set of `count` images of `size` (height, width) takes."""
     return _raw_bytes(count, size) // (4 if _as_jpeg(count, size) else 1)
-
-
-def cache_dir() -> Path:
-    return Path(os.environ.get("ONEHOUR_CACHE") or "~/.cache/onehour/pixels").expanduser()
-
-
-def cache_size() -> tuple[int, int]:
-    """Number of sets and bytes of all of them."""
-    sizes = _sizes(cache_dir())
-    return len(sizes), sum(sizes.values())
-
-
-def clear_cache() -> int:
-    """Remove every set and what was cut off while being written. Returns the bytes of it."""
-    with _as_sentence(cache_dir()):
-        removed = _remove_cut_off(cache_dir())
-        for path, size in _sizes(cache_dir()).items():
-            path.unlink(missing_ok=True)
-            removed += size
-    return removed
 
 
 def _one_each(paths: Sequence[Path], boxes: Sequence[Box | None] | None) -> Sequence[Box | None]:
@@ -217,47 +194,6 @@ def _raw_bytes(count: int, size: tuple[int, int]) -> int:
     return count * size[0] * size[1] * 3
 
 
-def _sizes(place: Path) -> dict[Path, int]:
-    """Bytes of each set, the one used longest ago first."""
-    found = []
-    for path in (path for suffix in (RAW, JPEGS) for path in place.glob(f"*{suffix}")):
-        with suppress(FileNotFoundError):  # removed by another process just now
-            seen = path.stat()
-            found.append((seen.st_mtime_ns, path, seen.st_size))
-    return {path: size for _, path, size in sorted(found)}
-
-
-def _make_room(place: Path, needed: int) -> None:
-    _remove_cut_off(place)
-    sizes = _sizes(place)
-    held = sum(sizes.values())
-    bound = min(BOUND, (shutil.disk_usage(place).free + held) // 3)
-    for path, size in sizes.items():
-        if held + needed <= bound:
-            break
-        path.unlink(missing_ok=True)
-        held -= size
-    free = shutil.disk_usage(place).free
-    if free < needed:
-        raise OnehourError(
-            f"the disk has {free / 1e9:.2f} GB free and the decoded images need {needed / 1e9:.2f} GB",
-            str(place),
-            "Free some space, or set ONEHOUR_CACHE to a folder on another disk.",
-        )
-
-
-def _remove_cut_off(place: Path) -> int:
-    """Remove what killed processes left half written. Returns the bytes of it."""
-    removed = 0
-    for path in place.glob(f"*{PART}"):
-        # One that is gone was finished just now, one that is locked is being written.
-        with suppress(FileNotFoundError, BlockingIOError), path.open("rb") as file:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            removed += os.fstat(file.fileno()).st_size
-            path.unlink(missing_ok=True)
-    return removed
-
-
 @contextmanager
 def _alone(path: Path, check: Callable[[], None]) -> Iterator[IO[bytes]]:
     """`path`, empty and locked; gone afterwards unless it was renamed. Waits while another process holds it."""
@@ -286,15 +222,3 @@ def _is(file: IO[bytes], path: Path) -> bool:
         return os.path.samestat(os.fstat(file.fileno()), path.stat())
     except FileNotFoundError:
         return False
-
-
-@contextmanager
-def _as_sentence(place: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise OnehourError(
-            f"the cache of decoded images cannot be written ({error.strerror or error})",
-            str(place),
-            "Set ONEHOUR_CACHE to a folder you may write to, on a disk with room.",
-        ) from None

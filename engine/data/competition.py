@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -11,8 +10,7 @@ from pathlib import Path
 
 from engine.contract import DataSpec, OnehourError, nearest
 from engine.data.csv_table import CsvTable, counted, first_few, read_csv_table, refuse_found, refuse_twice
-
-IMAGE_SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
+from engine.data.files import files_below, is_image
 
 
 @dataclass(frozen=True)
@@ -126,16 +124,11 @@ def data_sha256(competition: Competition) -> str:
 
 
 def _files_below(folder: Path) -> frozenset[str]:
-    """Names of the visible files below `folder`, relative to it, with forward slashes."""
+    """Names of the visible files below `folder`. Raises OnehourError where it is not there."""
     if not folder.is_dir():
         beside = [entry.name for entry in folder.parent.iterdir() if entry.is_dir()] if folder.parent.is_dir() else []
         raise OnehourError("there is no such folder", str(folder), nearest(folder.name, beside) if beside else "")
-    found: list[str] = []
-    for here, _, names in os.walk(folder, followlinks=True):
-        below = os.path.relpath(here, folder).replace(os.sep, "/")
-        prefix = "" if below == "." else f"{below}/"
-        found += [prefix + name for name in names if not name.startswith(".")]
-    return frozenset(found)
+    return frozenset(files_below(folder))
 
 
 def _folder_per_class(folder: Path, files: frozenset[str], sightings_col: str | None) -> Labelled:
@@ -143,7 +136,7 @@ def _folder_per_class(folder: Path, files: frozenset[str], sightings_col: str | 
         raise OnehourError(
             "a column of sightings needs a label file", "data.sightings_col", "Set data.labels, or leave it out."
         )
-    images = tuple(sorted(file for file in files if Path(file).suffix.lower() in IMAGE_SUFFIXES))
+    images = tuple(sorted(file for file in files if is_image(file)))
     if not images:
         raise OnehourError("there is no image below it", str(folder), "It needs a folder of images for each label.")
     refuse_found(
@@ -206,7 +199,7 @@ def _refuse_other_ids(sample: CsvTable, ids: Sequence[str], files: frozenset[str
     refuse_twice(sample, ids)
     absent = [f"line {line} {image!r}" for line, image in zip(sample.lines, ids, strict=True) if image not in files]
     named = set(ids)
-    unnamed = sorted(f for f in files - named if Path(f).suffix.lower() in IMAGE_SUFFIXES)
+    unnamed = sorted(f for f in files - named if is_image(f))
     if not absent and not unnamed:
         return
     parts = []
@@ -231,7 +224,7 @@ def _refuse_other_ids(sample: CsvTable, ids: Sequence[str], files: frozenset[str
 def _notes(
     data: DataSpec, images: Sequence[str], labels: Sequence[str], known: Sequence[str], files: frozenset[str]
 ) -> Iterator[str]:
-    left_over = sorted(f for f in files - set(images) if Path(f).suffix.lower() in IMAGE_SUFFIXES)
+    left_over = sorted(f for f in files - set(images) if is_image(f))
     if left_over:
         yield (
             f"{counted(len(left_over), 'image')} in {data.train_images}/ without a row in {data.labels} "

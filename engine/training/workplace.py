@@ -14,7 +14,8 @@ from pathlib import Path
 from engine.check_folder import CheckFolder
 from engine.contract import OnehourError, RunSpec
 from engine.data.boxes import Box
-from engine.data.cache import bytes_needed, cache_dir, cache_size, is_cached
+from engine.data.cache import bytes_needed, is_cached
+from engine.data.cache_room import cache_dir, cache_size
 from engine.run_folder import RunFolder
 
 

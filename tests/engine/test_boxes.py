@@ -12,13 +12,14 @@ import torch
 from torch import nn
 
 from engine.__main__ import main
-from engine.boxes import train as training
+from engine.boxes import drawn, learning
 from engine.boxes.apply import apply_boxes
 from engine.boxes.model import MODEL, find, iou, load
 from engine.boxes.pictures import decode, pictures_below
-from engine.boxes.sheet import CELL, GAP, Shown, write_sheet
+from engine.boxes.sheet import Shown, write_sheet
 from engine.boxes.train import REPORT, SHEET, BoxReport, train_boxes
 from engine.checks.facts import Entry
+from engine.checks.sheets import GAP, TILE
 from engine.contract import EXIT_BAD_INPUT, EXIT_OK, DataSpec, OnehourError
 from engine.data.boxes import Box, FoundBox, crop_of, read_boxes, write_found
 from engine.data.competition import load as load_competition
@@ -73,7 +74,7 @@ def patches(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def trained(patches: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, BoxReport]:
     out = tmp_path_factory.mktemp("model")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(training, "LEAST_STEPS", 60)
+        patch.setattr(learning, "LEAST_STEPS", 60)
         report = train_boxes(
             DataSpec(dir=str(patches)),
             patches / "boxes.csv",
@@ -268,7 +269,7 @@ def test_the_time_limit_ends_the_training_and_is_told(patches: Path, tmp_path: P
         size=SIZE,
     )
     assert report.stopped_by_time
-    assert 0 < report.steps < training.LEAST_STEPS
+    assert 0 < report.steps < learning.LEAST_STEPS
     assert load(tmp_path).size == SIZE
 
 
@@ -280,7 +281,7 @@ def test_copies_are_held_out_together(tmp_path: Path) -> None:
         image = cv2.resize(rng.integers(0, 255, (6, 12, 3), np.uint8), (120, 60), interpolation=cv2.INTER_CUBIC)
         cv2.imwrite(str(tmp_path / "train" / f"{i:02}.png"), image)
         cv2.imwrite(str(tmp_path / "test" / f"{i:02}.jpg"), np.clip(image * 0.95 + 3, 0, 255))  # brighter, saved again
-    held = training._held_out(pictures_below(DataSpec(dir=str(tmp_path))))
+    held = drawn.held_out(pictures_below(DataSpec(dir=str(tmp_path))))
     assert held[:15].tolist() == held[15:].tolist()
     assert held.sum() == 6
 
@@ -308,13 +309,34 @@ def test_a_sheet_shows_the_box_of_a_picture_that_is_decoded_at_half_its_size(tmp
     box = (3600, 2400, 5400, 3600)
     write_sheet(tmp_path / "sheet.jpg", [Shown(Entry("train", "large.png", tmp_path / "large.png"), box, "")], 0)
     sheet = cv2.imread(str(tmp_path / "sheet.jpg"), cv2.IMREAD_COLOR_RGB)
-    height, left = CELL[0], GAP + CELL[1] + GAP // 2
-    whole, crop = sheet[GAP : GAP + height, GAP : GAP + 180], sheet[GAP : GAP + height, left : left + 180]
+    height, left = TILE[1], 2 * GAP + TILE[0]
+    inside = (TILE[0] - 195) // 2  # 6000 × 4000 in a tile of 200 × 130
+    whole, crop = (sheet[GAP : GAP + height, at + inside : at + inside + 195] for at in (GAP, left))
     assert crop[10:-10, 10:-10].min() > 240, "the crop is the white patch and nothing else"
     orange = (whole[..., 0].astype(int) - whole[..., 2]) > 100
     rows, columns = np.nonzero(orange)
-    edges = columns.min() / 180, rows.min() / height, (columns.max() + 1) / 180, (rows.max() + 1) / height
+    edges = columns.min() / 195, rows.min() / height, (columns.max() + 1) / 195, (rows.max() + 1) / height
     assert edges == pytest.approx((0.6, 0.6, 0.9, 0.9), abs=0.03)
+
+
+def test_a_broken_image_with_a_box_is_left_out_of_training_and_named(
+    patches: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(learning, "LEAST_STEPS", 2)
+    monkeypatch.setattr(learning, "EPOCHS", 0)
+    data = tmp_path / "data"
+    shutil.copytree(patches, data)
+    broken = data / "train" / "07.png"
+    broken.write_bytes(broken.read_bytes()[:-200])
+    said: list[str] = []
+    report = train_boxes(
+        DataSpec(dir=str(data)), data / "boxes.csv", tmp_path / "model", 1, backbone="test_resnet", weights="none",
+        size=SIZE, say=said.append,
+    )  # fmt: skip
+    (sentence,) = report.not_decoded
+    assert sentence.startswith(f"{broken}: the image cannot be decoded (truncated)")
+    assert f"not used: {sentence}" in said
+    assert report.trained_on + report.held_out == TRAIN + TEST - 1
 
 
 def test_what_cannot_be_learnt_from_is_refused(patches: Path, tmp_path: Path) -> None:

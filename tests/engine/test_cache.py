@@ -12,8 +12,9 @@ import pytest
 
 from engine.__main__ import main
 from engine.contract import OnehourError
-from engine.data import cache
-from engine.data.cache import cache_dir, cache_size, cached_images, clear_cache
+from engine.data import cache, cache_room
+from engine.data.cache import cached_images
+from engine.data.cache_room import cache_dir, cache_size, clear_cache
 
 SIZE = (20, 30)
 
@@ -197,7 +198,7 @@ def test_the_sets_used_longest_ago_go_beyond_the_bound(
     tmp_path: Path, place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     one = 6 * 20 * 30 * 3
-    monkeypatch.setattr(cache, "BOUND", 2 * one)
+    monkeypatch.setattr(cache_room, "BOUND", 2 * one)
     sets = [drawn(tmp_path / name, seed=seed) for seed, name in enumerate("abc")]
     first = cached_images(sets[0], SIZE)
     names = {path.name for path in place.iterdir()}
