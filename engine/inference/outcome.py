@@ -12,8 +12,7 @@ from engine.data.balance import left_out
 from engine.data.competition import Competition
 from engine.data.folds import Folds, counted_labels
 from engine.inference.answers import Predicted, answer, score_by_fold
-from engine.inference.metric import METRICS
-from engine.inference.predict import (
+from engine.inference.fold_predictions import (
     each_fold,
     fold_facts,
     mean_number,
@@ -21,6 +20,7 @@ from engine.inference.predict import (
     numbers_out_of_fold,
     out_of_fold,
 )
+from engine.inference.metric import METRICS
 from engine.inference.prior import to_all
 from engine.inference.record import KEPT, OnTest, Oof, fold_scores, save_oof, save_test
 from engine.inference.submission import write_submission

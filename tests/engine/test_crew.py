@@ -12,7 +12,7 @@ import pytest
 from engine.contract import EXIT_BUG, EXIT_INTERRUPTED, EXIT_REQUEUE, OnehourError, spec_from_mapping
 from engine.data.balance import Draws
 from engine.data.images import EpochLoader, TrainingImages
-from engine.inference.predict import fold_facts
+from engine.inference.fold_predictions import fold_facts
 from engine.run_folder import RunFolder
 from engine.training import crew
 from engine.training.run import train

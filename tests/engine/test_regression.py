@@ -12,7 +12,7 @@ import torch
 
 from engine.blending.blend import blend
 from engine.contract import EXIT_OK, EXIT_REQUEUE, BlendSpec, OnehourError, spec_from_mapping
-from engine.inference.predict import fold_facts
+from engine.inference.fold_predictions import fold_facts
 from engine.inference.score import score_files
 from engine.model.head import Number
 from engine.run_folder import RunFolder

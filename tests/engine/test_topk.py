@@ -10,8 +10,9 @@ import torch.nn.functional as F
 
 from engine.contract import RunSpec
 from engine.data.images import batches
-from engine.inference import predict
-from engine.inference.predict import Predictor, mean_over_folds, nearest_cosines, out_of_fold, save_fold
+from engine.inference import fold_predictions, predict
+from engine.inference.fold_predictions import mean_over_folds, out_of_fold
+from engine.inference.predict import Predictor, nearest_cosines, save_fold
 from engine.training.fold import FoldData
 from engine.training.loop import build_net
 from engine.training.stop import Stop
@@ -115,7 +116,7 @@ def test_all_classes_are_kept_where_probabilities_are_asked(monkeypatch: pytest.
 
 
 def test_the_mean_over_folds_is_over_those_that_know_a_label(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(predict, "BLOCK", 2)
+    monkeypatch.setattr(fold_predictions, "BLOCK", 2)
     known = ("a", "b", "c")
     folds = [(("a", "b", "c"), [[0.5, 0.3, 0.2], [0.1, 0.2, 0.7], [0.2, 0.6, 0.2]]),
              (("a", "c"), [[0.9, 0.1], [0.4, 0.6], [0.8, 0.2]])]  # fmt: skip

@@ -23,8 +23,8 @@ from engine.check_folder import CheckFolder
 from engine.checks import facts, picture
 from engine.contract import EXIT_BAD_INPUT, EXIT_OK, EXIT_REQUEUE, OnehourError, spec_from_mapping
 from engine.data.cache_room import cache_size
+from engine.inference.fold_predictions import fold_facts
 from engine.inference.metric import map5
-from engine.inference.predict import fold_facts
 from engine.run_folder import RunFolder, file_sha256
 from engine.training import run as training_run
 from engine.training import stop, workplace
