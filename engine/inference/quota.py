@@ -29,11 +29,6 @@ class Quota:
 
 def quota_of(curve: Curve, chosen: float, share: float, singles: np.ndarray, tested: np.ndarray) -> Quota:
     """`curve`: over all OOF rows. `singles` (F, M): the best score of each test image by each net, `tested` (M,) their mean's."""
-    return Quota(
-        share,
-        by_quota := threshold_above(singles.ravel(), round(share * singles.size)),
-        threshold_above(tested, round(share * len(tested))),
-        chosen,
-        curve.at(by_quota),
-        curve.at(chosen),
-    )
+    among_singles = threshold_above(singles.ravel(), round(share * singles.size))
+    among_means = threshold_above(tested, round(share * len(tested)))
+    return Quota(share, among_singles, among_means, chosen, curve.at(among_singles), curve.at(chosen))

@@ -22,6 +22,9 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
+# Before torch is loaded, as for a run.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
 import torch
 import torch.distributed as dist
 from fastai.callback.core import Callback, CancelValidException

@@ -112,19 +112,24 @@ def refuse_thin_folds(spec: RunSpec, folds: Folds, unknown_label: str | None) ->
                 f"folds = {spec.folds}",
                 f"{counted(len(folds.image), 'image')} are too few: a net needs at least two in each fold.",
             )
-        numbers = {folds.label[row] for row in np.flatnonzero(trained)}
-        if spec.head == "number" and as_numbers(sorted(numbers)).std() == 0:
-            raise OnehourError(
-                f"all images that fold {fold} would train on have the number {min(numbers)}",
-                f"folds = {spec.folds}",
-                "There must be different numbers to learn.",
-            )
+        if spec.head == "number":
+            refuse_one_number(fold, spec.folds, [folds.label[row] for row in np.flatnonzero(trained)])
         if spec.sampler == "pk" and len(classes) < spec.pk_labels:
             raise OnehourError(
                 f"fold {fold} has {counted(len(classes), 'label')} to train on",
                 f"pk_labels = {spec.pk_labels}",
                 f"Set it to {len(classes)} or less, and batch_size to pk_labels * pk_images.",
             )
+
+
+def refuse_one_number(fold: int, folds: int, labels: Sequence[str]) -> None:
+    """Raise OnehourError where the training numbers of a fold are all the same: their deviation is what it learns in."""
+    if as_numbers(labels).std() == 0:
+        raise OnehourError(
+            f"all images that fold {fold} would train on have the number {labels[0]}",
+            f"folds = {folds}",
+            "There must be different numbers to learn.",
+        )
 
 
 def _trained(spec: RunSpec, folds: Folds, unknown_label: str | None, fold: int) -> tuple[np.ndarray, tuple[str, ...]]:
