@@ -15,6 +15,7 @@ from app.journal import challenges
 from app.journal.home import Home
 from app.journal.store import Journal, open_journal
 from app.journal.tables import Challenge
+from tests.doubles.kaggle_server import KaggleServer
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 SHARED = CHECKOUT.parent / "shared"
@@ -86,6 +87,8 @@ def home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPat
     # A key or mode in the surrounding shell must not reach a test.
     for name in [name for name in os.environ if name.startswith(("WANDB_", "KAGGLE_"))]:
         monkeypatch.delenv(name)
+    # Nor a key in the home folder of whoever runs the tests: their workers would ask Kaggle with it.
+    monkeypatch.setenv("KAGGLE_CONFIG_DIR", str(path / "no-kaggle"))
     return Home(path)
 
 
@@ -139,3 +142,13 @@ def rules(tmp_path: Path) -> challenges.Rules:
 @pytest.fixture
 def challenge(journal: Journal, rules: challenges.Rules) -> Challenge:
     return challenges.found(journal, rules, date(2026, 3, 2))
+
+
+@pytest.fixture
+def kaggle(home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[KaggleServer]:
+    """A Kaggle on loopback; the real client, here and in children, speaks to it and to nobody else."""
+    server = KaggleServer(tmp_path / "kaggle")
+    for name, value in server.environment().items():
+        monkeypatch.setenv(name, value)
+    yield server
+    server.close()

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from app.jobs.backends.interface import Backend
+from app.jobs.backends.kaggle_kernels import KaggleBackend
 from app.jobs.backends.local import LOCAL, LocalBackend
-from app.jobs.backends.settings import BackendSettings, parse
+from app.jobs.backends.settings import BackendSettings, KaggleSettings, parse
 from app.jobs.presence import driver_lock, who_holds, worker_lock
 from app.journal.home import COMMAND, Home
 from engine.contract import OnehourError, nearest
@@ -39,7 +40,10 @@ def settings_of(home: Home, name: str) -> BackendSettings:
 
 def open_backend(home: Home, name: str) -> Backend:
     """The backend, ready to be asked; it connects when it is. Raises OnehourError as `settings_of` does."""
-    return LocalBackend(home, time_limit_s=settings_of(home, name).time_limit)
+    settings = settings_of(home, name)
+    if isinstance(settings, KaggleSettings):
+        return KaggleBackend(home, name, settings)
+    return LocalBackend(home, time_limit_s=settings.time_limit)
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.unit
 @pytest.fixture(autouse=True)
 def user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("HOME", str(tmp_path))
-    for name in ("NETRC", signals.ADDRESSES):
+    for name in ("NETRC", "KAGGLE_CONFIG_DIR", signals.ADDRESSES):
         monkeypatch.delenv(name, raising=False)
     return tmp_path
 

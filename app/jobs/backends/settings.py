@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from engine.contract import OnehourError, nearest
 
@@ -48,7 +48,32 @@ class LocalSettings(BackendSettings):
     kind: Literal["local"] = "local"
 
 
-KINDS: Mapping[str, type[BackendSettings]] = {"local": LocalSettings}
+class KaggleSettings(BackendSettings):
+    """Kernels of the person's account at Kaggle. Its limits are Kaggle's and change: they are said here, not known."""
+
+    kind: Literal["kaggle"]
+    time_limit: Duration = Field(description="how long Kaggle lets a kernel run; it ends it then")
+    margin: Duration = Field(900.0, description="of that time, for setting up and for keeping what was done")
+    accelerator: str = Field("", description="as Kaggle names it, such as NvidiaTeslaT4; without one, the processor")
+    kernels: int = Field(1, ge=1, le=20, description="how many may run at once")
+    internet: bool = Field(False, description="whether a kernel may use the network")
+    poll: Duration = Field(30.0, description="how often a kernel is asked about")
+
+    def slot_names(self, name: str) -> tuple[str, ...]:
+        return tuple(f"{name}/{number}" for number in range(1, self.kernels + 1))
+
+    def gpus_of(self, slot: str) -> int:
+        """Kaggle counts the hours of a session, however many GPUs its accelerator has."""
+        return int(bool(self.accelerator) and not self.accelerator.lower().startswith("tpu"))
+
+    @model_validator(mode="after")
+    def _margin_leaves_time(self) -> KaggleSettings:
+        if self.margin >= self.time_limit:
+            raise ValueError(f"a margin of {self.margin:g} s leaves nothing of {self.time_limit:g} s")
+        return self
+
+
+KINDS: Mapping[str, type[BackendSettings]] = {"local": LocalSettings, "kaggle": KaggleSettings}
 
 
 def parse(name: str, table: Any, where: str) -> BackendSettings:
@@ -73,4 +98,5 @@ def parse(name: str, table: Any, where: str) -> BackendSettings:
                 f"backends.{name}: unknown key {key!r}", where=where, fix=nearest(key, KINDS[kind].model_fields)
             ) from None
         message = first["msg"].removeprefix("Value error, ")
-        raise OnehourError(f"backends.{name}.{key}: {message[0].lower()}{message[1:]}", where=where) from None
+        place = f"backends.{name}.{key}".rstrip(".")
+        raise OnehourError(f"{place}: {message[0].lower()}{message[1:]}", where=where) from None
