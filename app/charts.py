@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import date
 from math import isfinite
 from typing import Any
 
@@ -183,6 +184,17 @@ def score_timeline(days: Sequence[ScoreDay], metric: str) -> dict[str, Any]:
             }
         )  # fmt: skip
     return {"data": data, "layout": _layout("day", metric, 420)}
+
+
+def ranks(by_day: Mapping[date, tuple[int, int]]) -> dict[str, Any]:
+    """Our rank of each day on which it was seen, the first place on top; `by_day`: rank and number of teams."""
+    line = {
+        "type": "scatter", "mode": "lines+markers", "name": "rank", "x": [str(on) for on in by_day],
+        "y": [rank for rank, _ in by_day.values()], "hovertext": [f"of {teams}" for _, teams in by_day.values()],
+        "line": {"color": COLOURS[0], "width": 2}, "marker": {"size": 6},
+    }  # fmt: skip
+    layout = _layout("", "rank", HEIGHT)
+    return {"data": [line], "layout": {**layout, "yaxis": {**layout["yaxis"], "autorange": "reversed"}}}
 
 
 def _layout(x_title: str, y_title: str, height: int) -> dict[str, Any]:

@@ -10,7 +10,20 @@ from typing import Annotated
 
 import typer
 
-from app.commands import challenge, conclusions, data, hour, keeping, notebook, record, runs, search, story, week
+from app.commands import (
+    challenge,
+    conclusions,
+    data,
+    hour,
+    keeping,
+    notebook,
+    record,
+    runs,
+    search,
+    story,
+    submissions,
+    week,
+)
 from app.journal.home import find_home
 from engine.contract import EXIT_BAD_INPUT, EXIT_INTERRUPTED, EXIT_OK, OnehourError
 
@@ -23,7 +36,16 @@ app.add_typer(hour.app, name="session")
 app.add_typer(week.app, name="week")
 app.add_typer(data.app, name="data")
 app.add_typer(story.app, name="story")
-for group in (challenge.app, record.app, runs.app, conclusions.app, keeping.app, notebook.app, search.app):
+for group in (
+    challenge.app,
+    record.app,
+    runs.app,
+    conclusions.app,
+    keeping.app,
+    notebook.app,
+    search.app,
+    submissions.app,
+):
     app.add_typer(group)
 
 

@@ -1,14 +1,17 @@
-"""onehour data check | show | sheet | looked-at: whether the data can be trusted, and what augmentation makes of it"""
+"""onehour data download | check | show | sheet | looked-at: the data, whether it can be trusted, what augmentation makes of it"""
 
 from __future__ import annotations
 
+import shlex
 import subprocess
+import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from app.commands.terminal import AsJson, opened_journal
-from app.jobs import data_checks, specs
+from app.jobs import data_checks, errands, kaggle_download, specs
 from app.journal import challenges
 from app.journal.home import CHECKOUT, COMMAND
 from app.journal.store import Journal
@@ -63,6 +66,29 @@ def data_looked_at(spec: Spec, overrides: Overrides = None) -> None:
     with opened_journal() as journal:
         data_checks.looked_at(journal, _asked(journal, spec, overrides))
         print(f"{spec}: looked at")
+
+
+@app.command("download")
+def data_download(
+    competition: Annotated[str | None, typer.Argument(metavar="NAME", help="else the challenge's own")] = None,
+    into: Annotated[Path | None, typer.Option(metavar="DIR", help="else the challenge's data folder")] = None,
+) -> None:
+    """Fetch a competition's data with your Kaggle account. Goes on where it stopped; a file that is there stays."""
+    with opened_journal() as journal:
+        with journal.reading() as db:
+            challenge = challenges.find_active(db)
+        slug, folder = kaggle_download.place(journal.home, challenge, competition, into)
+        if kaggle_download.is_there(folder, slug):
+            print(f"{folder}: it is there already")
+            return
+        asked = kaggle_download.ask(journal, slug, folder, challenge.id if challenge else None)
+        longest_s = errands.LONGEST_OF[asked.kind]
+        found = errands.wait_for(journal, asked.id, longest_s, lambda words: print(words, file=sys.stderr))
+        print(f"{found['folder']}: {found['files']} files")
+        for name in found["kept"][:5]:
+            print(f"left as it was: {name}")
+        if challenge is None:
+            print(f"Begin with: {COMMAND} init --competition {slug} --data {shlex.quote(found['folder'])}")
 
 
 def _asked(journal: Journal, spec: str, overrides: list[str] | None) -> RunSpec:

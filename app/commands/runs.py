@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 import typer
 
 from app.commands.terminal import AsJson, iso, moment_of, opened_journal
-from app.jobs import backlog, data_checks, grid, orders, presence, specs
+from app.jobs import backlog, data_checks, grid, orders, presence, specs, standing_orders
 from app.jobs.backends.local import LOCAL
 from app.journal import challenges, sittings
 from app.journal.home import COMMAND
@@ -36,6 +36,10 @@ def queue(
     looked_at: Annotated[
         bool, typer.Option("--looked-at", help="you have looked at what its crop and geometry make of the pictures")
     ] = False,
+    submit_if: Annotated[
+        float | None,
+        typer.Option(metavar="CV", help="let the worker send its submission if its CV is better than this"),
+    ] = None,
     yes: Annotated[bool, typer.Option("--yes", help="also when it passes a time limit or a quota")] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -43,6 +47,8 @@ def queue(
     with opened_journal() as journal:
         with journal.reading() as db:
             challenge = challenges.active(db)
+        if submit_if is not None:
+            standing_orders.require_number(submit_if)
         asked = [specs.resolve(challenge, spec, [*(overrides or ()), *more]) for more in grid.combinations(axes or ())]
         if looked_at:
             for each in asked:
@@ -50,6 +56,9 @@ def queue(
         queued = orders.queue_runs(
             journal, spec, asked, hypothesis, experiment_key=experiment, backend=backend, sure=yes
         )
+        if submit_if is not None:
+            for one in queued:
+                standing_orders.give(journal, one.run_key, submit_if)
         if as_json:
             told = [
                 {"run": one.run_key, "experiment": one.experiment_key, "ends_at": iso(one.forecast.ends_at)}

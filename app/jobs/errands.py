@@ -8,12 +8,15 @@ asked for twice (a worker that died is followed by another one), so each first l
 
 from __future__ import annotations
 
+import fcntl
 import json
 import logging
+import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from importlib import import_module
 from typing import Any
 
@@ -21,7 +24,7 @@ from sqlmodel import Session, col, select
 
 from app.jobs.dependants import end_with_parent
 from app.jobs.presence import who_holds, worker_lock
-from app.journal.home import CHECKOUT, find_home
+from app.journal.home import CHECKOUT, Home, find_home
 from app.journal.store import Journal, open_journal
 from app.journal.tables import Errand
 from engine.contract import EXIT_BUG, EXIT_OK, OnehourError
@@ -30,9 +33,16 @@ log = logging.getLogger("onehour.errands")
 
 OPEN, RUNNING, DONE, FAILED = "open", "running", "done", "failed"
 # What a kind of errand is done by: module:function(journal, errand) → a JSON object. Raises OnehourError; Later to be asked again.
-KINDS: Mapping[str, str] = {"probe": "app.jobs.probing:probe"}
+KINDS: Mapping[str, str] = {
+    "probe": "app.jobs.probing:probe",
+    "download": "app.jobs.kaggle_download:download",
+    "submit": "app.jobs.submitting:submit",
+    "scores": "app.jobs.kaggle_scores:look",
+    "leaderboard": "app.jobs.kaggle_position:look",
+}
 AT_ONCE = 2
 LONGEST_S = 3_600.0
+LONGEST_OF = {"download": 24 * 3_600.0}  # of a kind that may take longer
 POLL_S = 0.1
 
 
@@ -52,9 +62,11 @@ def ask(
     *,
     challenge_id: int | None = None,
     origin: str = "person",
+    due_at: int | None = None,
     **asked: Any,
 ) -> Errand:
-    """Write an errand down; one that is open for the same thing is used again. In a writing transaction."""
+    """Write an errand down, to be done now or at `due_at`; one that is open for the same thing is used again, and done then
+    if that is sooner. In a writing transaction."""
     assert kind in KINDS, kind
     words = json.dumps(asked, ensure_ascii=False, sort_keys=True)
     same = db.exec(
@@ -65,7 +77,11 @@ def ask(
             col(Errand.state).in_((OPEN, RUNNING)),
         )
     ).first()
+    due_at = now if due_at is None else due_at
     if same is not None:
+        if same.state == OPEN and not same.tries and due_at < same.due_at:
+            same.due_at = due_at
+            db.add(same)
         return same
     errand = Errand(
         challenge_id=challenge_id,
@@ -75,7 +91,7 @@ def ask(
         state=OPEN,
         origin=origin,
         asked_at=now,
-        due_at=now,
+        due_at=due_at,
     )
     db.add(errand)
     db.flush()
@@ -97,22 +113,43 @@ def answer_of(errand: Errand) -> Any:
     return json.loads(errand.answer or "null")
 
 
-def wait_for(journal: Journal, errand_id: int, longest_s: float = LONGEST_S) -> Any:
-    """Its answer. Without a worker a child is started here. Raises OnehourError when it fails or takes longer."""
+def say(journal: Journal, errand_id: int, words: str) -> None:
+    """How far it is, for whoever waits."""
+    with journal.writing() as db:
+        errand = db.get(Errand, errand_id)
+        if errand is not None and errand.state == RUNNING:
+            errand.message = words
+            db.add(errand)
+
+
+def wait_for(
+    journal: Journal, errand_id: int, longest_s: float = LONGEST_S, hear: Callable[[str], None] = lambda words: None
+) -> Any:
+    """Its answer. Without a worker a child is started here. Raises OnehourError when it fails or takes longer.
+
+    `hear` is told what it says of itself meanwhile.
+    """
     ends_at = time.monotonic() + longest_s
     child: subprocess.Popen[bytes] | None = None
+    heard = ""
     while True:
         with journal.reading() as db:
             errand = db.get(Errand, errand_id)
         assert errand is not None
         if errand.state in (DONE, FAILED):
             return answer_of(errand)
+        if errand.state == RUNNING and errand.message not in ("", heard):
+            heard = errand.message
+            hear(heard)
         if errand.tries and errand.message and errand.state == OPEN:
             raise OnehourError(f"{errand.message} It is tried again later")
         if time.monotonic() > ends_at:
             raise OnehourError(f"no answer within {longest_s:g} s", fix="It goes on; look again later.")
-        if child is None and errand.state == OPEN and who_holds(worker_lock(journal.home)) is None:
-            child = start(journal, errand_id)
+        if child is None and who_holds(worker_lock(journal.home)) is None:
+            if errand.state == RUNNING and not is_held(journal.home, errand_id):
+                take_up(journal, errand_id)  # whoever waited for it before was killed, and its child with it
+            elif errand.state == OPEN:
+                child = start(journal, errand_id)
         if child is not None and child.poll() is not None:
             settle_ended(journal, errand_id)
         time.sleep(POLL_S)
@@ -125,6 +162,7 @@ def start(journal: Journal, errand_id: int) -> subprocess.Popen[bytes]:
         cwd=CHECKOUT,
         env=journal.home.environment(),
         stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,  # what it has to say stands in its row; libraries chatter
         preexec_fn=end_with_parent,
     )
 
@@ -139,6 +177,42 @@ def settle_ended(journal: Journal, errand_id: int) -> None:
             db.add(errand)
 
 
+def take_up(journal: Journal, errand_id: int) -> None:
+    """Nobody is at it any more: it is to be done again."""
+    with journal.writing() as db:
+        errand = db.get(Errand, errand_id)
+        if errand is not None and errand.state == RUNNING:
+            errand.state = OPEN
+            db.add(errand)
+
+
+@contextmanager
+def held(home: Home, errand_id: int) -> Iterator[None]:
+    """Tell others that this process is at the errand. A process that dies gives it back by itself."""
+    with _lock_file(home) as handle:
+        fcntl.lockf(handle, fcntl.LOCK_EX, 1, errand_id)
+        yield
+
+
+def is_held(home: Home, errand_id: int) -> bool:
+    with _lock_file(home) as handle:
+        try:
+            fcntl.lockf(handle, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, errand_id)
+        except OSError:
+            return True
+    return False
+
+
+@contextmanager
+def _lock_file(home: Home) -> Iterator[int]:
+    """One file for all: the byte at an errand's number is its lock."""
+    handle = os.open(home.path / "errands.lock", os.O_CREAT | os.O_RDWR, 0o600)
+    try:
+        yield handle
+    finally:
+        os.close(handle)
+
+
 class Children:
     """The children of one worker: at most AT_ONCE, one of a kind."""
 
@@ -149,8 +223,8 @@ class Children:
 
     def tick(self) -> bool:
         """Start what is due; returns whether a child is at work."""
-        for errand_id, (_, child, started_at) in list(self.running.items()):
-            if child.poll() is None and time.monotonic() - started_at > LONGEST_S:
+        for errand_id, (kind, child, started_at) in list(self.running.items()):
+            if child.poll() is None and time.monotonic() - started_at > LONGEST_OF.get(kind, LONGEST_S):
                 child.kill()
                 child.wait()
             if child.poll() is not None:
@@ -174,11 +248,12 @@ class Children:
         self.running.clear()
 
     def _take_up(self) -> None:
-        """What ran under a worker that died is open again: its child ended with it."""
-        with self.journal.writing() as db:
-            for errand in db.exec(select(Errand).where(Errand.state == RUNNING)).all():
-                errand.state = OPEN
-                db.add(errand)
+        """What ran under a worker that died is open again, unless somebody's child is still at it."""
+        with self.journal.reading() as db:
+            running = db.exec(select(Errand.id).where(Errand.state == RUNNING)).all()
+        for errand_id in running:
+            if not is_held(self.journal.home, errand_id):
+                take_up(self.journal, errand_id)
 
     def _due(self, busy: set[str]) -> Sequence[Errand]:
         query = select(Errand).where(Errand.state == OPEN, Errand.due_at <= self.journal.now())
@@ -198,6 +273,7 @@ def run(journal: Journal, errand_id: int) -> None:
         if errand is None or errand.state != OPEN:
             return
         errand.state, errand.started_at, errand.tries = RUNNING, journal.now(), errand.tries + 1
+        errand.message = ""
         db.add(errand)
     module, _, function = KINDS[errand.kind].partition(":")
     act: Callable[[Journal, Errand], Any] = getattr(import_module(module), function)
@@ -224,7 +300,8 @@ def main(arguments: list[str]) -> int:
     )
     journal = open_journal(home)
     try:
-        run(journal, int(arguments[0]))
+        with held(home, int(arguments[0])):
+            run(journal, int(arguments[0]))
     except Exception:
         log.exception("errand %s", arguments[0])
         return EXIT_BUG

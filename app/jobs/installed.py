@@ -44,7 +44,7 @@ def known_keys() -> list[Key]:
     """W&B's key, Kaggle's credentials and the addresses of notifications."""
     return [
         _key("W&B key", _wandb(), "wandb"),
-        _key("Kaggle credentials", _kaggle(), "kaggle"),
+        _key("Kaggle credentials", kaggle_key(), "kaggle"),
         _key("notification addresses", signals.ADDRESSES if _is_set(signals.ADDRESSES) else "", "apprise"),
     ]
 
@@ -68,14 +68,15 @@ def _wandb() -> str:
     return ""
 
 
-def _kaggle() -> str:
+def kaggle_key() -> str:
+    """The variable or file that holds a key for Kaggle; empty: there is none."""
     if _is_set("KAGGLE_API_TOKEN"):
         return "KAGGLE_API_TOKEN"
     if _is_set("KAGGLE_USERNAME") and _is_set("KAGGLE_KEY"):
         return "KAGGLE_USERNAME and KAGGLE_KEY"
     named = os.environ.get("KAGGLE_CONFIG_DIR")
     for folder in [named] if named else ["~/.kaggle", "~/.config/kaggle"]:
-        for name in ("kaggle.json", "access_token"):
+        for name in ("kaggle.json", "access_token", "credentials.json"):
             if (Path(folder).expanduser() / name).is_file():
                 return f"{folder}/{name}"
     return ""

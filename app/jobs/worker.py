@@ -13,9 +13,10 @@ import logging
 import sys
 import threading
 
-from app.jobs import configured, signals
+from app.jobs import configured, signals, standing_orders
 from app.jobs.drivers import Drivers
 from app.jobs.errands import Children
+from app.jobs.kaggle_looks import Looks
 from app.jobs.lookout import as_process, look_again_and_again
 from app.jobs.presence import present, worker_lock
 from app.jobs.reconciler import Reconciler
@@ -30,11 +31,12 @@ HOUR_MS = 3_600_000
 
 
 class Chores:
-    """What is to be done whether or not a job runs: the sweep of hours, signals, the daily backup, drivers and errands."""
+    """What is to be done whether or not a job runs: the sweep of hours, signals, the daily backup, drivers, standing orders, what
+    Kaggle is asked each hour, and errands."""
 
     def __init__(self, journal: Journal) -> None:
         self.journal = journal
-        self.drivers, self.children = Drivers(journal), Children(journal)
+        self.drivers, self.children, self.looks = Drivers(journal), Children(journal), Looks(journal)
         self.backup_tried = -1
 
     def tick(self) -> bool:
@@ -43,6 +45,8 @@ class Chores:
         signals.send_due(self.journal)
         self._daily_backup()
         self.drivers.tick()
+        standing_orders.decide_due(self.journal)
+        self.looks.tick()
         return self.children.tick()
 
     def _daily_backup(self) -> None:

@@ -397,6 +397,8 @@ class LookedAt(Base, table=True):
 class Submission(Base, table=True):
     """A CSV that was, or may be, sent: tied to its run by content hash. One that was imported has neither run nor file here."""
 
+    __table_args__ = (UniqueConstraint("kaggle_ref"),)
+
     id: int = Field(default=None, primary_key=True)
     challenge_id: int = Field(foreign_key="challenge.id", index=True)
     run_id: int | None = Field(default=None, foreign_key="run.id", index=True)
@@ -406,10 +408,13 @@ class Submission(Base, table=True):
     sent_at: int | None = None  # None: not sent, as far as is known
     origin: str
     created_at: int
+    kaggle_ref: int | None = None  # its number at Kaggle; None: not known there, or entered by hand
+    kaggle_status: str | None = None  # pending | complete | error
+    kaggle_error: str | None = None  # Kaggle's words for an error
 
 
 class LeaderboardScore(Base, table=True):
-    """A public and private score of a submission: from a truth file at home, or typed in by hand."""
+    """A public and private score of a submission: Kaggle's own, from a truth file at home, or typed in by hand."""
 
     __tablename__: ClassVar[str] = "leaderboard_score"
     __table_args__ = (UniqueConstraint("submission_id", "source"),)
@@ -421,3 +426,33 @@ class LeaderboardScore(Base, table=True):
     private: float | None = None
     origin: str
     scored_at: int
+
+
+class SubmissionAllowance(Base, table=True):
+    """What the account was told last of its submissions: a UTC day's count, and how many more it takes that day."""
+
+    __tablename__: ClassVar[str] = "submission_allowance"
+
+    challenge_id: int = Field(foreign_key="challenge.id", primary_key=True)
+    asked_at: int
+    sent_today: int
+    left_today: int
+
+
+class LeaderboardSnapshot(Base, table=True):
+    """The competition's leaderboard as it was seen last on a day. Ranks count from 1; scores are as the board tells them."""
+
+    __tablename__: ClassVar[str] = "leaderboard_snapshot"
+
+    challenge_id: int = Field(foreign_key="challenge.id", primary_key=True)
+    local_date: date = Field(primary_key=True)
+    seen_at: int
+    teams: int
+    rank: int | None = None  # ours; None: we are not on it
+    score: float | None = None
+    gold_score: float | None = None  # of the last team that gets one; None: no medals, or too few teams
+    silver_score: float | None = None
+    bronze_score: float | None = None
+    is_over: bool = False  # the deadline has passed: the ranks above are of the private leaderboard
+    public_rank: int | None = None  # ours on the public one, where the competition is over
+    deadline_at: int | None = None

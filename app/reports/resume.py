@@ -8,21 +8,27 @@ from datetime import date
 
 from sqlmodel import Session, col, select
 
+from app.jobs import probing, submitting
+from app.jobs.backends.interface import Quota
 from app.journal import notes
 from app.journal.sittings import Sitting
 from app.journal.tables import DailySession, Note, Todo
+from app.scores import position
+from app.scores.position import Position
 from app.scores.run_rows import RunRow, run_rows
-from app.scores.submissions import Slots, slots
+from app.scores.submissions import Slots
 from app.scores.verdict import Verdict, verdicts
 
 SHOWN = 3  # finished runs on the card: the last ones
+QUOTA_STALE_MS = 2 * 86_400_000  # what a backend's account said longer ago than this is not told
 
 
 @dataclass(frozen=True)
 class Resume:
     """`next_step` was written on `wrote_on`; `finished` ended since the last hour, queued before today; `first_todo` leads the list.
 
-    `verdicts` are those of the last SHOWN finished runs, by their ids; `slots` is None where the daily number is not known.
+    `verdicts` are those of the last SHOWN finished runs, by their ids; `slots` is None where the daily number is not known,
+    `position` where the leaderboard was never seen.
     """
 
     wrote_on: date | None
@@ -31,6 +37,8 @@ class Resume:
     first_todo: str
     verdicts: Mapping[int, Verdict] = field(default_factory=dict)
     slots: Slots | None = None
+    position: Position | None = None
+    quotas: Mapping[str, Quota] = field(default_factory=dict)  # GPU hours of each backend whose account tells them
 
     @property
     def is_empty(self) -> bool:
@@ -63,4 +71,10 @@ def read(db: Session, at: Sitting, open_todos: Sequence[Todo]) -> Resume:
     card = resume(notes.latest_before(db, at.challenge, at.local_date), finished, open_todos)
     shown = [run.run_id for run in card.finished[-SHOWN:]]
     found = verdicts(db, at.challenge, shown) if shown else {}
-    return replace(card, verdicts=found, slots=slots(db, at.challenge, at.now))
+    return replace(
+        card,
+        verdicts=found,
+        slots=submitting.slots_left(db, at.challenge, at.now),
+        position=position.newest(db, at.challenge),
+        quotas=probing.quotas(db, since=at.now - QUOTA_STALE_MS),
+    )

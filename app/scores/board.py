@@ -15,7 +15,7 @@ from sqlmodel import Session, case, col, func, select
 from app.journal import usage
 from app.journal.days import DAY, day_number, logical_date
 from app.journal.tables import Challenge, LeaderboardScore, Run, Submission
-from app.scores.leaderboard import MANUAL, SOURCES
+from app.scores.leaderboard import SOURCES
 from app.scores.run_rows import RunRow, run_rows
 from engine.contract import METRIC_DIRECTIONS
 
@@ -33,15 +33,22 @@ class BoardRun:
 
 @dataclass(frozen=True)
 class SentElsewhere:
-    """An imported submission, which no run of ours made: the name and words it was sent under, with its scores."""
+    """A submission that no run of ours made, as far as is known: the name and words it was sent under, with its scores.
+
+    `ref` is its number at Kaggle, None where it was imported from elsewhere; `state` pending, complete, error or imported.
+    """
 
     name: str
     description: str
     public: float | None
     private: float | None
+    source: str | None = None
+    ref: int | None = None
+    state: str = "imported"
 
 
 Elsewhere = Mapping[date, list[SentElsewhere]]
+Scores = Mapping[str, tuple[float | None, float | None]]  # public and private, by source
 
 
 @dataclass(frozen=True)
@@ -117,13 +124,15 @@ def _on_board(db: Session, rows: list[RunRow], *which: ColumnElement[bool]) -> l
     return board
 
 
-def _board_run(row: RunRow, path: str | None, scores: Mapping[str, tuple[float | None, float | None]]) -> BoardRun:
-    """`scores`: (public, private) by source. Each is taken from the first of SOURCES that tells it."""
+def _board_run(row: RunRow, path: str | None, scores: Scores) -> BoardRun:
+    return BoardRun(row, path, *_told(scores))
+
+
+def _told(scores: Scores) -> tuple[float | None, float | None, str | None]:
+    """Public, private, and who says so: each is taken from the first of SOURCES that tells it."""
     public_of = next((name for name in SOURCES if scores.get(name, (None, None))[0] is not None), None)
     private_of = next((name for name in SOURCES if scores.get(name, (None, None))[1] is not None), None)
-    return BoardRun(
-        row,
-        path,
+    return (
         scores[public_of][0] if public_of else None,
         scores[private_of][1] if private_of else None,
         public_of or private_of,
@@ -152,18 +161,26 @@ def days_before(challenge: Challenge, elsewhere: Elsewhere) -> list[BoardDay]:
 
 
 def sent_elsewhere(db: Session, challenge: Challenge) -> dict[date, list[SentElsewhere]]:
-    """The imported submissions by the logical day on which they were sent, in that order."""
+    """The submissions without a run by the logical day on which they were sent, in that order."""
     rows = db.exec(
         select(Submission, LeaderboardScore)
         .outerjoin(LeaderboardScore, col(LeaderboardScore.submission_id) == col(Submission.id))
         .where(Submission.challenge_id == challenge.id, col(Submission.run_id).is_(None))
         .order_by(func.coalesce(Submission.sent_at, Submission.created_at), col(Submission.id))
     ).all()
-    by_day: dict[date, list[SentElsewhere]] = defaultdict(list)
+    found: dict[int, Submission] = {}
+    told: dict[int, dict[str, tuple[float | None, float | None]]] = defaultdict(dict)
     for sent, score in rows:
+        found[sent.id] = sent
+        if score is not None:
+            told[sent.id][score.source] = score.public, score.private
+    by_day: dict[date, list[SentElsewhere]] = defaultdict(list)
+    for sent in found.values():
         on = logical_date(sent.sent_at or sent.created_at, challenge.time_zone, challenge.day_starts_at)
-        scores = (None, None) if score is None else (score.public, score.private)
-        by_day[on].append(SentElsewhere(sent.path, sent.description, *scores))
+        state = sent.kaggle_status or "imported"
+        by_day[on].append(
+            SentElsewhere(sent.path, sent.description, *_told(told[sent.id]), ref=sent.kaggle_ref, state=state)
+        )
     return by_day
 
 
@@ -185,10 +202,11 @@ def best_before(db: Session, challenge: Challenge, on: date) -> BestScores:
         Run.challenge_id == challenge.id, Run.metric == challenge.metric, Run.local_date < on
     )
     newest = select(func.max(Submission.id)).where(col(Submission.run_id).is_not(None)).group_by(col(Submission.run_id))
-    # What counts more stands first, as in SOURCES: the real leaderboard's score, else the one computed at home.
-    said_there = best_of(case((col(LeaderboardScore.source) == MANUAL, col(LeaderboardScore.public))))
+    by_source = [
+        best_of(case((col(LeaderboardScore.source) == name, col(LeaderboardScore.public)))) for name in SOURCES
+    ]
     of_a_run = (
-        select(func.coalesce(said_there, best_of(LeaderboardScore.public)).label("public"))
+        select(func.coalesce(*by_source).label("public"))
         .join(Submission, col(Submission.id) == col(LeaderboardScore.submission_id))
         .join(Run, col(Run.id) == col(Submission.run_id))
         .where(Run.challenge_id == challenge.id, Run.local_date < on, col(Submission.id).in_(newest))

@@ -1,4 +1,7 @@
-"""The leaderboard's scores: computed at home from a truth file, or typed in by hand. Allowed at any time: they are measurements."""
+"""The leaderboard's scores: Kaggle's own, computed at home from a truth file, or typed in by hand.
+
+Allowed at any time: they are measurements.
+"""
 
 from __future__ import annotations
 
@@ -19,9 +22,9 @@ from app.journal.tables import Challenge, LeaderboardScore, Run, Submission
 from app.scores.runs import submission_path
 from engine.contract import OnehourError, nearest
 
-LOCAL, MANUAL = "local", "manual"
-# What counts more comes first: the real leaderboard says more than a score computed at home.
-SOURCES = (MANUAL, LOCAL)
+KAGGLE, LOCAL, MANUAL = "kaggle", "local", "manual"
+# What counts more comes first: what Kaggle itself tells, what was read there, what was computed at home.
+SOURCES = (KAGGLE, MANUAL, LOCAL)
 SCORING_WAIT_S = 120
 
 
@@ -51,7 +54,7 @@ def use_truth(journal: Journal, path: Path) -> list[Scored]:
         stored.truth_path = str(truth)
         db.add(stored)
         for submission, score in scored:
-            _store(db, submission, LOCAL, score, journal.now(), origin="system")
+            store(db, submission, LOCAL, score, journal.now(), origin="system")
     return [score for _, score in scored]
 
 
@@ -67,7 +70,7 @@ def score_locally(journal: Journal, run_key: str) -> Scored | None:
     _require_truth(truth, challenge)  # it may have changed since it was taken
     score = _score(challenge, truth, submission_path(journal.home, submission), run)
     with journal.writing() as db:
-        _store(db, submission, LOCAL, score, journal.now(), origin="system")
+        store(db, submission, LOCAL, score, journal.now(), origin="system")
     return score
 
 
@@ -87,7 +90,7 @@ def enter_by_hand(journal: Journal, run_key: str, public: float | None, private:
         score = Scored(run_key, public, private)
         submission.sent_at = submission.sent_at or journal.now()  # it has a score there, so it was sent
         db.add(submission)
-        _store(db, submission, MANUAL, score, journal.now(), origin="person")
+        store(db, submission, MANUAL, score, journal.now(), origin="person")
     return score
 
 
@@ -161,7 +164,8 @@ def _score(challenge: Challenge, truth: Path, predictions: Path, run: Run) -> Sc
     return Scored(run.key, scores["public"], whole)
 
 
-def _store(db: Session, submission: Submission, source: str, score: Scored, now: int, origin: str) -> None:
+def store(db: Session, submission: Submission, source: str, score: Scored, now: int, origin: str) -> None:
+    """What `source` says of a submission, in place of what it said before. In a writing transaction."""
     known = select(LeaderboardScore).where(
         LeaderboardScore.submission_id == submission.id, LeaderboardScore.source == source
     )

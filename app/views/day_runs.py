@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import streamlit as st
 
-from app.jobs import backlog
+from app.jobs import backlog, submitting
 from app.journal.sittings import Sitting
 from app.journal.store import Journal
 from app.scores.run_rows import RunRow, run_rows
 from app.scores.verdict import verdicts
+from app.views import submit_form
 from app.views.desk import attempt, plain
 from app.views.run_words import OVERTIME, cv_words, state_words, verdict_words, wandb_words
 from engine.run_folder import RunFolder
@@ -40,6 +41,10 @@ def _lines(journal: Journal, at: Sitting, rows: list[RunRow]) -> None:
     shown, more = rows[:MOST_SHOWN], len(rows) - MOST_SHOWN
     with journal.reading() as db:
         found = verdicts(db, at.challenge, [row.run_id for row in shown])
+        keys = [row.run_key for row in shown if not row.is_open]
+        unsent = submitting.unsent_runs(db, at.challenge, keys) if submitting.is_possible(at.challenge) else []
+        under_way = submitting.under_way(db, at.challenge) if unsent else set()
+        why_not = submit_form.reason_not(at, submitting.slots_left(db, at.challenge, at.now)) if unsent else ""
     for row in shown:
         name, what, state, result, act = st.columns([1.3, 3, 2, 2, 0.9], vertical_alignment="center")
         name.markdown(f"`{row.run_key}`")
@@ -67,5 +72,16 @@ def _lines(journal: Journal, at: Sitting, rows: list[RunRow]) -> None:
                     if part
                 )
             )
+            if row.run_key in under_way:
+                act.caption("being sent")
+            elif row.run_key in unsent:
+                act.button(
+                    "Submit",
+                    key=f"submit_{row.run_key}",
+                    help=why_not or "Send it to Kaggle with its hypothesis beside it",
+                    disabled=bool(why_not),
+                    on_click=attempt,
+                    args=(submitting.ask, journal, row.run_key),
+                )
     if more > 0:
         st.caption(f"{more} more of today's stand on [Runs](/runs).")

@@ -10,6 +10,7 @@ from tzlocal import get_localzone_name
 from app.jobs import sample_challenge
 from app.journal import challenges, checklist, rest_days
 from app.journal.days import logical_date, zone
+from app.journal.home import COMMAND
 from app.journal.store import Journal
 from app.views.desk import attempt
 from engine.contract import METRIC_DIRECTIONS, OnehourError
@@ -75,7 +76,10 @@ def _mine(journal: Journal) -> None:
         st.form_submit_button("Take it on", on_click=attempt, args=(_found, journal))
 
 
-DATA_HELP = "With train.csv, sample_submission.csv and the folders train and test, as Kaggle's download has them."
+DATA_HELP = (
+    "With train.csv, sample_submission.csv and the folders train and test, as Kaggle's download has them. "
+    f"`{COMMAND} data download NAME` fetches it with your Kaggle account."
+)
 REST_HELP = "Dates with commas between. Their hour is lost too, but does not look like a failure. More can be planned at any time."
 MODE_HELP = (
     "Weekly: a budget of seven times the minutes, to divide over the week in as many sittings as you like. What a sitting leaves "

@@ -9,7 +9,17 @@ from urllib.parse import urlencode
 
 import streamlit as st
 
-from app.jobs import configured, data_checks, forecast, grid, orders, sample_challenge, specs
+from app.jobs import (
+    configured,
+    data_checks,
+    forecast,
+    grid,
+    orders,
+    sample_challenge,
+    specs,
+    standing_orders,
+    submitting,
+)
 from app.jobs.estimate import Duration
 from app.jobs.orders import SecondThought
 from app.journal import challenges
@@ -44,6 +54,14 @@ def show(journal: Journal, at: Sitting) -> None:
         )
         usable = challenges.allowed_backends(at.challenge) or configured.names(journal.home)
         backend = st.selectbox("Runs on", usable, key="backend")
+        if submitting.is_possible(at.challenge):
+            st.number_input(
+                "Submit if its CV is better than",
+                value=None,
+                format="%.4f",
+                key="submit_if",
+                help="The worker sends it then, also at night. Runs shows such an order and takes it back.",
+            )
     wanted = Wanted(chosen, asked, axes, backend)
     sure = st.session_state.get(SURE_OF) == wanted
     button.button(
@@ -122,10 +140,16 @@ def _queue(journal: Journal, at: Sitting, wanted: Wanted, sure: bool) -> None:
     asked = st.session_state
     asked.pop(SURE_OF, None)
     try:
-        orders.queue_runs(journal, wanted.preset, wanted.specs(at), asked.hypothesis, backend=wanted.backend, sure=sure)
+        queued = orders.queue_runs(
+            journal, wanted.preset, wanted.specs(at), asked.hypothesis, backend=wanted.backend, sure=sure
+        )
     except SecondThought:
         asked[SURE_OF] = wanted  # the same form once more means it
         raise
+    if asked.get("submit_if") is not None:
+        for one in queued:
+            standing_orders.give(journal, one.run_key, asked.submit_if)
+        asked.submit_if = None
     asked.hypothesis = ""
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from app.jobs.backends.interface import Quota
 from app.journal.days import MINUTE_MS
 from app.scores.board import BoardRun
 from app.scores.run_rows import RunRow, cv_text, score_text
@@ -51,6 +52,12 @@ def slots_words(slots: Slots) -> str:
     """`3 of 5 submissions left today (UTC, for another 5 h 12 min)`, as far as the journal knows of those sent."""
     minutes = slots.resets_in_ms // MINUTE_MS
     return f"{slots.left} of {slots.a_day} submissions left today (UTC, for another {minutes // 60:.0f} h {minutes % 60:.0f} min)"
+
+
+def quota_words(backend: str, quota: Quota) -> str:
+    """`GPU 18.5 of 30 h left on kaggle`."""
+    left_s = max(0.0, quota.allowed_s - quota.used_s)
+    return f"GPU {left_s / 3600:.1f} of {quota.allowed_s / 3600:.0f} h left on {backend}"
 
 
 def wandb_words(run: RunRow) -> str:

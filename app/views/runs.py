@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import streamlit as st
 
-from app.jobs import backlog
+from app.jobs import backlog, standing_orders
 from app.journal.sittings import Sitting
 from app.journal.store import Journal
 from app.scores.run_rows import RunRow, count_runs, run_row, run_rows
-from app.views import live_run, long_list
-from app.views.desk import plain
+from app.views import live_run, long_list, submit_form
+from app.views.desk import attempt, plain
 from app.views.run_words import cv_words, state_words, wandb_words
 from engine.run_folder import RunFolder
 
@@ -75,8 +75,25 @@ def _details(journal: Journal, at: Sitting, row: RunRow) -> None:
     if folder.submission_csv.is_file():
         st.markdown("Submission")
         st.code(str(folder.submission_csv), language=None)
+        submit_form.show(journal, at, row.run_key)
+    _order(journal, row)
     if row.is_open:
         live_run.show(journal, at, row)
         return
     st.markdown("Log")
     st.code(folder.log_tail() or "Nothing is written yet.", language=None, height=live_run.LOG_HEIGHT, wrap_lines=True)
+
+
+def _order(journal: Journal, row: RunRow) -> None:
+    """What the worker may do with its submission."""
+    with journal.reading() as db:
+        order = standing_orders.of_run(db, row.run_id)
+        said = "" if order is None else standing_orders.words(db, order, row.run_key)
+    if order is not None:
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.caption(f"Standing order: {plain(said)}")
+            if order.decided_at is None:
+                st.button(
+                    "Take it back", key=f"order_{row.run_key}", on_click=attempt,
+                    args=(standing_orders.take_back, journal, row.run_key),
+                )  # fmt: skip

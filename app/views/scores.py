@@ -22,6 +22,7 @@ from app.views.desk import attempt
 DAYS = "Days"
 PARTS = {
     DAYS: "",
+    "Leaderboard": "app.views.leaderboard",
     "Timeline": "app.views.score_timeline",
     "CV and LB": "app.views.cv_lb",
     "What helped": "app.views.what_helped",
@@ -75,7 +76,7 @@ def _days(journal: Journal, at: Sitting) -> None:
             "W&B": st.column_config.TextColumn(width="small", help="offline runs lie in the run's folder under wandb/"),
             "Page": st.column_config.LinkColumn(width="small", display_text="W&B", help="the run on its W&B server"),
             "LB": st.column_config.TextColumn(
-                width=150, help="public / private; local: scored here against a truth file"
+                width=150, help="public / private; kaggle: its own; local: scored here against a truth file"
             ),
         },
     )
@@ -144,8 +145,8 @@ def _sent_cells(sent: SentElsewhere) -> dict[str, object]:
     return {
         "Run": sent.name,
         "What": sent.description,
-        "State": "imported",
-        "LB": _lb_text(sent.public, sent.private, leaderboard.MANUAL),
+        "State": sent.state,
+        "LB": _lb_text(sent.public, sent.private, sent.source or ""),
     }
 
 

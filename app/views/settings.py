@@ -7,13 +7,14 @@ from functools import partial
 
 import streamlit as st
 
-from app.jobs import installed, signals
+from app.jobs import installed, kaggle_looks, signals
 from app.journal import challenges, checklist, notes, rest_days
 from app.journal.activities import Activity
 from app.journal.home import COMMAND
 from app.journal.rules import STRICTNESSES
 from app.journal.sittings import Sitting
 from app.journal.store import Journal
+from app.views.account_words import account_words
 from app.views.desk import attempt, plain
 
 STRICTNESS_WORDS = {
@@ -33,7 +34,7 @@ def show(journal: Journal, at: Sitting) -> None:
         _rest_days(journal, at)
         _checklist(journal, at)
         _notifications()
-        _installed(journal)
+        _installed(journal, at)
 
 
 def _hour(journal: Journal, at: Sitting) -> None:
@@ -206,7 +207,7 @@ def _notifications() -> None:
     st.caption("Sent: the usual time to begin, five minutes left, time is up; a run has finished, failed or goes on.")
 
 
-def _installed(journal: Journal) -> None:
+def _installed(journal: Journal, at: Sitting) -> None:
     st.markdown("**Backends and keys**")
     lines = [
         f"✓ {name} :gray[one run at a time on each of: {', '.join(slots)}]"
@@ -214,6 +215,9 @@ def _installed(journal: Journal) -> None:
     ]
     lines += [f"{'✓' if key.where else '–'} {key.name} :gray[{plain(key.words)}]" for key in installed.known_keys()]
     st.markdown("  \n".join(lines))
+    if installed.kaggle_key():
+        with journal.reading() as db:
+            st.caption(f"Kaggle: {account_words(kaggle_looks.account_status(db), at.challenge.time_zone)}")
 
 
 def _settled(journal: Journal, at: Sitting) -> None:

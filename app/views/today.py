@@ -13,10 +13,11 @@ from app.journal.sittings import Sitting
 from app.journal.store import Journal
 from app.journal.tables import InboxItem
 from app.reports import resume
+from app.scores import position
 from app.views import activity_split, day_runs, plan, queue_form
 from app.views.desk import attempt, plain
 from app.views.note_text import note_text
-from app.views.run_words import cv_words, slots_words, state_words, verdict_words
+from app.views.run_words import cv_words, quota_words, slots_words, state_words, verdict_words
 
 
 def show(journal: Journal, at: Sitting) -> None:
@@ -88,8 +89,11 @@ def _resume(at: Sitting, card: resume.Resume) -> None:
         more = len(card.finished) - resume.SHOWN
         if more > 0:
             st.caption(f"and {more} more that finished since; Runs has them all")
-        if card.slots is not None:
-            st.markdown(slots_words(card.slots))
+        told = [f"Leaderboard: {plain(position.words(card.position))}"] if card.position is not None else []
+        told += [slots_words(card.slots)] if card.slots is not None else []
+        told += [quota_words(backend, quota) for backend, quota in card.quotas.items()]
+        if told:
+            st.markdown(" · ".join(told))
 
 
 def _inbox(journal: Journal, at: Sitting, thoughts: list[InboxItem]) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -13,6 +15,7 @@ from app.jobs import errands, presence, probing
 from app.jobs.backends.local import LocalBackend
 from app.jobs.reconciler import Reconciler
 from app.jobs.worker import run_worker
+from app.journal.home import CHECKOUT
 from app.journal.store import Journal
 from app.journal.tables import Challenge, Errand
 from engine.contract import OnehourError
@@ -118,3 +121,66 @@ def test_nothing_about_an_errand_is_lost_in_json(journal: Journal) -> None:
     with journal.writing() as db:
         errand = errands.ask(db, "probe", "local", journal.now(), said="ein „Wort“\n")
     assert json.loads(row(journal, errand.id).asked) == {"said": "ein „Wort“\n"}
+
+
+def test_one_whose_waiting_command_was_killed_is_done_by_the_next_command(journal: Journal) -> None:
+    errand_id = asked(journal)
+    with journal.writing() as db:  # as a command leaves it that is killed with its child
+        left = db.get(Errand, errand_id)
+        assert left is not None
+        left.state = errands.RUNNING
+        db.add(left)
+    assert errands.wait_for(journal, errand_id)["python"].startswith("3.")
+
+
+def test_a_worker_leaves_alone_what_another_child_is_at(journal: Journal) -> None:
+    """A command without a worker began it; the worker that comes must not begin it a second time."""
+    errand_id = asked(journal)
+    with journal.writing() as db:
+        begun = db.get(Errand, errand_id)
+        assert begun is not None
+        begun.state = errands.RUNNING
+        db.add(begun)
+    holding = "import sys; from app.jobs import errands; from app.journal.home import find_home; "
+    holding += (
+        f"held = errands.held(find_home(), {errand_id}); held.__enter__(); print(1, flush=True); sys.stdin.read()"
+    )
+    command = [sys.executable, "-c", holding]
+    with subprocess.Popen(command, cwd=CHECKOUT, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == b"1\n"
+        assert not errands.Children(journal).tick()
+        assert row(journal, errand_id).state == "running"
+        other.kill()
+    children = errands.Children(journal)
+    until(lambda: row(journal, errand_id).state == "done", children.tick)
+    children.end()
+
+
+def test_what_it_says_of_itself_is_heard_while_it_is_waited_for(
+    journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    errand_id = asked(journal)
+    heard: list[str] = []
+
+    def busy(journal: Journal, errand: Errand) -> str:
+        errands.say(journal, errand.id, "half of it")
+        until(lambda: heard)
+        return "all of it"
+
+    monkeypatch.setattr(probing, "probe", busy)
+    monkeypatch.setattr(errands, "start", Doing)
+    assert errands.wait_for(journal, errand_id, hear=heard.append) == "all of it"
+    assert heard == ["half of it"]
+    assert row(journal, errand_id).message == ""
+
+
+class Doing(threading.Thread):
+    """An errand done in a thread of this process instead of a child."""
+
+    def __init__(self, journal: Journal, errand_id: int) -> None:
+        super().__init__(target=errands.run, args=(journal, errand_id))
+        self.start()
+
+    def poll(self) -> int | None:
+        return None if self.is_alive() else 0
