@@ -17,7 +17,7 @@ from app.jobs.backends.behind import Work
 from app.jobs.backends.interface import Abilities, Attempt, Condition, Probe, Status
 from app.jobs.backends.kaggle_notes import Note, Notes
 from app.jobs.backends.kaggle_sending import LOST_ANSWER_S, Sending
-from app.jobs.backends.kaggle_sessions import Sessions
+from app.jobs.backends.kaggle_sessions import Sessions, SessionStatus
 from app.jobs.backends.settings import KaggleSettings
 from app.jobs.kaggle_account import Account, Busy
 from app.journal.home import Home
@@ -27,6 +27,8 @@ from engine.run_folder import RunFolder
 Answer = TypeVar("Answer")
 
 SEND, FETCH = "send", "fetch"
+# A kernel that has ended without a word of how is lost, but not before this: its output may be shown a little later.
+OUTPUT_WAIT_S = 180.0
 
 
 class KaggleBackend:
@@ -135,27 +137,33 @@ class KaggleBackend:
         if found is None:
             if note.asked_at and time.time() - note.asked_at < LOST_ANSWER_S:
                 return Status(Condition.WAITING, reason="Kaggle has not said yet whether its kernel began")
-            return Status(Condition.LOST if note.pushed else Condition.ABSENT)
+            if not note.pushed:
+                return Status(Condition.ABSENT)
+            self.notes.keep(attempt.name, replace(note, is_over=True, is_home=True))  # somebody deleted it there
+            return Status(Condition.LOST)
         if found.state in ("QUEUED", "NEW_SCRIPT"):
             return Status(Condition.WAITING, reason="in Kaggle's queue")
         if found.state in ("RUNNING", "CANCEL_REQUESTED"):
             return Status(Condition.RUNNING)
-        return self._over(attempt, self._ended(attempt, replace(note, slug=slug), found.state, found.failure))
+        return self._ended(attempt, replace(note, slug=slug, ended_at=note.ended_at or time.time()), found)
 
-    def _ended(self, attempt: Attempt, note: Note, state: str, failure: str) -> Note:
+    def _ended(self, attempt: Attempt, note: Note, found: SessionStatus) -> Status:
         """Kaggle says that it has ended: how, its own file tells, if it came so far."""
-        told = kaggle_results.exit_file(self.account, attempt, note.slug) if state == "COMPLETE" else {}
+        told = kaggle_results.exit_file(self.account, attempt, note.slug) if found.state == "COMPLETE" else {}
+        if found.state == "COMPLETE" and not told and time.time() - note.ended_at < OUTPUT_WAIT_S:
+            self.notes.keep(attempt.name, note)
+            return Status(Condition.WAITING, reason="it has ended; Kaggle does not show its output yet")
         code, seconds = told.get("exit_code"), told.get("session_s")
         note = replace(
             note,
             pushed=True,
             is_over=True,
             exit_code=code if isinstance(code, int) else None,
-            reason=str(told.get("reason", "")) or failure,
+            reason=str(told.get("reason", "")) or found.failure,
             session_s=float(seconds) if isinstance(seconds, int | float) and math.isfinite(seconds) else None,
         )
         self.notes.keep(attempt.name, note)
-        return note
+        return self._over(attempt, note)
 
     def _over(self, attempt: Attempt, note: Note) -> Status:
         if note.exit_code is None:
@@ -175,20 +183,20 @@ class KaggleBackend:
         """Forget work that has ended; raise what ended it."""
         error = self.working.pop((what, attempt.name)).error
         if error is not None:
-            self._gently(lambda: _raise(error))
+            self._wait_as_asked(error)
+            raise error
 
     def _gently(self, call: Callable[[], Answer]) -> Answer:
-        """Do not ask before Kaggle wants to be asked again."""
+        """Ask, but not before Kaggle wants to be asked again."""
         left_s = self.quiet_until - time.monotonic()
         if left_s > 0:
             raise Busy(f"it asked to wait for another {left_s:.0f} s", left_s, answered=True)
         try:
             return call()
         except Busy as error:
-            if error.answered:
-                self.quiet_until = time.monotonic() + error.after_s
+            self._wait_as_asked(error)
             raise
 
-
-def _raise(error: OnehourError) -> None:
-    raise error
+    def _wait_as_asked(self, error: OnehourError) -> None:
+        if isinstance(error, Busy) and error.answered:
+            self.quiet_until = time.monotonic() + error.after_s

@@ -21,6 +21,7 @@ class Note:
     slug: str = ""
     asked_at: float = 0.0
     pushed: bool = False  # Kaggle has answered
+    ended_at: float = 0.0  # when it was first seen to have ended, while how it ended is not known yet
     is_over: bool = False
     exit_code: int | None = None  # of an attempt that is over; None: lost
     reason: str = ""

@@ -11,7 +11,7 @@ from app.jobs.backends.interface import Attempt, Refused
 from app.jobs.backends.kaggle_notes import Notes
 from app.jobs.backends.kaggle_script import EXIT_FILE
 from app.jobs.backends.kaggle_sessions import Sessions
-from app.jobs.kaggle_account import Account
+from app.jobs.kaggle_account import Account, Forbidden
 from engine.run_folder import RunFolder, travels
 
 MOST_OF_EXIT_FILE = 65_536
@@ -20,7 +20,10 @@ MOST_OF_LOG = 100_000
 
 def exit_file(account: Account, attempt: Attempt, slug: str) -> dict[str, object]:
     """What the kernel's script left of how it ended; empty when it did not come so far."""
-    outputs = Sessions(account).outputs(slug)[0]
+    try:
+        outputs = Sessions(account).outputs(slug)[0]
+    except Forbidden:
+        return {}
     address = next((one.address for one in outputs if one.name == EXIT_FILE), "")
     if not address:
         return {}

@@ -278,6 +278,33 @@ class TestKaggle(BackendContract):
         until(lambda: backend.fetch(attempt))
         assert "more memory than is available" in RunFolder(attempt.run_dir).log_tail()
 
+    def test_an_output_that_is_shown_late_is_waited_for(
+        self, kaggle: KaggleServer, machine: Kernels, backend: Backend, attempt_of: AttemptOf
+    ) -> None:
+        attempt = attempt_of("wait")
+        backend.submit(attempt)
+        self.begun(backend, machine, attempt)
+        session = machine.session(attempt)
+        assert session is not None
+        session.status = "COMPLETE"
+        until(lambda: "does not show its output yet" in backend.status(attempt).reason)
+        (machine.run_dir(attempt) / "go").touch()
+        assert self.over(backend, attempt).exit_code == 0
+
+    def test_a_kernel_that_was_deleted_is_lost_in_the_end_and_nothing_is_asked_of_it(
+        self, kaggle: KaggleServer, machine: Kernels, backend: Backend, attempt_of: AttemptOf,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:  # fmt: skip
+        attempt = attempt_of("wait")
+        backend.submit(attempt)
+        self.begun(backend, machine, attempt)
+        machine.kill(attempt)
+        kaggle.kernels.clear()
+        until(lambda: "has not said yet" in backend.status(attempt).reason)
+        monkeypatch.setattr("app.jobs.backends.kaggle_kernels.LOST_ANSWER_S", 0.0)
+        until(lambda: backend.status(attempt).condition is Condition.LOST)
+        assert backend.fetch(attempt)
+
     def test_the_key_stands_in_the_header_alone(
         self, kaggle: KaggleServer, backend: Backend, attempt_of: AttemptOf
     ) -> None:
