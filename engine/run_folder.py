@@ -9,9 +9,11 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
+import math
 import os
 import tempfile
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -24,10 +26,21 @@ from engine.contract import OnehourError, RunResult, RunSpec, spec_as_json, spec
 # What is brought home of a run on another machine, and sent along when it goes on elsewhere: patterns below its folder.
 # The specs are not among them: each machine has its own, with the places of its files.
 TRAVELS = (
-    "*.json", "*.jsonl", "*.csv", "*.csv.sha256", "*.npz", "*.png", "log*.txt",
+    "*.json", "*.jsonl", "*.csv", "*.csv.sha256", "*.npz", "*.png", "*.ipynb", "log*.txt",
     "fold*/*.pt", "fold*/*.npz", "fold*/*.jsonl", "fold*/log.txt", "wandb/*/*.wandb", "wandb/*/files/*",
 )  # fmt: skip
 STAYS = ("spec.json", "spec.yaml")
+MOST_FOLDS = 10_000  # a row that counts beyond is no row of ours
+NOT_METRICS = {"kind", "fold", "epoch", "step", "at", "progress"}
+
+
+@dataclass(frozen=True)
+class EpochRow:
+    """What was measured after `epoch` epochs of a fold."""
+
+    fold: int
+    epoch: float
+    values: Mapping[str, float]
 
 
 def travels(name: str) -> bool:
@@ -170,23 +183,48 @@ class RunFolder:
                 return None
 
     def metrics(self) -> Iterator[dict[str, Any]]:
-        """The rows of metrics.jsonl. A half-written last line (a killed run) is left out."""
+        """The rows of metrics.jsonl. A half-written last line (a killed run) is left out, and so is what is no row.
+
+        Each has its kind and fold, and one of kind "epoch" its epoch: a person's own code may leave them out. Such a row is one
+        of the first fold, one epoch after the one before.
+        """
         with _as_sentence(self.metrics_jsonl, "the rows cannot be read"):
             try:
                 text = self.metrics_jsonl.read_bytes().decode("utf-8", "replace")
             except FileNotFoundError:
                 return
+        last: dict[int, float] = defaultdict(float)
         for line in text.splitlines():
             try:
                 row = json.loads(line)
-            except json.JSONDecodeError:
+            except (ValueError, RecursionError):
                 continue
-            if isinstance(row, dict):
-                yield row
+            if not isinstance(row, dict):
+                continue
+            row = {"kind": "epoch", "fold": 0, **row}
+            fold = row["fold"]
+            if not isinstance(row["kind"], str) or type(fold) is not int or not 0 <= fold < MOST_FOLDS:
+                continue
+            if row["kind"] == "epoch":
+                epoch = _number(row.get("epoch"))
+                last[fold] = last[fold] + 1 if epoch is None or not math.isfinite(epoch) else epoch
+                row["epoch"] = last[fold]
+            yield row
+
+    def epochs(self) -> list[EpochRow]:
+        """The rows of kind "epoch", in the order in which they were written; a resumed fold repeats some."""
+        rows = []
+        for row in self.metrics():
+            if row["kind"] == "epoch":
+                values = {
+                    name: number for name in row.keys() - NOT_METRICS if (number := _number(row[name])) is not None
+                }
+                rows.append(EpochRow(row["fold"], row["epoch"], values))
+        return rows
 
     def kept(self) -> int:
         """How often the run has kept what it did: its epochs and the checkpoints inside them. Rows of batches are lost by a kill."""
-        return sum(row.get("kind") in ("epoch", "checkpoint") for row in self.metrics())
+        return sum(row["kind"] in ("epoch", "checkpoint") for row in self.metrics())
 
     def stopped(self) -> str:
         """The reason why the run ended by itself without a result; "" when it did not."""
@@ -196,7 +234,7 @@ class RunFolder:
             return ""
 
     def progress(self) -> float:
-        """Share of the asked epochs over all folds that are done, 0…1.
+        """Share of the asked epochs over all folds that are done, 0…1; of a person's own code what its newest row says.
 
         For the eye, so it never raises: what cannot be read, or was written by another version, counts as nothing done.
         """
@@ -204,9 +242,11 @@ class RunFolder:
             if self.result_json.exists():
                 return 1.0
             asked = json.loads(self.spec_json.read_text(encoding="utf-8"))
+            if "stages" not in asked:
+                said = [number for row in self.metrics() if (number := _number(row.get("progress"))) is not None]
+                return min(1.0, max(0.0, said[-1])) if said else 0.0
             epochs = asked["folds"] * sum(stage["epochs"] for stage in asked["stages"])
-            done = {(row.get("fold"), row.get("epoch")) for row in self.metrics() if row.get("kind") == "epoch"}
-            return min(1.0, len(done) / epochs)
+            return min(1.0, len({(row.fold, row.epoch) for row in self.epochs()}) / epochs)
         except (OSError, ValueError, LookupError, TypeError, ArithmeticError, OnehourError):
             return 0.0
 
@@ -221,6 +261,16 @@ class RunFolder:
             except FileNotFoundError:
                 return ""
         return text if size <= max_bytes else text.partition("\n")[2]
+
+
+def _number(value: Any) -> float | None:
+    """A JSON number as float, infinite where it is too large for one; None for anything else."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    try:
+        return float(value)
+    except OverflowError:
+        return math.copysign(math.inf, value)
 
 
 @contextmanager

@@ -169,7 +169,7 @@ class Reconciler:
             self._finish(job, run, backlog.STOPPED, folder.stopped(), found)
             return
         try:
-            runs.read_result(run, folder)
+            runs.read_finished(run, folder)
         except OnehourError as error:
             self._finish(job, run, backlog.FAILED, str(error), found)
             return

@@ -12,10 +12,10 @@ from sqlmodel import Session, col, delete, select
 from app.journal.home import Home
 from app.journal.store import Journal
 from app.journal.tables import Curve, FoldScore, Run, Submission
-from engine.contract import OnehourError, RunResult
-from engine.run_folder import RunFolder, file_sha256
-
-NOT_METRICS = {"kind", "fold", "epoch", "step", "at"}
+from app.scores import own_results
+from app.scores.finished import Finished, of_engine
+from engine.contract import CommandSpec, OnehourError
+from engine.run_folder import RunFolder
 
 
 @dataclass(frozen=True)
@@ -28,30 +28,26 @@ class Points:
     values: tuple[float, ...]
 
 
-def take_in(journal: Journal, run: Run, folder: RunFolder) -> RunResult:
+def take_in(journal: Journal, run: Run, folder: RunFolder) -> Finished:
     """Store CV, fold scores, curves and submission of a finished run; doing it again changes nothing.
 
-    Raises OnehourError as `read_result` does, and when the journal cannot be written.
+    Raises OnehourError as `read_finished` does, and when the journal cannot be written.
     """
-    result = read_result(run, folder)
-    sha256 = file_sha256(folder.submission_csv) if folder.submission_csv.is_file() else None
-    remarks = list(result.notes)
-    if sha256 != result.submission_sha256:
-        remarks.append("submission.csv is not the file that this run wrote, so it is not listed as its submission.")
+    finished = read_finished(run, folder)
     found = points(folder)
     with journal.writing() as db:
         row = db.get(Run, run.id)
         assert row is not None
         assert row.id is not None
-        for name in ("cv", "threshold", "images", "classes", "train_s", "gpu_s", "device", "metric", "direction"):
-            setattr(row, name, getattr(result, name))
-        for name in ("data_sha256", "folds_sha256", "wandb_mode", "wandb_url", "started_at", "finished_at"):
-            setattr(row, name, getattr(result, name))
-        row.remarks = json.dumps(remarks, ensure_ascii=False)
+        for name, value in finished.columns.items():
+            setattr(row, name, value)
+        if row.data_sha256 is None and row.folds_sha256 is not None:
+            row.data_sha256 = _data_of_folds(db, row)
+        row.remarks = json.dumps(finished.remarks, ensure_ascii=False)
         db.add(row)
         db.exec(delete(FoldScore).where(col(FoldScore.run_id) == row.id))
         db.exec(delete(Curve).where(col(Curve.run_id) == row.id))
-        for one in result.fold_scores:
+        for one in finished.fold_scores:
             db.add(FoldScore(run_id=row.id, fold=one.fold, score=one.score, images=one.images))
         for curve in found:
             db.add(
@@ -63,32 +59,35 @@ def take_in(journal: Journal, run: Run, folder: RunFolder) -> RunResult:
                     points=array("f", curve.values).tobytes(),
                 )
             )
-        if sha256 == result.submission_sha256:
-            _list_submission(db, journal, row, folder.submission_csv, sha256)
-    return result
+        if finished.submission is not None and finished.submission_sha256 is not None:
+            _list_submission(db, journal, row, finished.submission, finished.submission_sha256)
+    return finished
 
 
-def read_result(run: Run, folder: RunFolder) -> RunResult:
-    """The result of a finished run. Raises OnehourError when there is none, it cannot be read or belongs to another run."""
+def read_finished(run: Run, folder: RunFolder) -> Finished:
+    """What a finished run left. Raises OnehourError when there is no result, it cannot be read or belongs to another run."""
+    if run.kind == "command":
+        return own_results.read(CommandSpec.model_validate_json(run.spec), run.key, folder)
     result = folder.read_result()
     if result is None:
         raise OnehourError("the run ended without a result", where=str(folder.path))
-    if result.run_id != run.key:
-        raise OnehourError(
-            f"this is the result of {result.run_id!r}, not of {run.key!r}", where=str(folder.result_json)
-        )
-    return result
+    return of_engine(result, run.key, folder)
+
+
+def _data_of_folds(db: Session, run: Run) -> str | None:
+    """The data on which another run had the very same folds: they name every image with its label."""
+    query = select(Run.data_sha256).where(
+        Run.challenge_id == run.challenge_id, Run.folds_sha256 == run.folds_sha256, col(Run.data_sha256).is_not(None)
+    )
+    return db.exec(query.limit(1)).first()
 
 
 def points(folder: RunFolder) -> list[Points]:
     """The epoch rows of metrics.jsonl as curves. A resumed fold repeats epochs: the last row of an epoch counts."""
     series: dict[tuple[int, str], dict[float, float]] = {}
-    for row in folder.metrics():
-        if row.get("kind") != "epoch":
-            continue
-        for metric, value in row.items():
-            if metric not in NOT_METRICS and isinstance(value, int | float):
-                series.setdefault((row["fold"], metric), {})[row["epoch"]] = value
+    for row in folder.epochs():
+        for metric, value in row.values.items():
+            series.setdefault((row.fold, metric), {})[row.epoch] = value
     return [
         Points(fold, metric, tuple(sorted(values)), tuple(values[epoch] for epoch in sorted(values)))
         for (fold, metric), values in sorted(series.items())

@@ -1,9 +1,12 @@
 """The one door between the two halves: what is asked (RunSpec), what comes back (RunResult), and how either side refuses.
 
+CommandSpec and OwnResult are the same of a person's own code.
+
 Only the standard library, pydantic and PyYAML are imported here, so that a page can read a spec without loading torch.
 """
 
 from engine.contract.blend_spec import BlendSpec
+from engine.contract.command_spec import CommandSpec
 from engine.contract.data_spec import DataSpec
 from engine.contract.errors import (
     EXIT_AGAINST_RULES,
@@ -29,7 +32,7 @@ from engine.contract.reading import (
     spec_as_json,
     spec_from_mapping,
 )
-from engine.contract.result import METRIC_DIRECTIONS, FoldScore, RunResult
+from engine.contract.result import METRIC_DIRECTIONS, FoldScore, OwnFold, OwnResult, RunResult
 from engine.contract.spec import RunSpec, TrackingSpec
 from engine.contract.stage import Stage, Transform
 
@@ -44,10 +47,13 @@ __all__ = [
     "OVERRIDDEN",
     "PRESETS_DIR",
     "BlendSpec",
+    "CommandSpec",
     "DataSpec",
     "FoldScore",
     "Frozen",
     "OnehourError",
+    "OwnFold",
+    "OwnResult",
     "RunResult",
     "RunSpec",
     "Stage",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal
 
-from pydantic import Field
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat
 
 from engine.contract.frozen import Frozen
 
@@ -62,3 +62,29 @@ class RunResult(Frozen):
     finished_at: int
     versions: dict[str, str] = Field(default_factory=dict)
     parents: tuple[str, ...] = Field((), description="run ids whose predictions a blend is made of; empty for a run")
+
+
+class OwnFold(BaseModel):
+    """A fold of a person's own run, where more than its score is said."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    score: FiniteFloat
+    fold: int | None = Field(None, ge=0, lt=10_000)
+    images: int = Field(0, ge=0, lt=2**53)
+
+
+class OwnResult(BaseModel):
+    """`result.json` as a person's own code writes it: what it knows of these keys. Others may stand there; they are not read."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    cv: FiniteFloat | None = Field(None, description="the score; the mean of the folds where it is left out")
+    folds: tuple[FiniteFloat | OwnFold, ...] = Field(
+        (), description="the score of each fold: numbers, or objects with score and maybe fold and images"
+    )
+    metric: str | None = Field(None, description="the metric, where it is not the one that the run was queued with")
+    direction: Literal["max", "min"] | None = Field(None, description="of a metric that Onehour does not know")
+    images: int | None = Field(None, ge=0, lt=2**53, description="training images scored in validation")
+    threshold: FiniteFloat | None = Field(None, description="of the unknown label")
+    notes: tuple[str, ...] = Field((), description="sentences to be read beside the CV")
