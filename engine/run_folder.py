@@ -241,10 +241,10 @@ class RunFolder:
         try:
             if self.result_json.exists():
                 return 1.0
-            asked = json.loads(self.spec_json.read_text(encoding="utf-8"))
-            if "stages" not in asked:
+            if not self.spec_json.exists():
                 said = [number for row in self.metrics() if (number := _number(row.get("progress"))) is not None]
                 return min(1.0, max(0.0, said[-1])) if said else 0.0
+            asked = json.loads(self.spec_json.read_text(encoding="utf-8"))
             epochs = asked["folds"] * sum(stage["epochs"] for stage in asked["stages"])
             return min(1.0, len({(row.fold, row.epoch) for row in self.epochs()}) / epochs)
         except (OSError, ValueError, LookupError, TypeError, ArithmeticError, OnehourError):
@@ -270,7 +270,7 @@ def _number(value: Any) -> float | None:
     try:
         return float(value)
     except OverflowError:
-        return math.copysign(math.inf, value)
+        return math.inf if value > 0 else -math.inf
 
 
 @contextmanager

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
 from app.commands.terminal import AsJson, iso, moment_of, opened_journal
-from app.jobs import backlog, data_checks, grid, orders, presence, specs, standing_orders
+from app.jobs import backlog, data_checks, grid, orders, own_code, presence, specs, standing_orders
 from app.jobs.backends.local import LOCAL
+from app.jobs.specs import Spec
 from app.journal import challenges, sittings
 from app.journal.home import COMMAND
+from app.journal.store import Journal
+from app.journal.tables import Challenge
 from app.reports import night as night_report
 from app.scores import leaderboard
 from engine.contract import OnehourError
@@ -24,7 +28,21 @@ app.add_typer(lb_app, name="lb")
 
 @app.command()
 def queue(
-    spec: Annotated[str, typer.Argument(metavar="SPEC", help="a spec file or the name of a preset")],
+    spec: Annotated[str | None, typer.Argument(metavar="SPEC", help="a spec file or the name of a preset")] = None,
+    command: Annotated[
+        str | None,
+        typer.Option(metavar="LINE", help='your own code instead: "python train.py --lr 0.1"; no shell reads it'),
+    ] = None,
+    notebook: Annotated[Path | None, typer.Option(metavar="FILE.ipynb", help="your own notebook instead")] = None,
+    cwd: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="the folder of your own code; else this one, or the notebook's")
+    ] = None,
+    inputs: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--input", metavar="PATTERN", help="what of it goes to another machine; else what git keeps there"
+        ),
+    ] = None,
     hypothesis: Annotated[str, typer.Option(help="what you expect, in one sentence")] = "",
     overrides: Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="sets one key")] = None,
     axes: Annotated[
@@ -43,18 +61,39 @@ def queue(
     yes: Annotated[bool, typer.Option("--yes", help="also when it passes a time limit or a quota")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Queue a training run, or a comparison of several; the worker starts them."""
+    """Queue a training run, or a comparison of several, or your own code; the worker starts them."""
+    given = [
+        name for name, one in (("SPEC", spec), ("--command", command), ("--notebook", notebook)) if one is not None
+    ]
+    if len(given) != 1 or (spec is not None and (cwd is not None or inputs)) or (axes and spec is None):
+        raise OnehourError(
+            "name one thing to run: a SPEC, --command LINE or --notebook FILE",
+            where=" and ".join(given),
+            fix="--grid belongs to a SPEC, --cwd and --input to your own code.",
+        )
     with opened_journal() as journal:
         with journal.reading() as db:
             challenge = challenges.active(db)
         if submit_if is not None:
             standing_orders.require_number(submit_if)
-        asked = [specs.resolve(challenge, spec, [*(overrides or ()), *more]) for more in grid.combinations(axes or ())]
-        if looked_at:
-            for each in asked:
-                data_checks.looked_at(journal, each)
+        asked: list[Spec]
+        if command is not None:
+            own = own_code.command(challenge, command, cwd or Path(), inputs or (), overrides or ())
+            source, asked = own_code.source_of(own), [own]
+        elif notebook is not None:
+            own = own_code.notebook(challenge, notebook, cwd, inputs or (), overrides or ())
+            source, asked = own_code.source_of(own), [own]
+        else:
+            source = spec or ""
+            trained = [
+                specs.resolve(challenge, source, [*(overrides or ()), *more]) for more in grid.combinations(axes or ())
+            ]
+            if looked_at:
+                for each in trained:
+                    data_checks.looked_at(journal, each)
+            asked = [*trained]
         queued = orders.queue_runs(
-            journal, spec, asked, hypothesis, experiment_key=experiment, backend=backend, sure=yes
+            journal, source, asked, hypothesis, experiment_key=experiment, backend=backend, sure=yes
         )
         if submit_if is not None:
             for one in queued:
@@ -66,12 +105,19 @@ def queue(
             ]
             print(json.dumps(told if axes else told[0]))
             return
-        fits = {True: ", before your next hour", False: ", after your next hour has begun", None: ""}
-        for one in queued:
-            when = one.forecast.end_text(journal.now(), challenge.time_zone)
-            print(f"{one.run_key} queued, ends about {when}{fits[one.forecast.fits]}")
-        if presence.worker_slots(journal.home) is None:
-            print(f"No worker is running: start it with `{COMMAND} up` or `{COMMAND} worker`.")
+        say_queued(journal, challenge, queued)
+
+
+def say_queued(journal: Journal, challenge: Challenge, queued: Sequence[orders.Queued]) -> None:
+    """When each run will probably be done, what is to be said of its code, and whether anybody works."""
+    fits = {True: ", before your next hour", False: ", after your next hour has begun", None: ""}
+    for one in queued:
+        when = one.forecast.end_text(journal.now(), challenge.time_zone)
+        print(f"{one.run_key} queued, ends about {when}{fits[one.forecast.fits]}")
+    for words in dict.fromkeys(words for one in queued for words in one.says):
+        print(words)
+    if presence.worker_slots(journal.home) is None:
+        print(f"No worker is running: start it with `{COMMAND} up` or `{COMMAND} worker`.")
 
 
 @app.command("night")

@@ -11,7 +11,7 @@ import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -121,13 +121,20 @@ def is_there(code: Code, folder: Path) -> bool:
         return False
 
 
-def build(code: Code, target: Path) -> None:
-    """Write the recorded code into the folder `target`, whole or not at all. Raises NoRecord where the repository lacks it."""
+def build(code: Code, target: Path, linked: Iterable[str] = ()) -> None:
+    """Write the recorded code into the folder `target`, whole or not at all. Raises NoRecord where the repository lacks it.
+
+    `linked`: names below the repository that the copy leads back to where it has no file of its own.
+    """
     target.parent.mkdir(parents=True, exist_ok=True)
     part = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}."))
     try:
         with _recorded(code) as environment:
             _git(Path(code.root), "checkout-index", "--all", f"--prefix={part}/", environment=environment)
+        for name in linked:
+            if not os.path.lexists(part / name):
+                (part / name).parent.mkdir(parents=True, exist_ok=True)
+                (part / name).symlink_to(Path(code.root) / name)
         part.chmod(0o755)
         with suppress(OSError):  # somebody else was first: what lies there is the same
             part.rename(target)
@@ -135,6 +142,12 @@ def build(code: Code, target: Path) -> None:
             raise NoRecord("the recorded code cannot be written", where=str(target))
     finally:
         shutil.rmtree(part, ignore_errors=True)
+
+
+def require(code: Code) -> None:
+    """Raises NoRecord unless the recorded code can be built again."""
+    with _recorded(code):
+        pass
 
 
 def lock_sha256(folder: Path, root: Path) -> str:
@@ -153,26 +166,42 @@ def kept_files(folder: Path) -> list[str]:
     return sorted(name for name in names if (folder / name).is_file())
 
 
-def ignored(root: Path) -> list[str]:
-    """What git ignores in the repository `root`, relative to it; a folder that is ignored as a whole ends with a slash."""
+def beside(root: Path) -> list[str]:
+    """What lies in the repository `root` and is not recorded: ignored (a whole folder ends with a slash), or new and too large."""
     told = _git(root, "ls-files", "--others", "--ignored", "--exclude-standard", "--directory", "-z")
+    return [*(os.fsdecode(name) for name in told.split(b"\0") if name), *_parted(root, _new(root))[1]]
+
+
+def _new(root: Path) -> list[str]:
+    """The files that git neither tracks nor ignores; another repository inside ends with a slash."""
+    told = _git(root, "ls-files", "--others", "--exclude-standard", "-z")
     return [os.fsdecode(name) for name in told.split(b"\0") if name]
+
+
+def _parted(root: Path, new: Iterable[str]) -> tuple[list[str], list[str]]:
+    """New files that are recorded, the small ones first, and those that are not."""
+    taken, left, held = [], [], 0
+    for size, name in sorted((_size(root / name), name) for name in new):
+        if name.endswith("/") or held + size > MOST_NEW_BYTES:
+            left.append(name)
+        else:
+            held += size
+            taken.append(name)
+    return taken, left
 
 
 def _diff(root: Path, new: list[str], environment: Mapping[str, str]) -> tuple[bytes, list[str]]:
     """What differs from the commit, in the index of `environment`, and what was left out."""
-    left_out, taken, held = [], [], 0
-    for size, name in sorted((_size(root / name), name) for name in new):
-        if name.endswith("/"):
-            left_out.append(f"{_shown(name)} is a repository of its own and is not recorded")
-        elif held + size > MOST_NEW_BYTES:
-            left_out.append(f"{_shown(name)} is new and large ({size / 1e6:.1f} MB) and is not recorded")
-        else:
-            held += size
-            taken.append(os.fsencode(name))
+    taken, left = _parted(root, new)
+    left_out = [
+        f"{_shown(name)} is a repository of its own and is not recorded"
+        if name.endswith("/")
+        else f"{_shown(name)} is new and large ({_size(root / name) / 1e6:.1f} MB) and is not recorded"
+        for name in left
+    ]
     _git(root, "add", "--update", "--", ".", environment=environment)
     if taken:
-        listed = b"\0".join(taken)
+        listed = b"\0".join(os.fsencode(name) for name in taken)
         named = ("--pathspec-from-file=-", "--pathspec-file-nul")
         _git(root, "add", *named, environment=environment, given=listed)
     asked = ("diff-index", "--cached", "--patch", "--binary", "--full-index", "--no-renames", "--no-ext-diff", "HEAD")

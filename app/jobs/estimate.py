@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
+from itertools import takewhile
 from pathlib import Path
 from statistics import median
 from typing import Any, Literal
@@ -16,9 +17,10 @@ from sqlalchemy import select as columns
 from sqlmodel import Session, col, select
 
 from app.jobs.backlog import SUCCEEDED
+from app.jobs.specs import Spec, kind_of
 from app.journal import days
 from app.journal.tables import AttemptRow, Challenge, DailySession, Job, Run
-from engine.contract import RunSpec
+from engine.contract import CommandSpec, RunSpec
 
 # Seconds for one pixel of one image in one epoch of one fold, until a run has finished here: a small convolutional network on
 # two processor cores.
@@ -31,7 +33,10 @@ NEWEST_RUNS = 40
 UNKNOWN_SPREAD, OTHER_BACKBONE_SPREAD, ONE_RUN_SPREAD, LEAST_SPREAD = 5.0, 3.0, 1.3, 1.1
 ENOUGH = 3  # runs of about the same size, to leave the others out
 
-Like = Literal["backbone", "backend", ""]
+# What is no training by the engine says nothing of its length: as long as the last ones of its kind, else this.
+DEFAULT_S = {"command": 3_600.0}
+
+Like = Literal["backbone", "backend", "command", "kind", ""]
 
 
 @dataclass(frozen=True)
@@ -64,8 +69,10 @@ class Shape:
     data_dir: str
 
 
-def estimate(db: Session, spec: RunSpec, backend: str) -> Duration:
+def estimate(db: Session, spec: Spec, backend: str) -> Duration:
     """By the newest runs that finished on `backend`: those with the same backbone where there are any, of about the same size."""
+    if not isinstance(spec, RunSpec):
+        return _of_kind(db, spec, backend)
     shape = _shape_of(spec)
     finished, images = _finished(db, backend, shape)
     return from_finished(shape, images or labelled_images(spec), finished)
@@ -95,6 +102,36 @@ def from_finished(shape: Shape, images: int, finished: Sequence[Finished]) -> Du
         len(used),
         like,
     )
+
+
+def _of_kind(db: Session, spec: CommandSpec, backend: str) -> Duration:
+    """As long as the newest runs of the same command took, whatever its options, else of the same kind."""
+    kind, script = kind_of(spec), _script(spec.words)
+    worked_ms = func.sum(col(AttemptRow.ended_at) - col(AttemptRow.started_at))
+    asked: list[Any] = [Run.spec_source, worked_ms]
+    rows = db.connection().execute(
+        columns(*asked)
+        .join(Job, col(Job.run_id) == col(Run.id))
+        .join(AttemptRow, col(AttemptRow.job_id) == col(Job.id))
+        .where(col(Run.kind) == kind, col(Job.state) == SUCCEEDED, col(Job.backend) == backend)
+        .group_by(col(Job.id))
+        .order_by(col(Job.id).desc())
+        .limit(NEWEST_RUNS)
+    )
+    found = [(_script(source.split()), ms / 1000) for source, ms in rows if ms is not None]
+    same = [seconds for one, seconds in found if one == script]
+    took = sorted(same or [seconds for _, seconds in found]) or [DEFAULT_S[kind]]
+    like: Like = "command" if same else "kind" if found else ""
+    factor = {"": UNKNOWN_SPREAD, "kind": OTHER_BACKBONE_SPREAD}.get(
+        like, LEAST_SPREAD if len(took) > 1 else ONE_RUN_SPREAD
+    )
+    middle = median(took)
+    return Duration(middle, min(took[0], middle / factor), max(took[-1], middle * factor), len(same or found), like)
+
+
+def _script(words: Sequence[str]) -> tuple[str, ...]:
+    """`python train.py --lr 0.1` → `python train.py`."""
+    return tuple(takewhile(lambda word: not word.startswith("-"), words))
 
 
 def _finished(db: Session, backend: str, shape: Shape) -> tuple[list[Finished], int | None]:

@@ -12,6 +12,7 @@ from app.jobs.backends.local import LOCAL
 from app.jobs.configured import MachineFacts
 from app.jobs.estimate import Duration
 from app.jobs.night import Bar, Night
+from app.jobs.specs import Spec
 from app.journal import days
 from app.journal.home import Home
 from app.journal.sittings import Sitting
@@ -43,7 +44,7 @@ class Forecast:
         return night.end_text(self.ends_at, now, time_zone)
 
 
-def forecast(db: Session, home: Home, at: Sitting, specs: Sequence[RunSpec], backend: str = LOCAL) -> list[Forecast]:
+def forecast(db: Session, home: Home, at: Sitting, specs: Sequence[Spec], backend: str = LOCAL) -> list[Forecast]:
     """As if `specs` were queued now, one after the other, behind what runs and waits.
 
     Raises OnehourError for a backend that is not configured.
@@ -62,10 +63,14 @@ def forecast(db: Session, home: Home, at: Sitting, specs: Sequence[RunSpec], bac
     return found
 
 
-def _over_limit(spec: RunSpec, backend: str, duration: Duration, limit_s: float | None) -> list[str]:
+def _over_limit(spec: Spec, backend: str, duration: Duration, limit_s: float | None) -> list[str]:
     often = night.restarts(duration.seconds, limit_s)
     if not often or limit_s is None:
         return []
+    if not isinstance(spec, RunSpec):
+        return [
+            f"it may take longer than the limit of {hours_text(limit_s)} of {backend}, and goes on only if it can resume"
+        ]
     fold, epoch = _epoch_at(spec, limit_s / duration.seconds)
     times = "" if often == 1 else f", {often} times in all"
     place = f"in fold {fold} of {spec.folds} at epoch {epoch}{times}"

@@ -8,14 +8,18 @@ from pathlib import Path
 
 from sqlmodel import Session, select
 
-from app.jobs import backlog, configured, data_checks
+from app.jobs import backlog, code_record, configured, data_checks
+from app.jobs.as_queued import place_of
 from app.jobs.backends.local import LOCAL
 from app.jobs.backlog import QUEUED
+from app.jobs.code_record import Code
 from app.jobs.forecast import Forecast, forecast
+from app.jobs.own_command import refuse_too_large
+from app.jobs.specs import Spec, kind_of
 from app.journal import challenges, days, rules, sittings
 from app.journal.home import COMMAND, Home
 from app.journal.store import Journal
-from app.journal.tables import Challenge, Experiment, Job, Run
+from app.journal.tables import Challenge, Experiment, Job, Run, RunCode
 from engine.contract import METRIC_DIRECTIONS, OnehourError, RunSpec, nearest
 
 
@@ -27,6 +31,15 @@ class Queued:
     experiment_key: str
     job_id: int
     forecast: Forecast
+    says: tuple[str, ...] = ()  # what a person should know of the code that it was queued with
+
+
+@dataclass(frozen=True)
+class Parent:
+    """The run that another one repeats or varies; `code` is None where the code that is there now is wanted."""
+
+    run_id: int
+    code: Code | None
 
 
 class SecondThought(OnehourError):
@@ -36,18 +49,19 @@ class SecondThought(OnehourError):
 def queue_run(
     journal: Journal,
     spec_source: str,
-    spec: RunSpec,
+    spec: Spec,
     hypothesis: str,
     *,
     experiment_key: str | None = None,
     backend: str = LOCAL,
     sure: bool = False,
     origin: str = "person",
+    parent: Parent | None = None,
 ) -> Queued:
     """One run: see `queue_runs`."""
     (queued,) = queue_runs(
         journal, spec_source, [spec], hypothesis,
-        experiment_key=experiment_key, backend=backend, sure=sure, origin=origin,
+        experiment_key=experiment_key, backend=backend, sure=sure, origin=origin, parent=parent,
     )  # fmt: skip
     return queued
 
@@ -55,19 +69,22 @@ def queue_run(
 def queue_runs(
     journal: Journal,
     spec_source: str,
-    specs: Sequence[RunSpec],
+    specs: Sequence[Spec],
     hypothesis: str,
     *,
     experiment_key: str | None = None,
     backend: str = LOCAL,
     sure: bool = False,
     origin: str = "person",
+    parent: Parent | None = None,
 ) -> list[Queued]:
     """Write an experiment, its runs and their jobs in one transaction: all of them or none.
 
     The same hypothesis in the same challenge is the same experiment, and `experiment_key` names one whatever is said; its next
     run gets the next number. Relative paths of a spec are taken from the current folder. Raises AgainstTheRules outside the hour,
     OnehourError for what cannot run, and SecondThought for what would pass a limit or a quota unless the person is `sure`.
+    The state of the code is recorded, as far as there is a repository; `parent` is the run that these repeat or vary, whose code is
+    theirs too where it says so.
     """
     hypothesis = " ".join(hypothesis.split())
     if not hypothesis and experiment_key is None:
@@ -75,11 +92,13 @@ def queue_runs(
             "a run needs a hypothesis",
             fix='Say in one sentence what you expect, for example: --hypothesis "Larger images help rare whales".',
         )
-    specs = [_with_absolute_paths(spec) for spec in specs]
+    specs = [_made_ready(spec, backend, parent) for spec in specs]
+    codes = _codes(specs, parent)
     with journal.reading() as db:  # all that reads files comes before the transaction, in which nobody else can write
         at = sittings.sitting(db, challenges.active(db), journal.now())
         guesses = forecast(db, journal.home, at, specs, backend)
-        drawn = [data_checks.augmented(journal.home, at.challenge, spec) for spec in specs]
+        trained = [spec for spec in specs if isinstance(spec, RunSpec)]
+        drawn = [data_checks.augmented(journal.home, at.challenge, spec) for spec in trained]
     folders = _folder_names(journal.home)
     queued = []
     with journal.writing() as db:
@@ -95,7 +114,7 @@ def queue_runs(
         experiment = _experiment(db, folders, challenge, hypothesis, experiment_key, origin, now)
         taken = list(db.exec(select(Run.key).where(Run.experiment_id == experiment.id)).all())
         day_tag = f"day-{days.day_number(at.local_date, challenge.starts_on)}"
-        for spec, guess in zip(specs, guesses, strict=True):
+        for spec, guess, (code, says) in zip(specs, guesses, codes, strict=True):
             run_key = _free_key(f"{experiment.key}-r", 2, taken, folders)
             taken.append(run_key)
             tracked = _tracked(spec, run_key, day_tag, experiment.hypothesis)
@@ -104,8 +123,11 @@ def queue_runs(
                 experiment_id=experiment.id,
                 key=run_key,
                 local_date=at.local_date,
-                spec=tracked.model_dump_json(),
+                # A repetition keeps the keys of its time: code of then does not know those added since.
+                spec=tracked.model_dump_json(exclude_unset=parent is not None),
                 spec_source=spec_source,
+                kind=kind_of(spec),
+                parent_id=None if parent is None else parent.run_id,
                 origin=origin,
                 created_at=now,
                 metric=spec.metric,
@@ -113,6 +135,8 @@ def queue_runs(
             )
             db.add(run)
             db.flush()
+            if code is not None:
+                db.add(RunCode(run_id=run.id, recorded_at=now, **vars(code)))
             job = Job(
                 run_id=run.id,
                 state=QUEUED,
@@ -126,7 +150,7 @@ def queue_runs(
             db.add(job)
             db.flush()
             assert job.id is not None
-            queued.append(Queued(run_key, experiment.key, job.id, guess))
+            queued.append(Queued(run_key, experiment.key, job.id, guess, says))
     return queued
 
 
@@ -195,6 +219,31 @@ def _folder_names(home: Home) -> list[str]:
     return [path.name for path in home.runs_dir.iterdir()] if home.runs_dir.is_dir() else []
 
 
+def _codes(specs: Sequence[Spec], parent: Parent | None) -> list[tuple[Code | None, tuple[str, ...]]]:
+    """The code of each run and what is to be said of it: the parent's, else what lies there now."""
+    if parent is not None and parent.code is not None:
+        return [(parent.code, ())] * len(specs)
+    found: dict[Path, tuple[Code | None, tuple[str, ...]]] = {}
+    for place in dict.fromkeys(place_of(spec) for spec in specs):
+        try:
+            code = code_record.take(place)
+            found[place] = code, tuple(f"{code.root}: {words}" for words in code.left_out)
+        except code_record.NoRecord as error:
+            found[place] = None, (str(error),)
+    return [found[place_of(spec)] for spec in specs]
+
+
+def _made_ready(spec: Spec, backend: str, parent: Parent | None) -> Spec:
+    """What is asked, to be started elsewhere than here. Raises OnehourError for what is not there."""
+    if isinstance(spec, RunSpec):
+        return _with_absolute_paths(spec)
+    if (parent is None or parent.code is None) and not Path(spec.cwd).is_dir():
+        raise OnehourError("there is no such folder", where=spec.cwd, fix="Set cwd to the folder of your code.")
+    if backend != LOCAL:
+        refuse_too_large(spec)
+    return spec
+
+
 def _with_absolute_paths(spec: RunSpec) -> RunSpec:
     """The worker starts the run elsewhere. Raises OnehourError when the data folder is not there."""
     data_dir = Path(spec.data.dir).expanduser().absolute()
@@ -209,7 +258,7 @@ def _with_absolute_paths(spec: RunSpec) -> RunSpec:
     return spec.model_copy(update={"data": data, **named})
 
 
-def _tracked(spec: RunSpec, run_key: str, day_tag: str, hypothesis: str) -> RunSpec:
+def _tracked(spec: Spec, run_key: str, day_tag: str, hypothesis: str) -> Spec:
     tags = (*(tag for tag in spec.tracking.tags if tag != day_tag), day_tag)
     tracking = spec.tracking.model_copy(update={"run_id": run_key, "tags": tags, "notes": hypothesis})
     return spec.model_copy(update={"tracking": tracking})

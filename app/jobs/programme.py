@@ -11,9 +11,8 @@ from typing import Protocol
 import yaml
 
 from app.journal.home import CHECKOUT
-from app.journal.tables import Run
-from engine.contract import RunSpec, spec_as_json, spec_from_mapping
-from engine.run_folder import RunFolder, write_text
+from engine.contract import RunSpec
+from engine.run_folder import RunFolder, write_json, write_text
 
 CODE, DATA, BOXES, WEIGHTS, FOLDS = "code", "data", "boxes", "weights", "folds"
 ENGINE_FILES = ("engine/**/*.py", "engine/presets/*.yaml")
@@ -68,11 +67,12 @@ class EngineTraining:
     code_dir: Path = CHECKOUT
 
     def prepare(self, folder: RunFolder) -> None:
-        asked = self.spec.model_dump(mode="json")
+        """Only the keys that the spec was given: an older engine, built from a record, would not know those added since."""
+        asked = self.spec.model_dump(mode="json", exclude_unset=True)
         if not folder.spec_yaml.exists():
             write_text(folder.spec_yaml, yaml.safe_dump(asked, sort_keys=False, allow_unicode=True))
         if not folder.spec_json.exists():
-            write_text(folder.spec_json, spec_as_json(self.spec))
+            write_json(folder.spec_json, asked)
 
     def inputs(self) -> Mapping[str, Input]:
         data, named = self.spec.data, {CODE: Input(self.code_dir, ENGINE_FILES)}
@@ -102,11 +102,6 @@ class EngineTraining:
 
     def cwd(self, at: Places) -> str:
         return at.inputs[CODE]
-
-
-def of_run(run: Run) -> Programme:
-    """Raises OnehourError for a spec that this version does not know."""
-    return EngineTraining(spec_from_mapping(json.loads(run.spec), run.key))
 
 
 def places_here(programme: Programme, python: str, run_dir: Path) -> Places:

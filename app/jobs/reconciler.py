@@ -11,8 +11,9 @@ import re
 import signal
 import time
 from collections.abc import Callable
+from functools import partial
 
-from app.jobs import attempts, backlog, programme, signals
+from app.jobs import as_queued, attempts, backlog, signals
 from app.jobs.backends.interface import Attempt, Backend, Condition, Refused, Status, Unreachable
 from app.jobs.programme import Programme
 from app.journal.store import Journal
@@ -34,9 +35,10 @@ class Reconciler:
     """One look at a time: `tick` does everything that can be done now and returns whether attempts are running."""
 
     def __init__(
-        self, journal: Journal, backend: Backend, programme_of: Callable[[Run], Programme] = programme.of_run
+        self, journal: Journal, backend: Backend, programme_of: Callable[[Run], Programme] | None = None
     ) -> None:
-        self.journal, self.backend, self.programme_of = journal, backend, programme_of
+        self.journal, self.backend = journal, backend
+        self.programme_of = programme_of or partial(as_queued.programme_of, journal)
         self.slots = backend.slots()
         self.wait_s, self.ask_again_at = 0.0, 0.0  # seconds of a steady clock
 

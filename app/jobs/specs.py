@@ -2,11 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import json
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
-from app.journal.tables import Challenge
-from engine.contract import OnehourError, RunSpec, nearest, parse_overrides, preset_names, preset_path, read_spec
+from app.journal.tables import Challenge, Run
+from engine.contract import (
+    CommandSpec,
+    OnehourError,
+    RunSpec,
+    command_from_mapping,
+    laid_over,
+    nearest,
+    parse_overrides,
+    preset_names,
+    preset_path,
+    read_spec,
+    spec_from_mapping,
+)
+
+Spec = RunSpec | CommandSpec  # what a run may be asked for: run.kind says which
+
+
+def kind_of(spec: Spec) -> str:
+    """As in run.kind."""
+    return "command" if isinstance(spec, CommandSpec) else "train"
+
+
+def of_run(run: Run, overrides: Iterable[str] = ()) -> Spec:
+    """What a run was asked for, with `key=value` overrides laid over it. Raises OnehourError for one of another version.
+
+    Only the keys that it was given then count as set (`exclude_unset`).
+    """
+    asked = parse_overrides(overrides)
+    mapping: Mapping[str, Any] = laid_over(json.loads(run.spec), asked)
+    if run.kind == "command":
+        return command_from_mapping(mapping, run.key, asked)
+    return spec_from_mapping(mapping, run.key, asked)
 
 
 def resolve(challenge: Challenge, source: str, overrides: Iterable[str] = ()) -> RunSpec:

@@ -39,6 +39,11 @@ class Home:
         return self.path / "runs" / ".jobs"
 
     @property
+    def code_dir(self) -> Path:
+        """Code of runs that was changed since they were queued, built from the record: a folder each state."""
+        return self.path / "runs" / ".code"
+
+    @property
     def logs_dir(self) -> Path:
         return self.path / "logs"
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import PurePath
-from typing import Annotated
 
 from pydantic import Field, model_validator
 
@@ -15,9 +14,7 @@ from engine.contract.spec import Frozen, TrackingSpec
 class CommandSpec(Frozen):
     """A command or a notebook of one's own. It is told where it stands by its environment: docs/own-code.md."""
 
-    argv: tuple[Annotated[str, Field(min_length=1)], ...] = Field(
-        (), description="the command, word by word; it never goes through a shell"
-    )
+    argv: tuple[str, ...] = Field((), description="the command, word by word; it never goes through a shell")
     notebook: str | None = Field(
         None, description="notebook that nbconvert executes instead of a command, relative to cwd"
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import re
 from collections.abc import Iterable, Mapping
@@ -13,6 +14,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from engine.contract.blend_spec import BlendSpec
+from engine.contract.command_spec import CommandSpec
 from engine.contract.data_spec import DataSpec
 from engine.contract.errors import OnehourError, nearest
 from engine.contract.frozen import Frozen
@@ -102,6 +104,11 @@ def spec_from_mapping(mapping: Mapping[str, Any], where: str, overridden: Iterab
     return _validated(RunSpec, mapping, where, overridden)
 
 
+def command_from_mapping(mapping: Mapping[str, Any], where: str, overridden: Iterable[str] = ()) -> CommandSpec:
+    """The same for a command or notebook of one's own."""
+    return _validated(CommandSpec, mapping, where, overridden)
+
+
 Asked = TypeVar("Asked", bound=Frozen)
 
 
@@ -111,6 +118,14 @@ def _validated(model: type[Asked], mapping: Mapping[str, Any], where: str, overr
     except ValidationError as error:
         first = error.errors()[0]
         raise _as_sentence(model, first, OVERRIDDEN if _is_about(first, overridden) else where) from None
+
+
+def laid_over(mapping: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
+    """A copy of a spec's keys and values with `overrides` (dotted keys) in it."""
+    copied = copy.deepcopy(dict(mapping))
+    for dotted, value in overrides.items():
+        _set(copied, dotted, value, OVERRIDDEN)
+    return copied
 
 
 def parse_overrides(pairs: Iterable[str]) -> dict[str, Any]:

@@ -92,7 +92,7 @@ def test_ignored_files_and_other_repositories_are_not_recorded(own: Repository) 
     code = take(own.path)
     assert b"a.csv" not in code.patch
     assert code.left_out == ("other/ is a repository of its own and is not recorded",)
-    assert code_record.ignored(own.path) == ["data/"]
+    assert code_record.beside(own.path) == ["data/", "other/"]
     assert code_record.kept_files(own.path)[:2] == [".gitignore", "old.txt"]
 
 

@@ -30,7 +30,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from app.jobs.programme import CODE, DATA, ENGINE_FILES, Input, Places, Programme, of_run
+from app.jobs.as_queued import of_run
+from app.jobs.programme import CODE, DATA, ENGINE_FILES, Input, Places, Programme
 from app.journal.home import CHECKOUT
 from app.journal.tables import Run
 from engine.contract import FoldScore, RunResult, RunSpec

@@ -1,0 +1,57 @@
+"""onehour again | run show"""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated
+
+import typer
+
+from app.commands.runs import say_queued
+from app.commands.terminal import AsJson, iso, opened_journal
+from app.jobs import again as repetition
+from app.journal import challenges
+from app.reports import run_record
+
+app = typer.Typer()
+run_app = typer.Typer(no_args_is_help=True, help="What is known of a run.")
+app.add_typer(run_app, name="run")
+
+
+@app.command()
+def again(
+    run: Annotated[str, typer.Argument(metavar="RUN", help="the run's key")],
+    overrides: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="a variation: sets one key of its spec")
+    ] = None,
+    present_code: Annotated[
+        bool, typer.Option("--present-code", help="with the code that is there now, not the recorded one")
+    ] = False,
+    backend: Annotated[
+        str | None, typer.Option(metavar="NAME", help="where it runs; else where the first one did")
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="also when it passes a time limit or a quota")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Queue a run once more: the same spec on the code that was recorded with it, or a variation."""
+    with opened_journal() as journal:
+        with journal.reading() as db:
+            challenge = challenges.active(db)
+        queued = repetition.again(journal, run, overrides or (), present_code=present_code, backend=backend, sure=yes)
+        if as_json:
+            told = {"run": queued.run_key, "experiment": queued.experiment_key, "parent": run}
+            print(json.dumps(told | {"ends_at": iso(queued.forecast.ends_at), "says": queued.says}, ensure_ascii=False))
+            return
+        say_queued(journal, challenge, [queued])
+
+
+@run_app.command()
+def show(run: Annotated[str, typer.Argument(metavar="RUN", help="the run's key")], as_json: AsJson = False) -> None:
+    """All that is known of a run: its spec against its parent's, its code, its attempts, its scores."""
+    with opened_journal() as journal, journal.reading() as db:
+        challenge = challenges.active(db)
+        found = run_record.read(db, challenge, run)
+    if as_json:
+        print(json.dumps(run_record.as_json(found), ensure_ascii=False))
+    else:
+        print(run_record.page(found, challenge.time_zone))

@@ -1,0 +1,70 @@
+"""A run once more: the same spec on the same code, from the record, or with some keys changed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from sqlmodel import col, select
+
+from app.jobs import code_record, orders, own_code, specs
+from app.jobs.as_queued import place_of, recorded
+from app.jobs.code_record import Code
+from app.jobs.orders import Parent, Queued
+from app.journal.store import Journal
+from app.journal.tables import Experiment, Job, Run, RunCode
+from engine.contract import CommandSpec, OnehourError, nearest
+
+
+def again(
+    journal: Journal,
+    run_key: str,
+    overrides: Iterable[str] = (),
+    *,
+    present_code: bool = False,
+    backend: str | None = None,
+    sure: bool = False,
+) -> Queued:
+    """Queue the run `run_key` once more as a run of its experiment, with `key=value` overrides laid over its spec.
+
+    Its code is the recorded one: where the present code differs it is built again when the run starts. With `present_code` it is
+    what lies there now. Raises OnehourError where the record cannot be built, and as `orders.queue_run` does.
+    """
+    with journal.reading() as db:
+        found = db.exec(select(Run, Experiment).join(Experiment).where(Run.key == run_key)).first()
+        if found is None:
+            newest = db.exec(select(Run.key).order_by(col(Run.id).desc()).limit(100)).all()
+            raise OnehourError(f"there is no run {run_key!r}", fix=nearest(run_key, newest))
+        run, experiment = found
+        row = db.get(RunCode, run.id)
+        job = db.exec(select(Job).where(Job.run_id == run.id).order_by(col(Job.id).desc())).first()
+    spec = specs.of_run(run, overrides)
+    code = None if row is None or present_code else recorded(row)
+    said = _said(run_key, code, place_of(spec)) if not present_code else ()
+    queued = orders.queue_run(
+        journal,
+        own_code.source_of(spec) if isinstance(spec, CommandSpec) else run.spec_source,
+        spec,
+        "",
+        experiment_key=experiment.key,
+        backend=backend or (job.backend if job is not None else "local"),
+        sure=sure,
+        parent=Parent(run.id, code),
+    )
+    return Queued(queued.run_key, queued.experiment_key, queued.job_id, queued.forecast, (*said, *queued.says))
+
+
+def _said(run_key: str, code: Code | None, place: Path) -> tuple[str, ...]:
+    """What a person should know of the code that the run is repeated with. Raises NoRecord where it cannot be built again."""
+    if code is None:
+        return (f"{run_key} has no record of its code: this run takes what lies there now.",)
+    said = list(code.left_out)
+    if not code_record.is_there(code, place):
+        code_record.require(code)
+        said.append(
+            f"The code was changed since: it is built again from {code.commit[:10]} and what was not committed then."
+        )
+    now = code_record.lock_sha256(place, Path(code.root))
+    if now != code.lock_sha256:
+        said.append(f"The lock file is another one now: the packages may not be those that {run_key} ran with.")
+    return tuple(said)
