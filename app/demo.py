@@ -104,7 +104,7 @@ def _wait(journal: Journal, run_key: str) -> str:
                 with journal.reading() as db:
                     state = backlog.job_of(db, run_key).state
                 bar.update(task, completed=folder.progress(), description=f"{run_key} {state}")
-                if state in (backlog.SUCCEEDED, backlog.FAILED, backlog.CANCELLED) or worker.poll() is not None:
+                if state not in (backlog.QUEUED, *backlog.ACTIVE) or worker.poll() is not None:
                     break
                 time.sleep(0.5)
     finally:

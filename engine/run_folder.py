@@ -207,8 +207,9 @@ class RunFolder:
                 continue
             if row["kind"] == "epoch":
                 epoch = _number(row.get("epoch"))
-                last[fold] = last[fold] + 1 if epoch is None or not math.isfinite(epoch) else epoch
-                row["epoch"] = last[fold]
+                if epoch is None or not math.isfinite(epoch):
+                    row["epoch"] = epoch = last[fold] + 1
+                last[fold] = epoch
             yield row
 
     def epochs(self) -> list[EpochRow]:

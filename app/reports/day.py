@@ -54,7 +54,8 @@ def ends_at(db: Session, challenge: Challenge, on: date) -> int:
 def run_line(run: BoardRun, verdict: Verdict | None) -> str:
     """`humpback_002-r01 "hypothesis": CV 0.842 ± 0.006, helped (+0.021 ± 0.006 against humpback_001-r01), LB …, W&B offline`."""
     row = run.row
-    said = [row.state if row.cv is None else f"CV {cv_text(row)}"]
+    why = f": {plain(row.message)}" if row.state == "stopped" else ""
+    said = [f"{row.state}{why}" if row.cv is None else f"CV {cv_text(row)}"]
     if verdict is not None:
         said.append(verdict_text(verdict))
     if run.public is not None or run.private is not None:

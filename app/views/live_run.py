@@ -59,7 +59,8 @@ def _gpu_words(folder: RunFolder) -> str:
     """What the newest rows say of the GPU and the pace: `GPU 87 % busy, 6.1 GB · 214 images/s, 3 % of the time waiting for data`."""
     newest: dict[str, float] = {}
     for each in folder.metrics():
-        newest |= {name: value for name, value in each.items() if name.startswith(("gpu/", "time/", "images/"))}
+        of_pace = {name: value for name, value in each.items() if name.startswith(("gpu/", "time/", "images/"))}
+        newest |= {name: value for name, value in of_pace.items() if isinstance(value, int | float)}
     busy, memory = newest.get("gpu/busy"), newest.get("gpu/peak_gb")
     gpu = [f"{busy:.0%} busy" if busy is not None else "", f"{memory:.1f} GB" if memory is not None else ""]
     waiting, working = newest.get("time/data_s", 0.0), newest.get("time/compute_s", 0.0)

@@ -8,6 +8,7 @@ from app.scores.board import BoardRun
 from app.scores.run_rows import RunRow, cv_text, score_text
 from app.scores.submissions import Slots
 from app.scores.verdict import Verdict, verdict_text
+from app.views.desk import plain
 
 # A shape and a word each, so that nobody needs the colour.
 STATE_WORDS = {
@@ -18,6 +19,7 @@ STATE_WORDS = {
     "succeeded": ":green[✓] succeeded",
     "failed": ":red[✗] failed",
     "cancelled": ":gray[–] cancelled",
+    "stopped": ":orange[■] stopped",
 }
 
 VERDICT_SHAPES = {"helped": ":green[▲]", "hurt": ":red[▼]", "unclear": ":gray[◆]"}
@@ -28,6 +30,13 @@ OVERTIME = ":orange[overtime]"
 
 def state_words(run: RunRow) -> str:
     return ":gray[◌] cancelling" if run.cancel_asked and run.is_open else STATE_WORDS[run.state]
+
+
+def result_words(run: RunRow) -> str:
+    """The CV; of a run without one its state, and why it stopped by itself."""
+    if run.cv is not None:
+        return f"**{cv_words(run)}**"
+    return f"{state_words(run)}: {plain(run.message)}" if run.state == "stopped" else state_words(run)
 
 
 def cv_words(run: RunRow) -> str:

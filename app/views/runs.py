@@ -8,7 +8,7 @@ from app.jobs import backlog, standing_orders
 from app.journal.sittings import Sitting
 from app.journal.store import Journal
 from app.scores.run_rows import RunRow, count_runs, run_row, run_rows
-from app.views import live_run, long_list, submit_form
+from app.views import live_run, long_list, run_origin, submit_form
 from app.views.desk import attempt, plain
 from app.views.run_words import cv_words, state_words, wandb_words
 from engine.run_folder import RunFolder
@@ -77,6 +77,7 @@ def _details(journal: Journal, at: Sitting, row: RunRow) -> None:
         st.code(str(folder.submission_csv), language=None)
         submit_form.show(journal, at, row.run_key)
     _order(journal, row)
+    run_origin.show(journal, at, row.run_key)
     if row.is_open:
         live_run.show(journal, at, row)
         return

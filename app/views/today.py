@@ -17,7 +17,7 @@ from app.scores import position
 from app.views import activity_split, day_runs, plan, queue_form
 from app.views.desk import attempt, plain
 from app.views.note_text import note_text
-from app.views.run_words import cv_words, quota_words, slots_words, state_words, verdict_words
+from app.views.run_words import quota_words, result_words, slots_words, verdict_words
 
 
 def show(journal: Journal, at: Sitting) -> None:
@@ -83,8 +83,7 @@ def _resume(at: Sitting, card: resume.Resume) -> None:
             st.markdown(" · ".join(said))
         for run in card.finished[-resume.SHOWN :]:
             verdict = verdict_words(card.verdicts.get(run.run_id))
-            result = f"**{cv_words(run)}**" if run.cv is not None else state_words(run)
-            parts = (f"`{run.run_key}`", plain(run.hypothesis), result, verdict)
+            parts = (f"`{run.run_key}`", plain(run.hypothesis), result_words(run), verdict)
             st.markdown(" · ".join(part for part in parts if part))
         more = len(card.finished) - resume.SHOWN
         if more > 0:
