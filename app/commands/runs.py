@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 import typer
 
 from app.commands.terminal import AsJson, iso, moment_of, opened_journal
-from app.jobs import backlog, data_checks, grid, orders, own_code, presence, specs, standing_orders
+from app.jobs import backlog, baselines, data_checks, grid, orders, own_code, presence, specs, standing_orders
 from app.jobs.backends.local import LOCAL
 from app.jobs.specs import Spec
 from app.journal import challenges, sittings
@@ -19,7 +19,7 @@ from app.journal.store import Journal
 from app.journal.tables import Challenge
 from app.reports import night as night_report
 from app.scores import leaderboard
-from engine.contract import OnehourError
+from engine.contract import OnehourError, RunSpec
 
 app = typer.Typer()
 lb_app = typer.Typer(no_args_is_help=True, help="Leaderboard scores.")
@@ -58,6 +58,13 @@ def queue(
         float | None,
         typer.Option(metavar="CV", help="let the worker send its submission if its CV is better than this"),
     ] = None,
+    stop_if_behind: Annotated[
+        bool,
+        typer.Option("--stop-if-behind", help="it stops by itself when clearly behind the best run on the same folds"),
+    ] = False,
+    behind_by: Annotated[
+        float | None, typer.Option(metavar="NUMBER", min=0, help="how far is clearly behind; else by the folds' spread")
+    ] = None,
     yes: Annotated[bool, typer.Option("--yes", help="also when it passes a time limit or a quota")] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -65,11 +72,15 @@ def queue(
     given = [
         name for name, one in (("SPEC", spec), ("--command", command), ("--notebook", notebook)) if one is not None
     ]
-    if len(given) != 1 or (spec is not None and (cwd is not None or inputs)) or (axes and spec is None):
+    if (
+        len(given) != 1
+        or (spec is not None and (cwd is not None or inputs))
+        or (spec is None and (axes or stop_if_behind or behind_by is not None))
+    ):
         raise OnehourError(
             "name one thing to run: a SPEC, --command LINE or --notebook FILE",
             where=" and ".join(given),
-            fix="--grid belongs to a SPEC, --cwd and --input to your own code.",
+            fix="--grid and --stop-if-behind belong to a SPEC, --cwd and --input to your own code.",
         )
     with opened_journal() as journal:
         with journal.reading() as db:
@@ -91,6 +102,9 @@ def queue(
             if looked_at:
                 for each in trained:
                     data_checks.looked_at(journal, each)
+            if stop_if_behind or behind_by is not None:
+                with journal.reading() as db:
+                    trained = [baselines.with_rule(db, challenge, each, behind_by) for each in trained]
             asked = [*trained]
         queued = orders.queue_runs(
             journal, source, asked, hypothesis, experiment_key=experiment, backend=backend, sure=yes
@@ -106,6 +120,9 @@ def queue(
             print(json.dumps(told if axes else told[0]))
             return
         say_queued(journal, challenge, queued)
+        first = asked[0]
+        if isinstance(first, RunSpec) and first.stop_if_behind is not None:
+            print(f"It {baselines.rule_words(first.stop_if_behind)}.")
 
 
 def say_queued(journal: Journal, challenge: Challenge, queued: Sequence[orders.Queued]) -> None:

@@ -14,10 +14,11 @@ from functools import partial
 from pathlib import Path, PurePath
 
 from app.jobs import code_record, specs
+from app.jobs.blends import Blending
 from app.jobs.code_record import Code
 from app.jobs.own_command import OwnCommand
 from app.jobs.programme import EngineTraining, Input, Places, Programme
-from app.jobs.specs import Spec
+from app.jobs.specs import Blend, Spec
 from app.journal.home import CHECKOUT
 from app.journal.store import Journal
 from app.journal.tables import Run, RunCode
@@ -80,6 +81,8 @@ def of_run(run: Run, code_dir: Path | None = None, built: bool = False) -> Progr
     spec = specs.of_run(run)
     if isinstance(spec, CommandSpec):
         return OwnCommand(spec, run.key, code_dir or place_of(spec), built)
+    if isinstance(spec, Blend):
+        return Blending(spec, code_dir or CHECKOUT)
     return EngineTraining(spec, code_dir or CHECKOUT)
 
 

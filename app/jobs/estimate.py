@@ -17,7 +17,7 @@ from sqlalchemy import select as columns
 from sqlmodel import Session, col, select
 
 from app.jobs.backlog import SUCCEEDED
-from app.jobs.specs import Spec, kind_of
+from app.jobs.specs import Blend, Spec, kind_of
 from app.journal import days
 from app.journal.tables import AttemptRow, Challenge, DailySession, Job, Run
 from engine.contract import CommandSpec, RunSpec
@@ -34,7 +34,7 @@ UNKNOWN_SPREAD, OTHER_BACKBONE_SPREAD, ONE_RUN_SPREAD, LEAST_SPREAD = 5.0, 3.0, 
 ENOUGH = 3  # runs of about the same size, to leave the others out
 
 # What is no training by the engine says nothing of its length: as long as the last ones of its kind, else this.
-DEFAULT_S = {"command": 3_600.0}
+DEFAULT_S = {"command": 3_600.0, "blend": 20.0}
 
 Like = Literal["backbone", "backend", "command", "kind", ""]
 
@@ -104,9 +104,9 @@ def from_finished(shape: Shape, images: int, finished: Sequence[Finished]) -> Du
     )
 
 
-def _of_kind(db: Session, spec: CommandSpec, backend: str) -> Duration:
+def _of_kind(db: Session, spec: CommandSpec | Blend, backend: str) -> Duration:
     """As long as the newest runs of the same command took, whatever its options, else of the same kind."""
-    kind, script = kind_of(spec), _script(spec.words)
+    kind, script = kind_of(spec), _script(spec.words) if isinstance(spec, CommandSpec) else ()
     worked_ms = func.sum(col(AttemptRow.ended_at) - col(AttemptRow.started_at))
     asked: list[Any] = [Run.spec_source, worked_ms]
     rows = db.connection().execute(

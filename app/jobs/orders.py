@@ -15,7 +15,7 @@ from app.jobs.backlog import QUEUED
 from app.jobs.code_record import Code
 from app.jobs.forecast import Forecast, forecast
 from app.jobs.own_command import refuse_too_large
-from app.jobs.specs import Spec, kind_of
+from app.jobs.specs import Blend, Spec, kind_of
 from app.journal import challenges, days, rules, sittings
 from app.journal.home import COMMAND, Home
 from app.journal.store import Journal
@@ -237,6 +237,8 @@ def _made_ready(spec: Spec, backend: str, parent: Parent | None) -> Spec:
     """What is asked, to be started elsewhere than here. Raises OnehourError for what is not there."""
     if isinstance(spec, RunSpec):
         return _with_absolute_paths(spec)
+    if isinstance(spec, Blend):
+        return spec
     if (parent is None or parent.code is None) and not Path(spec.cwd).is_dir():
         raise OnehourError("there is no such folder", where=spec.cwd, fix="Set cwd to the folder of your code.")
     if backend != LOCAL:

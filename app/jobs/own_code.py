@@ -11,7 +11,7 @@ from typing import Any
 
 from app.jobs.own_command import NBCONVERT
 from app.journal.tables import Challenge
-from engine.contract import CommandSpec, OnehourError, command_from_mapping, laid_over, parse_overrides
+from engine.contract import CommandSpec, OnehourError, laid_over, parse_overrides, validated
 
 
 def command(
@@ -71,7 +71,7 @@ def _spec(
         **run,
     }
     asked = parse_overrides(overrides)
-    return command_from_mapping(laid_over(mapping, asked), "your own code", asked)
+    return validated(CommandSpec, laid_over(mapping, asked), "your own code", asked)
 
 
 def _folder(cwd: Path) -> Path:

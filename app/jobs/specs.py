@@ -5,29 +5,48 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+
+from pydantic import Field
 
 from app.journal.tables import Challenge, Run
 from engine.contract import (
+    BlendSpec,
     CommandSpec,
+    Frozen,
     OnehourError,
     RunSpec,
-    command_from_mapping,
+    TrackingSpec,
     laid_over,
     nearest,
     parse_overrides,
     preset_names,
     preset_path,
     read_spec,
-    spec_from_mapping,
+    validated,
 )
 
-Spec = RunSpec | CommandSpec  # what a run may be asked for: run.kind says which
+
+class Blend(Frozen):
+    """What is asked of a run that is a blend: of which finished runs, and how."""
+
+    runs: tuple[str, ...] = Field(description="keys of the runs that it is made of")
+    folders: tuple[str, ...] = Field(description="their folders, in the same order")
+    how: BlendSpec = BlendSpec()
+    metric: str
+    tracking: TrackingSpec = TrackingSpec()
+
+
+Spec = RunSpec | CommandSpec | Blend  # what a run may be asked for: run.kind says which
+KINDS: Mapping[str, type[RunSpec] | type[CommandSpec] | type[Blend]] = {
+    "train": RunSpec,
+    "command": CommandSpec,
+    "blend": Blend,
+}
 
 
 def kind_of(spec: Spec) -> str:
     """As in run.kind."""
-    return "command" if isinstance(spec, CommandSpec) else "train"
+    return next(kind for kind, model in KINDS.items() if isinstance(spec, model))
 
 
 def of_run(run: Run, overrides: Iterable[str] = ()) -> Spec:
@@ -36,10 +55,7 @@ def of_run(run: Run, overrides: Iterable[str] = ()) -> Spec:
     Only the keys that it was given then count as set (`exclude_unset`).
     """
     asked = parse_overrides(overrides)
-    mapping: Mapping[str, Any] = laid_over(json.loads(run.spec), asked)
-    if run.kind == "command":
-        return command_from_mapping(mapping, run.key, asked)
-    return spec_from_mapping(mapping, run.key, asked)
+    return validated(KINDS[run.kind], laid_over(json.loads(run.spec), asked), run.key, asked)
 
 
 def resolve(challenge: Challenge, source: str, overrides: Iterable[str] = ()) -> RunSpec:

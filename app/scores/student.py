@@ -21,10 +21,12 @@ def t_975(degrees: int) -> float:
     return z + (z**3 + z) / (4 * degrees) + second / degrees**2 + third / degrees**3
 
 
-def corrected_margin(spread: float, folds: int) -> float:
+def corrected_margin(spread: float, folds: int, seen: int | None = None) -> float:
     """Half of the 95 % interval of a mean over `folds` folds whose values have the sample standard deviation `spread`.
+
+    With `seen` of the mean over so many of them.
 
     Folds share most of their training rows, so their values vary together: the variance of the mean is s² (1/k + 1/(k-1)), test to
     training rows being 1 : k-1. Corrected resampled t-test, Nadeau and Bengio, Machine Learning 52, 2003.
     """
-    return t_975(folds - 1) * spread * sqrt(1 / folds + 1 / (folds - 1))
+    return t_975(folds - 1) * spread * sqrt(1 / (seen or folds) + 1 / (folds - 1))

@@ -1,7 +1,7 @@
 """Verdicts: what a run's idea did to the score, from paired differences on the very same folds.
 
-The baseline of a run is the best run queued before it on the same data and the same folds. The interval is that of
-`student.corrected_margin`: folds share training rows.
+The baseline of a run is the best run queued before it on the same data and the same folds; a blend is one for blends alone. The
+interval is that of `student.corrected_margin`: folds share training rows.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from math import fsum
 from typing import Literal
 
 from sqlalchemy.orm import aliased
-from sqlmodel import Session, col, select
+from sqlmodel import Session, col, or_, select
 
 from app.journal.tables import Challenge, FoldScore, Run
 from app.scores.run_rows import EQUAL, spread, spread_text
@@ -69,6 +69,8 @@ def verdicts(db: Session, challenge: Challenge, run_ids: Collection[int]) -> dic
             earlier.folds_sha256 == Run.folds_sha256,
             col(earlier.cv).is_not(None),
             col(earlier.id) < Run.id,
+            # A blend is made of runs and better than each: what an idea did to a run is seen beside runs.
+            or_(col(earlier.kind) != "blend", col(Run.kind) == "blend"),
         )
         .order_by(best_first, col(earlier.id))
         .limit(1)

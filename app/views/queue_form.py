@@ -10,6 +10,7 @@ from urllib.parse import urlencode
 import streamlit as st
 
 from app.jobs import (
+    baselines,
     configured,
     data_checks,
     forecast,
@@ -62,7 +63,12 @@ def show(journal: Journal, at: Sitting) -> None:
                 key="submit_if",
                 help="The worker sends it then, also at night. Runs shows such an order and takes it back.",
             )
-    wanted = Wanted(chosen, asked, axes, backend)
+        stops = st.checkbox(
+            "Stop if behind",
+            key="stops",
+            help="After each fold it is held against the best run on the same folds; clearly behind, it stops by itself.",
+        )
+    wanted = Wanted(chosen, asked, axes, backend, stops)
     sure = st.session_state.get(SURE_OF) == wanted
     button.button(
         "All the same" if sure else "Queue a run", key="queue", disabled=closed, on_click=attempt,
@@ -79,12 +85,17 @@ class Wanted:
     changes: str
     axes: str
     backend: str
+    stops: bool
 
-    def specs(self, at: Sitting) -> list[RunSpec]:
+    def specs(self, journal: Journal, at: Sitting) -> list[RunSpec]:
         more = grid.combinations(pairs(self.axes))
-        return [
+        asked = [
             _resolved(at.challenge, at.challenge.data_dir, self.preset, (*pairs(self.changes), *each)) for each in more
         ]
+        if not self.stops:
+            return asked
+        with journal.reading() as db:
+            return [baselines.with_rule(db, at.challenge, spec) for spec in asked]
 
 
 @cache
@@ -97,7 +108,7 @@ def when_to_use(preset: str) -> str:
 def _expected(journal: Journal, at: Sitting, wanted: Wanted) -> str:
     """When it would be done, or what is wrong with what is asked."""
     try:
-        asked = wanted.specs(at)
+        asked = wanted.specs(journal, at)
         with journal.reading() as db:
             found = forecast.forecast(db, journal.home, at, asked, wanted.backend)
             drawn = [data_checks.augmented(journal.home, at.challenge, spec) for spec in asked[:1]]
@@ -116,7 +127,9 @@ def _expected(journal: Journal, at: Sitting, wanted: Wanted) -> str:
     cautions = "".join(
         f" :orange[▲] {plain(caution)}." for caution in dict.fromkeys(c for one in found for c in one.cautions)
     )
-    return f"{runs} about {when}{fits} ({_guess_words(last.duration)}).{cautions}"
+    rule = asked[0].stop_if_behind
+    stops = "" if rule is None else f" It {plain(baselines.rule_words(rule))}."
+    return f"{runs} about {when}{fits} ({_guess_words(last.duration)}).{stops}{cautions}"
 
 
 def _guess_words(guess: Duration) -> str:
@@ -141,7 +154,7 @@ def _queue(journal: Journal, at: Sitting, wanted: Wanted, sure: bool) -> None:
     asked.pop(SURE_OF, None)
     try:
         queued = orders.queue_runs(
-            journal, wanted.preset, wanted.specs(at), asked.hypothesis, backend=wanted.backend, sure=sure
+            journal, wanted.preset, wanted.specs(journal, at), asked.hypothesis, backend=wanted.backend, sure=sure
         )
     except SecondThought:
         asked[SURE_OF] = wanted  # the same form once more means it

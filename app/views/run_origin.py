@@ -24,7 +24,11 @@ def show(journal: Journal, at: Sitting, run_key: str) -> None:
     if record.parent_key is not None:
         st.markdown(plain(run_record.lineage_words(record)).capitalize())
     st.markdown(code_words(record))
-    if record.code is not None and record.code.patch and st.toggle("Show what was not committed", key=f"diff_{run_key}"):
+    if (
+        record.code is not None
+        and record.code.patch
+        and st.toggle("Show what was not committed", key=f"diff_{run_key}")
+    ):
         st.code(record.code.patch.decode("utf-8", "replace"), language="diff", height=260)
     _again(journal, at, run_key)
 

@@ -34,14 +34,19 @@ from engine.run_folder import RunFolder, write_json, write_text
 def blend(runs: Sequence[Path], out: RunFolder, spec: BlendSpec) -> RunResult:
     """Blend the finished `runs` into the folder `out`, which then holds what a run's does but checkpoints.
 
-    The expected share of the unknown label is the first run's.
+    The expected share of the unknown label is the first run's. The same blend once more goes on where it was interrupted, or
+    is done already.
 
     Raises OnehourError for runs that cannot be held together: of other folds, data or metric, or not finished.
     """
     started_at = _now_ms()
-    if out.exists():
-        raise OnehourError("this folder holds a run already", str(out.path), "Choose a new --out folder.")
     parents = [read_parent(RunFolder(path)) for path in runs]
+    names = [parent.result.run_id for parent in parents]
+    stand_in = _stand_in(parents[0].spec, spec, out, names)
+    if out.exists() and out.read_spec().without_places() != stand_in.without_places():
+        raise OnehourError("this folder holds a run already", str(out.path), "Choose a new --out folder.")
+    if (done := out.read_result()) is not None:
+        return done
     refuse_unlike(parents, spec)
     families = families_of(parents, spec.families)
     weighing = Weighing(tuple(families.values()), spec.weights == "oof")
@@ -55,9 +60,8 @@ def blend(runs: Sequence[Path], out: RunFolder, spec: BlendSpec) -> RunResult:
         mixture = of_values(parents, weighing)
     cv, scores = score_by_fold(metric, truths, fold_of, mixture.answered.valid)
 
-    names = [parent.result.run_id for parent in parents]
     told = {name: round(float(weight), 4) for name, weight in zip(names, mixture.weights, strict=True)}
-    out.create(_stand_in(first.spec, out, names))
+    out.create(stand_in)
     asked = {"runs": [str(path) for path in runs], **spec.model_dump(), "weights_found": told}
     write_text(out.spec_yaml, "# A blend of finished runs.\n" + yaml.safe_dump({"blend": asked}, sort_keys=False))
     shutil.copyfile(first.folder.folds_csv, out.folds_csv)
@@ -114,9 +118,11 @@ def _told(spec: BlendSpec, told: dict[str, float], names: Sequence[str], familie
     return f"{how}: {', '.join(parts)}.{fitted}"
 
 
-def _stand_in(spec: RunSpec, out: RunFolder, names: Sequence[str]) -> RunSpec:
+def _stand_in(spec: RunSpec, how: BlendSpec, out: RunFolder, names: Sequence[str]) -> RunSpec:
     """A blend was trained by no spec; the first run's stands there for its data, metric and folds."""
-    tracking = spec.tracking.model_copy(update={"run_id": out.run_id, "notes": f"A blend of {', '.join(names)}."})
+    keys = ", ".join(f"{key}: {value}" for key, value in how.model_dump().items())
+    words = f"A blend of {', '.join(names)} ({keys})."
+    tracking = spec.tracking.model_copy(update={"run_id": out.run_id, "notes": words})
     return spec.model_copy(update={"tracking": tracking})
 
 

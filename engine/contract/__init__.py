@@ -24,7 +24,6 @@ from engine.contract.reading import (
     PRESETS_DIR,
     blend_preset_names,
     blend_preset_path,
-    command_from_mapping,
     laid_over,
     parse_overrides,
     preset_names,
@@ -33,10 +32,12 @@ from engine.contract.reading import (
     read_spec,
     spec_as_json,
     spec_from_mapping,
+    validated,
 )
 from engine.contract.result import METRIC_DIRECTIONS, FoldScore, OwnFold, OwnResult, RunResult
 from engine.contract.spec import RunSpec, TrackingSpec
 from engine.contract.stage import Stage, Transform
+from engine.contract.stop_rule import StopIfBehind
 
 __all__ = [
     "EXIT_AGAINST_RULES",
@@ -59,11 +60,11 @@ __all__ = [
     "RunResult",
     "RunSpec",
     "Stage",
+    "StopIfBehind",
     "TrackingSpec",
     "Transform",
     "blend_preset_names",
     "blend_preset_path",
-    "command_from_mapping",
     "laid_over",
     "nearest",
     "parse_overrides",
@@ -73,4 +74,5 @@ __all__ = [
     "read_spec",
     "spec_as_json",
     "spec_from_mapping",
+    "validated",
 ]

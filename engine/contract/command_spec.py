@@ -7,8 +7,9 @@ from pathlib import PurePath
 from pydantic import Field, model_validator
 
 from engine.contract.errors import nearest
+from engine.contract.frozen import Frozen
 from engine.contract.result import METRIC_DIRECTIONS
-from engine.contract.spec import Frozen, TrackingSpec
+from engine.contract.spec import TrackingSpec
 
 
 class CommandSpec(Frozen):

@@ -14,12 +14,12 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from engine.contract.blend_spec import BlendSpec
-from engine.contract.command_spec import CommandSpec
 from engine.contract.data_spec import DataSpec
 from engine.contract.errors import OnehourError, nearest
 from engine.contract.frozen import Frozen
 from engine.contract.spec import RunSpec, TrackingSpec
 from engine.contract.stage import Stage, Transform
+from engine.contract.stop_rule import StopIfBehind
 
 PRESETS_DIR = Path(__file__).parents[1] / "presets"
 BLENDS_DIR = PRESETS_DIR / "blends"
@@ -78,7 +78,7 @@ def read_spec(
 def read_blend_spec(path: Path, overrides: Mapping[str, Any] | None = None) -> BlendSpec:
     """Read the YAML file of a blend and lay `overrides` over it. Raises OnehourError as `read_spec` does."""
     mapping = _mapping(path) | dict(overrides or {})
-    return _validated(BlendSpec, mapping, str(path), overrides or ())
+    return validated(BlendSpec, mapping, str(path), overrides or ())
 
 
 def _mapping(path: Path) -> dict[str, Any]:
@@ -101,18 +101,14 @@ def spec_from_mapping(mapping: Mapping[str, Any], where: str, overridden: Iterab
 
     `overridden`: the dotted keys that stand there by --set, which is named instead of `where` when one of them is wrong.
     """
-    return _validated(RunSpec, mapping, where, overridden)
-
-
-def command_from_mapping(mapping: Mapping[str, Any], where: str, overridden: Iterable[str] = ()) -> CommandSpec:
-    """The same for a command or notebook of one's own."""
-    return _validated(CommandSpec, mapping, where, overridden)
+    return validated(RunSpec, mapping, where, overridden)
 
 
 Asked = TypeVar("Asked", bound=Frozen)
 
 
-def _validated(model: type[Asked], mapping: Mapping[str, Any], where: str, overridden: Iterable[str]) -> Asked:
+def validated(model: type[Asked], mapping: Mapping[str, Any], where: str, overridden: Iterable[str] = ()) -> Asked:
+    """The same for any part of the contract."""
     try:
         return model.model_validate(mapping)
     except ValidationError as error:
@@ -188,5 +184,7 @@ def _keys_beside(model: type[Frozen], loc: tuple[int | str, ...]) -> list[str]:
         "stages": Stage,
         "augment": Transform,
         "tracking": TrackingSpec,
+        "stop_if_behind": StopIfBehind,
+        "how": BlendSpec,
     }
     return list((models.get(str(loc[0]), model) if len(loc) > 1 else model).model_fields)

@@ -14,6 +14,7 @@ from engine.contract import combinations
 from engine.contract.data_spec import DataSpec
 from engine.contract.frozen import Frozen
 from engine.contract.stage import Size, Stage, Transform
+from engine.contract.stop_rule import StopIfBehind
 
 
 def _as_written(value: Any) -> Any:
@@ -174,6 +175,11 @@ class RunSpec(Frozen):
         description="mirror: a score is the mean over an image and its mirror; mirrored identities always take both",
     )
     loader_workers: Annotated[int, Field(ge=0)] = Field(0, description="processes that prepare batches")
+    stop_if_behind: StopIfBehind | None = Field(
+        None,
+        description="an earlier run, and how far behind it this one may be after each fold before it stops by itself; "
+        "onehour queue --stop-if-behind fills it in",
+    )
     tracking: TrackingSpec = TrackingSpec()
 
     @model_validator(mode="after")

@@ -24,6 +24,7 @@ from engine.inference.local_features import find_points
 from engine.inference.outcome import write_outcome
 from engine.inference.predict import Predictor, save_fold
 from engine.run_folder import RunFolder, write_json, write_text
+from engine.training.behind import other_folds_note, why_behind
 from engine.training.crew import crew_of, refuse_uneven
 from engine.training.loop import build_net, device_name, train_fold
 from engine.training.prepare import Images, Prepared, fold_data, prepare
@@ -40,7 +41,8 @@ def train(
     spec: RunSpec, folder: RunFolder, spec_text: str, time_limit_s: float | None = None, ranks: int = 1,
     began: float | None = None,
 ) -> int:  # fmt: skip
-    """Train `spec` into `folder`. Returns EXIT_OK when the result is there, EXIT_REQUEUE when it stopped in good order.
+    """Train `spec` into `folder`. Returns EXIT_OK when the result is there, or stopped.json says why there will be none, and
+    EXIT_REQUEUE when it stopped in good order.
 
     `spec_text` is kept as spec.yaml; `ranks` processes train a fold together, on a GPU each; the time limit
     counts from `began` (time.monotonic(); now). Raises OnehourError for bad input, before the run's folder is made, and later
@@ -52,6 +54,10 @@ def train(
     if folder.read_result() is not None:
         with logged_to([logging.StreamHandler(sys.stderr)]):
             log.info("%s: this run is finished already", folder.path)
+        return EXIT_OK
+    if folder.stopped():
+        with logged_to([logging.StreamHandler(sys.stderr)]):
+            log.info("%s: this run stopped %s; without stop_if_behind it would go on", folder.path, folder.stopped())
         return EXIT_OK
     refuse_uneven(spec, ranks)
     stop, before = Stop(time_limit_s, started), done_so_far(spec, folder)
@@ -91,9 +97,11 @@ def _train_in_time(
         write_json(
             folder.checks_json, checks_of_run(prepared.seen, notes, spec.head == "number").model_dump(mode="json")
         )
+        notes = (*notes, *other_folds_note(spec, folder))
         for note in notes:
             log.info("note: %s", note)
-        _train_folds(spec, folder, prepared, stop, ranks)
+        if not _train_folds(spec, folder, prepared, stop, ranks):
+            return
         result = write_outcome(
             spec, folder, competition, folds, test_seen=prepared.seen.test_whole,
             data_sha256=competitions.data_sha256(competition), device=device_name(), gpus=ranks, notes=notes,
@@ -102,11 +110,11 @@ def _train_in_time(
         log.info("CV %s %.4f over %d images; %s", result.metric, result.cv, result.images, folder.submission_csv)
 
 
-def _train_folds(spec: RunSpec, folder: RunFolder, prepared: Prepared, stop: Stop, ranks: int) -> None:
-    """Train every fold that has no predictions yet, and write them."""
+def _train_folds(spec: RunSpec, folder: RunFolder, prepared: Prepared, stop: Stop, ranks: int) -> bool:
+    """Train every fold that has no predictions yet, and write them. False where the run has no hope and stops before one."""
     open_folds = [fold for fold in range(spec.folds) if not folder.fold_predictions(fold).exists()]
     if not open_folds:
-        return
+        return True
     competition, images = prepared.competition, Images(spec, prepared, stop.soon)
     test_rows = np.arange(len(competition.images), len(images.paths))
     points = None
@@ -114,6 +122,10 @@ def _train_folds(spec: RunSpec, folder: RunFolder, prepared: Prepared, stop: Sto
         points = find_points(images.paths, prepared.boxes, spec.data.box_margin, stop.soon)
     for fold in open_folds:
         stop.check()
+        if reason := why_behind(spec, folder, competition, prepared.folds):
+            log.info("stops: %s", reason)
+            write_json(folder.stopped_json, {"reason": reason, "fold": fold - 1})
+            return False
         data = fold_data(spec, prepared, fold, images)
         log.info(
             "fold %d: %d images of %s to train on, %d to validate",
@@ -134,6 +146,7 @@ def _train_folds(spec: RunSpec, folder: RunFolder, prepared: Prepared, stop: Sto
             folder.last_checkpoint(fold),
             {"model": trained.net.state_dict(), "done": spec.epochs, "train_s": trained.train_s},
         )
+    return True
 
 
 def _write_folds(folder: RunFolder, folds: Folds) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from app.scores import own_results
 from app.scores.finished import Finished
-from engine.contract import CommandSpec, FoldScore, OnehourError, command_from_mapping
+from engine.contract import CommandSpec, FoldScore, OnehourError, validated
 from engine.run_folder import RunFolder, file_sha256
 from tests.app.trainings import write_result
 
@@ -153,4 +153,4 @@ def test_an_engines_result_of_another_run_is_refused(folder: RunFolder) -> None:
 )
 def test_a_command_that_contradicts_itself_is_refused(mapping: dict[str, Any], sentence: str) -> None:
     with pytest.raises(OnehourError, match=sentence):
-        command_from_mapping(mapping, "test")
+        validated(CommandSpec, mapping, "test")

@@ -196,6 +196,21 @@ def test_runs_that_cannot_be_compared_are_refused(made, tmp_path: Path, second, 
     assert not (tmp_path / "x").exists()
 
 
+def test_a_blend_that_was_interrupted_is_made_again_and_one_that_is_done_stays(made, tmp_path: Path) -> None:
+    runs, out = [made("a", 1, 1.5).path, made("b", 2, 1.5).path], RunFolder(tmp_path / "both_001-r01")
+    first = blend(runs, out, BlendSpec())
+    out.result_json.unlink()
+    again = blend(runs, out, BlendSpec())
+    assert again.model_copy(update={"started_at": 0, "finished_at": 0}) == first.model_copy(
+        update={"started_at": 0, "finished_at": 0}
+    )
+    before = out.oof_npz.stat().st_mtime_ns
+    assert blend(runs, out, BlendSpec()) == again
+    assert out.oof_npz.stat().st_mtime_ns == before
+    with pytest.raises(OnehourError, match="holds a run already"):
+        blend(runs, out, BlendSpec(weights="equal"))
+
+
 def test_what_is_no_finished_run_is_refused(made, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run, unfinished = made("a", 1, 1.5), made("b", 2, 1.5)
     unfinished.result_json.unlink()

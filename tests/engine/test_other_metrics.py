@@ -11,7 +11,9 @@ from engine.contract import EXIT_OK, METRIC_DIRECTIONS, OnehourError, spec_from_
 from engine.inference.answers import refuse_folds_of_one_label
 from engine.inference.metric import Probabilities, score
 from engine.inference.score import score_files
+from engine.inference.so_far import scores_so_far
 from engine.run_folder import RunFolder
+from engine.training.prepare import prepare
 from engine.training.run import train
 
 EACH, TEST = 8, 6
@@ -71,6 +73,9 @@ def test_a_run_under_each_kind_of_metric_beats_the_constant_answer(
     assert (result.metric, result.direction) == (metric, METRIC_DIRECTIONS[metric])
     sign = 1 if result.direction == "max" else -1
     assert sign * result.cv > sign * constant
+    prepared = prepare(folder.read_spec(), folder.path.parent)
+    found = scores_so_far(folder.read_spec(), folder, prepared.competition, prepared.folds)
+    assert found == pytest.approx({one.fold: one.score for one in result.fold_scores})
     rows = list(csv.reader(folder.submission_csv.open()))
     assert rows[0] == ["Image", *columns]
     assert len(rows) == TEST + 1

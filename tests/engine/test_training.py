@@ -25,10 +25,12 @@ from engine.contract import EXIT_BAD_INPUT, EXIT_OK, EXIT_REQUEUE, OnehourError,
 from engine.data.cache_room import cache_size
 from engine.inference.fold_predictions import fold_facts
 from engine.inference.metric import map5
+from engine.inference.so_far import scores_so_far
 from engine.run_folder import RunFolder, file_sha256
 from engine.training import run as training_run
 from engine.training import stop, workplace
 from engine.training.loop import build_net
+from engine.training.prepare import prepare
 from engine.training.run import train
 
 IDS, EACH, UNKNOWN, TEST = 6, 10, 12, 14
@@ -143,6 +145,56 @@ def test_a_finished_run_started_again_changes_nothing(pictures: Path, straight: 
     before = {path: path.stat().st_mtime_ns for path in straight.path.rglob("*")}
     assert run(pictures, straight.path) == EXIT_OK
     assert {path: path.stat().st_mtime_ns for path in straight.path.rglob("*")} == before
+
+
+def so_far(folder: RunFolder) -> dict[int, float]:
+    spec = folder.read_spec()
+    prepared = prepare(spec, folder.path.parent)
+    return scores_so_far(spec, folder, prepared.competition, prepared.folds)
+
+
+def test_the_scores_of_finished_folds_are_those_of_the_result_and_one_alone_is_flattered(
+    straight: RunFolder, tmp_path: Path
+) -> None:
+    result = straight.read_result()
+    assert result is not None
+    final = {one.fold: one.score for one in result.fold_scores}
+    assert so_far(straight) == pytest.approx(final)
+    half = RunFolder(Path(shutil.copytree(straight.path, tmp_path / straight.run_id)))
+    half.fold_predictions(1).unlink()
+    (only,) = so_far(half).items()
+    assert only[0] == 0
+    assert only[1] >= final[0]  # its threshold was chosen on itself
+    half.fold_predictions(0).unlink()
+    assert so_far(half) == {}
+
+
+def test_a_run_clearly_behind_an_earlier_one_stops_after_its_first_fold_and_says_why(
+    pictures: Path, straight: RunFolder, tmp_path: Path
+) -> None:
+    result = straight.read_result()
+    assert result is not None
+    rule = {
+        "run": straight.run_id,
+        "folds_sha256": result.folds_sha256,
+        "fold_scores": [one.score for one in result.fold_scores],
+        "by": [0.05],
+    }
+    slow = {"stages": [{"epochs": 1, "lr": 1e-6}], "stop_if_behind": rule}
+    behind = RunFolder(tmp_path / "behind_001-r01")
+    for _ in range(2):  # started again it stays as it is
+        assert run(pictures, behind.path, **slow) == EXIT_OK
+        assert behind.stopped().startswith("after fold 0 it is behind straight_001-r01 by 0.")
+        assert json.loads(behind.stopped_json.read_text())["fold"] == 0
+        assert {row["fold"] for row in behind.metrics()} == {0}
+        assert not behind.result_json.exists()
+    elsewhere = RunFolder(tmp_path / "elsewhere_001-r01")
+    other = slow | {"stop_if_behind": rule | {"folds_sha256": "other"}}
+    assert run(pictures, elsewhere.path, **other) == EXIT_OK
+    told = elsewhere.read_result()
+    assert told is not None
+    assert "It was not held against straight_001-r01 fold by fold: its folds are other ones." in told.notes
+    assert told.cv < result.cv - 0.05
 
 
 def test_another_spec_is_refused_in_the_folder_of_a_run(pictures: Path, straight: RunFolder) -> None:
