@@ -1,4 +1,4 @@
-"""onehour again | run show"""
+"""onehour again | blend | run show"""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import typer
 from app.commands.runs import say_queued
 from app.commands.terminal import AsJson, iso, opened_journal
 from app.jobs import again as repetition
+from app.jobs import blends
 from app.journal import challenges
 from app.reports import run_record
 
@@ -41,6 +42,31 @@ def again(
         if as_json:
             told = {"run": queued.run_key, "experiment": queued.experiment_key, "parent": run}
             print(json.dumps(told | {"ends_at": iso(queued.forecast.ends_at), "says": queued.says}, ensure_ascii=False))
+            return
+        say_queued(journal, challenge, [queued])
+
+
+@app.command()
+def blend(
+    runs: Annotated[list[str], typer.Argument(metavar="RUN RUN...", help="keys of finished runs on the same folds")],
+    hypothesis: Annotated[str, typer.Option(help="what you expect, in one sentence")] = "",
+    preset: Annotated[str, typer.Option(metavar="NAME", help="how: blend, ranks or families")] = blends.PRESET,
+    overrides: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="sets one key: by, weights or families")
+    ] = None,
+    experiment: Annotated[str | None, typer.Option(metavar="KEY", help="another run of this experiment")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Queue a blend of finished runs: a run of its own, with CV and submission."""
+    with opened_journal() as journal:
+        with journal.reading() as db:
+            challenge = challenges.active(db)
+        queued = blends.queue(
+            journal, runs, hypothesis, preset=preset, overrides=overrides or (), experiment_key=experiment
+        )
+        if as_json:
+            told = {"run": queued.run_key, "experiment": queued.experiment_key, "parents": runs}
+            print(json.dumps(told | {"ends_at": iso(queued.forecast.ends_at)}))
             return
         say_queued(journal, challenge, [queued])
 

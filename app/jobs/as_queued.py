@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path, PurePath
 
 from app.jobs import code_record, specs
-from app.jobs.blends import Blending
+from app.jobs.blending import Blending
 from app.jobs.code_record import Code
 from app.jobs.own_command import OwnCommand
 from app.jobs.programme import EngineTraining, Input, Places, Programme

@@ -1,48 +1,37 @@
-"""Blends as jobs: finished runs made into one by the engine, on their folders."""
+"""Blends as runs: which finished runs can be made into one, and asking for it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Iterable, Sequence
 
 from sqlmodel import Session, col, select
 
-from app.jobs.programme import CODE, ENGINE_FILES, Input, Places
+from app.jobs import orders
+from app.jobs.orders import Queued
 from app.jobs.specs import Blend
-from app.journal.home import CHECKOUT, Home
+from app.journal import challenges
+from app.journal.home import Home
+from app.journal.store import Journal
 from app.journal.tables import Challenge, Run
 from engine.contract import OnehourError, blend_preset_path, nearest, parse_overrides, read_blend_spec
 from engine.run_folder import RunFolder
 
 PRESET = "blend"
-# What the engine reads of a run that it blends.
-READ = ("result.json", "spec.json", "oof.npz", "test.npz", "folds.csv", "submission.csv")
 
 
-@dataclass(frozen=True)
-class Blending:
-    """The engine blends the runs whose folders `spec` names; `code_dir` holds the engine."""
-
-    spec: Blend
-    code_dir: Path = CHECKOUT
-
-    def prepare(self, folder: RunFolder) -> None:
-        """The engine writes everything itself, spec.json at last: what stands there is taken for a finished blend's."""
-        folder.path.mkdir(parents=True, exist_ok=True)
-
-    def inputs(self) -> Mapping[str, Input]:
-        runs = {_named(place): Input(Path(path), READ) for place, path in enumerate(self.spec.folders)}
-        return {CODE: Input(self.code_dir, ENGINE_FILES), **runs}
-
-    def argv(self, at: Places, time_limit_s: float | None = None) -> list[str]:
-        runs = [at.inputs[_named(place)] for place in range(len(self.spec.folders))]
-        how = [f"{key}={value}" for key, value in self.spec.how.model_dump().items()]
-        command = [at.python, "-m", "engine", "blend", *runs, "--out", at.run_dir]
-        return command + [word for one in how for word in ("--set", one)]
-
-    def cwd(self, at: Places) -> str:
-        return at.inputs[CODE]
+def queue(
+    journal: Journal,
+    keys: Sequence[str],
+    hypothesis: str,
+    *,
+    preset: str = PRESET,
+    overrides: Iterable[str] = (),
+    experiment_key: str | None = None,
+) -> Queued:
+    """Queue the blend of the runs `keys` on this computer, where their folders lie. Raises as `asked` and `orders.queue_run` do."""
+    with journal.reading() as db:
+        spec = asked(db, journal.home, challenges.active(db), keys, preset, overrides)
+    return orders.queue_run(journal, source_of(spec), spec, hypothesis, experiment_key=experiment_key)
 
 
 def asked(
@@ -92,7 +81,3 @@ def refuse_unlike(home: Home, runs: Sequence[Run]) -> None:
                     where=run.key,
                     fix="Only runs with the same metric on the same data and folds can be blended; folds_from reuses folds.",
                 )
-
-
-def _named(place: int) -> str:
-    return f"run{place}"

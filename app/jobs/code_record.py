@@ -95,7 +95,7 @@ def take(folder: Path) -> Code:
     if changed:
         with _apart(folder / objects) as (environment, own_index):
             if (folder / index).exists():
-                shutil.copyfile(folder / index, own_index)
+                shutil.copy2(folder / index, own_index)  # git trusts no entry that is as new as its index's own time
             diff, more = _diff(root, new, environment)
         left_out += more
     return Code(

@@ -22,7 +22,8 @@ def show(journal: Journal, at: Sitting, run_key: str) -> None:
     with journal.reading() as db:
         record = run_record.read(db, at.challenge, run_key)
     if record.parent_key is not None:
-        st.markdown(plain(run_record.lineage_words(record)).capitalize())
+        words = run_record.lineage_words(record)
+        st.markdown(plain(words[0].upper() + words[1:]))
     st.markdown(code_words(record))
     if (
         record.code is not None
@@ -39,9 +40,9 @@ def code_words(record: RunRecord) -> str:
         return "Its code is not recorded."
     first, *left_out = run_record.code_words(record)
     name = record.code.commit[:10]
-    words = plain(first.removeprefix("code: ").rpartition(", ")[0].removeprefix(name))
+    words = plain(first.removeprefix("code: ").rpartition(", ")[0].removeprefix(name).strip(" ,"))
     shown = f"[`{name}`]({record.commit_page})" if record.commit_page else f"`{name}`"
-    return " · ".join([f"Code {shown}{words}", *(plain(line.removeprefix("code: ")) for line in left_out)])
+    return " · ".join([f"Code {shown} {words}".strip(), *(plain(line.removeprefix("code: ")) for line in left_out)])
 
 
 def _again(journal: Journal, at: Sitting, run_key: str) -> None:

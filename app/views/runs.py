@@ -1,4 +1,7 @@
-"""Runs: what did I do, how do they compare? A table; selecting one shows its folds, remarks, log and submission."""
+"""Runs: what did I do, how do they compare? A table; selecting one shows its folds, remarks, origin, log and submission.
+
+Selecting several offers to blend them.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from app.jobs import backlog, standing_orders
 from app.journal.sittings import Sitting
 from app.journal.store import Journal
 from app.scores.run_rows import RunRow, count_runs, run_row, run_rows
-from app.views import live_run, long_list, run_origin, submit_form
+from app.views import blend_form, live_run, long_list, run_origin, submit_form
 from app.views.desk import attempt, plain
 from app.views.run_words import cv_words, state_words, wandb_words
 from engine.run_folder import RunFolder
@@ -28,7 +31,7 @@ def show(journal: Journal, at: Sitting) -> None:
         key=f"runs_{part.key}",
         hide_index=True,
         on_select="rerun",
-        selection_mode="single-row",
+        selection_mode="multi-row",
         placeholder="–",
         column_config={
             "CV": st.column_config.NumberColumn(format="%.4f", width="small"),
@@ -40,10 +43,12 @@ def show(journal: Journal, at: Sitting) -> None:
             "Page": st.column_config.LinkColumn(width="small", display_text="W&B", help="the run on its W&B server"),
         },
     )
-    chosen = table.selection.rows
+    chosen = [rows[place] for place in table.selection.rows if place < len(rows)]
+    if len(chosen) > 1:
+        blend_form.show(journal, at, chosen)
     # The selected run, or the one in the page's address (by its own key or its experiment's), or one that runs, or the newest.
     running = next((row for row in rows if row.state in backlog.ACTIVE), rows[0])
-    _details(journal, at, rows[chosen[0]] if chosen and chosen[0] < len(rows) else asked or running)
+    _details(journal, at, chosen[0] if chosen else asked or running)
 
 
 def _cells(row: RunRow) -> dict[str, object]:

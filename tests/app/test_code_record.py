@@ -45,6 +45,14 @@ def test_what_was_not_committed_is_recorded_and_built_again_bit_for_bit(own: Rep
     assert inside(own) == before
 
 
+def test_a_change_of_the_same_size_within_the_same_second_is_seen(own: Repository) -> None:
+    """Git trusts a file that looks as its index says, unless the index is as new as the file: a copy must be as old as its original."""
+    for number in range(2, 6):
+        own.write("train.py", f"print({number})\n")
+        assert f"+print({number})".encode() in take(own.path).patch
+        own.commit()
+
+
 def test_a_clean_repository_has_an_empty_diff_and_knows_its_remote(own: Repository) -> None:
     own.git("remote", "add", "backup", "/srv/backup.git")
     own.git("remote", "add", "origin", "https://person:s3cret@github.com/me/whales.git")
