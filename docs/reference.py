@@ -20,7 +20,9 @@ from engine.check_folder import CheckFolder
 from engine.run_folder import RunFolder
 
 PAGE, SPEC_PAGE = (Path(__file__).with_name(name) for name in ("reference.md", "spec.md"))
-SPEC_MODELS = (contract.RunSpec, contract.DataSpec, contract.Stage, contract.Transform, contract.TrackingSpec)
+SPEC_MODELS = (
+    contract.RunSpec, contract.DataSpec, contract.Stage, contract.Transform, contract.TrackingSpec, contract.StopIfBehind,
+)  # fmt: skip
 
 
 def page() -> str:
@@ -65,7 +67,8 @@ def spec_page() -> str:
             "## A blend",
             "",
             "A blend of finished runs has a spec of its own: `python -m engine blend RUN_DIR RUN_DIR … --out RUN_DIR`, with `--preset`",
-            "NAME or `--spec FILE` (else the preset `blend`), and `--set key=value`.",
+            "NAME or `--spec FILE` (else the preset `blend`), and `--set key=value`;",
+            "as a job: `onehour blend RUN RUN …`.",
             "",
             *(
                 f"- `{name}`: {_first_comment(contract.blend_preset_path(name))}"
@@ -73,6 +76,16 @@ def spec_page() -> str:
             ),
             "",
             *_keys(contract.BlendSpec),
+            "## Your own code",
+            "",
+            "A run of a command or notebook of your own ([own-code.md](own-code.md)): `onehour queue --command LINE` fills it in,",
+            "`--set` changes it.",
+            "",
+            *_keys(contract.CommandSpec),
+            "What it may leave as `result.json`:",
+            "",
+            *_keys(contract.OwnResult),
+            *_keys(contract.OwnFold),
         ]
     )
 

@@ -1,29 +1,25 @@
 """A run's programme with the code that it was queued with: where that lies now, or built again where it was changed since.
 
-What a person edits while runs wait must not change what these do. So each attempt begins with a look: where the code is still as
-recorded it runs in place; else it is built from the record into runs/.code/ and runs there.
+What a person edits while runs wait must not change what these do. So each attempt begins with a look (`bring_back`): where the code is
+still as recorded it runs in place; else it is built from the record into runs/.code/ and runs there.
 """
 
 from __future__ import annotations
 
 import logging
 import shutil
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from functools import partial
 from pathlib import Path, PurePath
 
 from app.jobs import code_record, specs
 from app.jobs.blending import Blending
 from app.jobs.code_record import Code
 from app.jobs.own_command import OwnCommand
-from app.jobs.programme import EngineTraining, Input, Places, Programme
+from app.jobs.programme import EngineTraining, Programme
 from app.jobs.specs import Blend, Spec
-from app.journal.home import CHECKOUT
+from app.journal.home import CHECKOUT, Home
 from app.journal.store import Journal
 from app.journal.tables import Run, RunCode
 from engine.contract import CommandSpec
-from engine.run_folder import RunFolder
 
 log = logging.getLogger("onehour.jobs")
 
@@ -31,49 +27,25 @@ log = logging.getLogger("onehour.jobs")
 NOT_LINKED = ("__pycache__", ".mypy_cache", ".pytest_cache", ".ruff_cache", ".ipynb_checkpoints")
 
 
-@dataclass(frozen=True)
-class AsQueued:
-    """`made`: the programme with its code in a folder, and whether that was built. `here`: where the code lay when it was queued."""
-
-    made: Callable[[Path, bool], Programme]
-    code: Code
-    here: Path
-    built_root: Path
-    links: bool  # what git ignores is linked into what is built: data beside a person's own code
-
-    def prepare(self, folder: RunFolder) -> None:
-        """Raises NoRecord where the code was changed and cannot be built again."""
-        if not self.built_root.is_dir() and shutil.which("git") and not code_record.is_there(self.code, self.here):
-            log.info("%s: its code was changed since, built again in %s", folder.run_id, self.built_root)
-            code_record.build(self.code, self.built_root, _not_code(Path(self.code.root)) if self.links else ())
-        self._now().prepare(folder)
-
-    def inputs(self) -> Mapping[str, Input]:
-        return self._now().inputs()
-
-    def argv(self, at: Places, time_limit_s: float | None = None) -> list[str]:
-        return self._now().argv(at, time_limit_s)
-
-    def cwd(self, at: Places) -> str:
-        return self._now().cwd(at)
-
-    def _now(self) -> Programme:
-        if self.built_root.is_dir():
-            return self.made(self.built_root / self.here.relative_to(self.code.root), True)
-        return self.made(self.here, False)
+def bring_back(journal: Journal, run: Run) -> None:
+    """See to it that the run's code is there as it was queued. Raises NoRecord where it was changed and cannot be built again."""
+    spec = specs.of_run(run)
+    code = _code_of(journal, run, spec)
+    if code is None or shutil.which("git") is None:
+        return
+    built, here = _built_root(journal.home, code, spec), place_of(spec)
+    if not built.is_dir() and not code_record.is_there(code, here):
+        log.info("%s: its code was changed since, built again in %s", run.key, built)
+        code_record.build(code, built, _beside(Path(code.root)) if isinstance(spec, CommandSpec) else ())
 
 
 def programme_of(journal: Journal, run: Run) -> Programme:
     """Raises OnehourError for a spec that this version does not know."""
     spec = specs.of_run(run)
-    with journal.reading() as db:
-        row = db.get(RunCode, run.id)
-    here = place_of(spec)
-    if row is None or not here.is_relative_to(row.root):
-        return of_run(run)
-    code, own = recorded(row), isinstance(spec, CommandSpec)
-    built_root = journal.home.code_dir / (f"{code.key}-own" if own else code.key)
-    return AsQueued(partial(of_run, run), code, here, built_root, own)
+    code = _code_of(journal, run, spec)
+    if code is not None and (built := _built_root(journal.home, code, spec)).is_dir():
+        return of_run(run, built / place_of(spec).relative_to(code.root), built=True)
+    return of_run(run)
 
 
 def of_run(run: Run, code_dir: Path | None = None, built: bool = False) -> Programme:
@@ -95,7 +67,19 @@ def recorded(row: RunCode) -> Code:
     return Code(row.root, row.commit, row.branch, row.remote_url, row.diff, row.lock_sha256)
 
 
-def _not_code(root: Path) -> list[str]:
-    """What lies beside the code and is not part of it: ignored, or new and too large to be recorded."""
+def _code_of(journal: Journal, run: Run, spec: Spec) -> Code | None:
+    """None where nothing was recorded, or of another place (a checkout that was moved)."""
+    with journal.reading() as db:
+        row = db.get(RunCode, run.id)
+    return recorded(row) if row is not None and place_of(spec).is_relative_to(row.root) else None
+
+
+def _built_root(home: Home, code: Code, spec: Spec) -> Path:
+    """A person's own code has links beside it that Onehour's has not."""
+    return home.code_dir / (f"{code.key}-own" if isinstance(spec, CommandSpec) else code.key)
+
+
+def _beside(root: Path) -> list[str]:
+    """What a person's own code may read and git does not keep: data, weights, an environment."""
     names = [name.rstrip("/") for name in code_record.beside(root)]
     return [name for name in names if not set(PurePath(name).parts) & {*NOT_LINKED}]

@@ -50,6 +50,8 @@ class OwnCommand:
         environment = self._environment(at, time_limit_s)
         if here and self.spec.search_path:
             environment["PATH"] = self.spec.search_path
+        if not here and self.spec.tracking.wandb == "online":  # no key travels
+            environment["WANDB_MODE"] = "offline"
         return ["env", *(f"{name}={_value(value)}" for name, value in environment.items()), *self._words(at, here)]
 
     def cwd(self, at: Places) -> str:

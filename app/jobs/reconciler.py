@@ -39,6 +39,7 @@ class Reconciler:
     ) -> None:
         self.journal, self.backend = journal, backend
         self.programme_of = programme_of or partial(as_queued.programme_of, journal)
+        self.bring_code = partial(as_queued.bring_back, journal) if programme_of is None else lambda _: None
         self.slots = backend.slots()
         self.wait_s, self.ask_again_at = 0.0, 0.0  # seconds of a steady clock
 
@@ -91,6 +92,8 @@ class Reconciler:
         """
         folder = RunFolder(attempt.run_dir)
         try:
+            self.bring_code(run)
+            attempt = self.attempt_of(job, run)  # its code may have found another place
             attempt.programme.prepare(folder)
             kept = folder.kept()
         except (OSError, OnehourError) as error:

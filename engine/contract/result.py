@@ -69,9 +69,11 @@ class OwnFold(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="allow")
 
-    score: FiniteFloat
-    fold: int | None = Field(None, ge=0, lt=10_000)
-    images: int = Field(0, ge=0, lt=2**53)
+    score: FiniteFloat = Field(description="the metric on its validation images")
+    fold: int | None = Field(
+        None, ge=0, lt=10_000, description="its number, from 0; its place in the list where left out"
+    )
+    images: int = Field(0, ge=0, lt=2**53, description="its validation images")
 
 
 class OwnResult(BaseModel):
