@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 from sqlmodel import col, select
 
 from app.jobs import code_record, orders, own_code, specs
 from app.jobs.as_queued import place_of, recorded
-from app.jobs.code_record import Code
+from app.jobs.code_record import Code, NoRecord
 from app.jobs.orders import Parent, Queued
 from app.journal.store import Journal
 from app.journal.tables import Experiment, Job, Run, RunCode
@@ -39,7 +41,7 @@ def again(
         row = db.get(RunCode, run.id)
         job = db.exec(select(Job).where(Job.run_id == run.id).order_by(col(Job.id).desc())).first()
     spec = specs.of_run(run, overrides)
-    code = None if row is None or present_code else recorded(row)
+    code = None if row is None or present_code else _as_it_lies_now(recorded(row), place_of(spec))
     said = _said(run_key, code, place_of(spec)) if not present_code else ()
     queued = orders.queue_run(
         journal,
@@ -52,6 +54,14 @@ def again(
         parent=Parent(run.id, code),
     )
     return Queued(queued.run_key, queued.experiment_key, queued.job_id, queued.forecast, (*said, *queued.says))
+
+
+def _as_it_lies_now(code: Code, place: Path) -> Code:
+    """The record of a checkout that was moved since holds for where it lies now."""
+    if not place.is_relative_to(code.root):
+        with suppress(NoRecord):
+            return replace(code, root=code_record.take(place).root)
+    return code
 
 
 def _said(run_key: str, code: Code | None, place: Path) -> tuple[str, ...]:

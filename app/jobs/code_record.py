@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from app.jobs.commit_page import without_credentials
 from engine.contract import OnehourError
@@ -26,6 +27,11 @@ LOCKS = (
     "requirements.lock", "uv.lock", "poetry.lock", "pdm.lock", "Pipfile.lock", "pixi.lock", "conda-lock.yml",
     "environment.yml", "requirements.txt",
 )  # fmt: skip
+# New files with such names hold keys: they are neither recorded nor sent anywhere.
+SECRET = re.compile(
+    r"\.env(\..*)?|\.netrc|\.pypirc|kaggle\.json|id_(rsa|dsa|ecdsa|ed25519)|(credentials|secrets?)(\..*)?|.*\.(pem|key|p12|pfx)",
+    re.IGNORECASE,
+)
 GIT_WAIT_S = 120
 REMARK = "# "  # begins a line above the diff; git apply skips what stands there
 LATIN_1 = "encoding: latin-1"
@@ -161,9 +167,15 @@ def lock_sha256(folder: Path, root: Path) -> str:
 
 def kept_files(folder: Path) -> list[str]:
     """The files below `folder` that git tracks, and new ones that it does not ignore. Raises NoRecord outside a repository."""
-    told = _git(folder, "ls-files", "--cached", "--others", "--exclude-standard", "-z")
-    names = {os.fsdecode(name) for name in told.split(b"\0") if name}
+    told = _git(folder, "ls-files", "--cached", "-z")
+    tracked = {os.fsdecode(name) for name in told.split(b"\0") if name}
+    names = tracked | {name for name in _new(folder) if not is_secret(name)}
     return sorted(name for name in names if (folder / name).is_file())
+
+
+def is_secret(name: str) -> bool:
+    """Whether a file's name says that it holds keys."""
+    return SECRET.fullmatch(PurePath(name).name) is not None
 
 
 def beside(root: Path) -> list[str]:
@@ -182,7 +194,7 @@ def _parted(root: Path, new: Iterable[str]) -> tuple[list[str], list[str]]:
     """New files that are recorded, the small ones first, and those that are not."""
     taken, left, held = [], [], 0
     for size, name in sorted((_size(root / name), name) for name in new):
-        if name.endswith("/") or held + size > MOST_NEW_BYTES:
+        if name.endswith("/") or held + size > MOST_NEW_BYTES or is_secret(name):
             left.append(name)
         else:
             held += size
@@ -193,12 +205,7 @@ def _parted(root: Path, new: Iterable[str]) -> tuple[list[str], list[str]]:
 def _diff(root: Path, new: list[str], environment: Mapping[str, str]) -> tuple[bytes, list[str]]:
     """What differs from the commit, in the index of `environment`, and what was left out."""
     taken, left = _parted(root, new)
-    left_out = [
-        f"{_shown(name)} is a repository of its own and is not recorded"
-        if name.endswith("/")
-        else f"{_shown(name)} is new and large ({_size(root / name) / 1e6:.1f} MB) and is not recorded"
-        for name in left
-    ]
+    left_out = [f"{_shown(name)} {_why_left(root / name, name)} and is not recorded" for name in left]
     _git(root, "add", "--update", "--", ".", environment=environment)
     if taken:
         listed = b"\0".join(os.fsencode(name) for name in taken)
@@ -210,6 +217,14 @@ def _diff(root: Path, new: list[str], environment: Mapping[str, str]) -> tuple[b
         words = f"what was not committed is {len(diff) / 1e6:.1f} MB and is not recorded (at most {MOST_DIFF_BYTES / 1e6:.0f} MB)"
         return b"", [words, *left_out]
     return diff, left_out
+
+
+def _why_left(path: Path, name: str) -> str:
+    if name.endswith("/"):
+        return "is a repository of its own"
+    if is_secret(name):
+        return "may hold keys, by its name,"
+    return f"is new and large ({_size(path) / 1e6:.1f} MB)"
 
 
 @contextmanager

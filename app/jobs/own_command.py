@@ -92,22 +92,21 @@ EXECUTE = ("--to", "notebook", "--execute", "--ExecutePreprocessor.timeout=-1")
 
 
 def code_patterns(folder: Path, named: tuple[str, ...] | None, built: bool = False) -> tuple[str, ...]:
-    """What of a folder goes to another machine: `named`, else what git keeps there; all of it outside a repository."""
+    """What of a folder goes to another machine: `named`, else what git keeps there; outside a repository all but hidden files and keys."""
     if named is not None:
         return named
-    if built:
-        return tuple(escape(name) for name in _built_files(folder))
     try:
-        return tuple(escape(name) for name in code_record.kept_files(folder))
+        names = _files(folder) if built else code_record.kept_files(folder)
     except code_record.NoRecord:
-        return ()
+        names = [name for name in _files(folder) if not any(part.startswith(".") for part in Path(name).parts)]
+    return tuple(escape(name) for name in names if built or not code_record.is_secret(name))
 
 
 def refuse_too_large(spec: CommandSpec) -> None:
     """Raise OnehourError where the code that would be sent to another machine is rather data."""
     folder = Path(spec.cwd)
     patterns = code_patterns(folder, spec.inputs)
-    found = {path for pattern in patterns or ("**/*",) for path in folder.glob(pattern) if path.is_file()}
+    found = {path for pattern in patterns for path in folder.glob(pattern) if path.is_file()}
     sizes = sorted(((path.stat().st_size, path) for path in found), reverse=True)
     whole = sum(size for size, _ in sizes)
     if whole > MOST_BYTES:
@@ -120,8 +119,8 @@ def refuse_too_large(spec: CommandSpec) -> None:
         )
 
 
-def _built_files(folder: Path) -> list[str]:
-    """All files but what lies behind links that lead out of it."""
+def _files(folder: Path) -> list[str]:
+    """All files below a folder but what lies behind links that lead out of it."""
     found = []
     for place, _, names in os.walk(folder):
         for name in names:

@@ -55,6 +55,8 @@ def of_run(run: Run, overrides: Iterable[str] = ()) -> Spec:
     Only the keys that it was given then count as set (`exclude_unset`).
     """
     asked = parse_overrides(overrides)
+    if run.kind not in KINDS:
+        raise OnehourError(f"there is no kind of run {run.kind!r}", where=run.key, fix="A newer Onehour queued it.")
     return validated(KINDS[run.kind], laid_over(json.loads(run.spec), asked), run.key, asked)
 
 

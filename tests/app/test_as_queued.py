@@ -93,6 +93,17 @@ def test_a_repetition_keeps_the_keys_of_its_time(journal: Journal, checkout: Rep
     assert '"seed": 3' in RunFolder(journal.home.run_dir(second)).spec_json.read_text()
 
 
+def test_a_checkout_that_was_moved_is_built_from_where_it_lies_now(
+    journal: Journal, checkout: Repository, first: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    moved = Repository(checkout.path.rename(tmp_path / "moved"))
+    monkeypatch.setattr(as_queued, "CHECKOUT", moved.path)
+    moved.write("engine/__main__.py", ENGINE.format(cv=0.5, unknown="nothing"))
+    second = again.again(journal, first).run_key
+    assert done(journal, second) == ("failed", "unknown key stages")
+    assert [path.name for path in journal.home.code_dir.iterdir()] != []
+
+
 def test_code_that_is_as_recorded_runs_in_place(journal: Journal, checkout: Repository, first: str) -> None:
     checkout.commit("what was not committed when it was queued")
     assert done(journal, first) == ("failed", "unknown key stages")

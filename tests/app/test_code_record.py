@@ -104,6 +104,17 @@ def test_ignored_files_and_other_repositories_are_not_recorded(own: Repository) 
     assert code_record.kept_files(own.path)[:2] == [".gitignore", "old.txt"]
 
 
+@pytest.mark.parametrize("name", [".env", ".env.local", "sub/kaggle.json", "Server.PEM", "id_ed25519", "secrets.toml"])
+def test_new_files_that_may_hold_keys_are_neither_recorded_nor_sent(own: Repository, name: str) -> None:
+    own.write(name, "WANDB_API_KEY=s3cret")
+    own.write("monkey.py", "")
+    code = take(own.path)
+    assert code.left_out == (f"{name} may hold keys, by its name, and is not recorded",)
+    assert "s3cret" not in code.diff
+    assert code_record.kept_files(own.path) == ["monkey.py", "old.txt", "train.py"]
+    assert code_record.beside(own.path) == [name]
+
+
 def test_the_same_files_are_the_same_code_also_when_they_were_committed_since(own: Repository) -> None:
     own.write("train.py", "print(2)\n")
     own.write("new.py", "print(5)\n")

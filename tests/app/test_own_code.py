@@ -231,6 +231,10 @@ def test_outside_a_repository_it_runs_and_that_is_said(
     assert queued.says == (f"{bare}: this folder is in no git repository, so the code of this run is not recorded.",)
     assert done(journal, queued.run_key).state == "succeeded"
     assert "has no record of its code" in again.again(journal, queued.run_key).says[0]
+    for name in (".git-credentials", ".env", "notes.txt", "cache/a.bin"):
+        (bare / name).parent.mkdir(exist_ok=True)
+        (bare / name).write_text("x")
+    assert own_command.code_patterns(bare, None) == ("cache/a.bin", "notes.txt", "train.py")
 
 
 def test_elsewhere_it_takes_that_machines_python_and_what_git_keeps(
