@@ -56,7 +56,7 @@ def notebook(
 
 def source_of(spec: CommandSpec) -> str:
     """The command or notebook as a page names it."""
-    return shlex.join(spec.words)
+    return spec.notebook or shlex.join(spec.argv)
 
 
 def _spec(

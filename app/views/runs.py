@@ -28,7 +28,7 @@ def show(journal: Journal, at: Sitting) -> None:
         return
     table = st.dataframe(
         [_cells(row) for row in rows],
-        key=f"runs_{part.key}",
+        key=f"runs_{part.key}_{rows[0].run_id}",  # a new run moves the rows: what was selected would be others
         hide_index=True,
         on_select="rerun",
         selection_mode="multi-row",

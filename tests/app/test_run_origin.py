@@ -58,8 +58,9 @@ def texts(at: AppTest) -> str:
     return escaped(at).replace("\\", "")
 
 
-def selected(at: AppTest, *places: int) -> AppTest:
-    at.session_state["runs_0_"] = {"selection": {"rows": list(places), "columns": [], "cells": []}}
+def selected(at: AppTest, newest: int, *places: int) -> AppTest:
+    """The page with rows of its table selected, as a click does it; `newest`: the number of the run in its first row."""
+    at.session_state[f"runs_0__{newest}"] = {"selection": {"rows": list(places), "columns": [], "cells": []}}
     return ran(at)
 
 
@@ -85,7 +86,7 @@ def test_a_run_is_run_again_or_varied_from_its_page(
     assert at.button(key="again").label == "Run again"
     ran(at.button(key="again").click())
     assert f"{first.replace('-r01', '-r02')} is queued." in texts(at)
-    at = selected(page("runs"), 1)
+    at = selected(page("runs"), 2, 1)
     checkout.write("engine.py", "print(2)\n")
     ran(at.text_input(key=f"again_changes_{first}").set_value("seed=3"))
     assert at.button(key="again").label == "Queue a variation"
@@ -118,7 +119,7 @@ def test_selected_runs_are_offered_to_be_blended(journal: Journal, queue: Callab
     for hypothesis in ("a", "b"):
         finish(journal, queue(hypothesis), cv=0.5)
     assert not any(button.key == "blend" for button in page("runs").button)
-    at = selected(page("runs"), 0, 1)
+    at = selected(page("runs"), 2, 0, 1)
     assert at.button(key="blend").label == "Blend 2 runs"
     ran(at.text_input(key="blend_hypothesis").set_value("both"))
     ran(at.button(key="blend").click())
