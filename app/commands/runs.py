@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 import typer
 
 from app.commands.terminal import AsJson, iso, moment_of, opened_journal
-from app.jobs import backlog, baselines, data_checks, grid, orders, own_code, presence, specs, standing_orders
+from app.jobs import backlog, data_checks, grid, orders, own_code, presence, specs, standing_orders, stop_rules
 from app.jobs.backends.local import LOCAL
 from app.jobs.specs import Spec
 from app.journal import challenges, sittings
@@ -104,7 +104,7 @@ def queue(
                     data_checks.looked_at(journal, each)
             if stop_if_behind or behind_by is not None:
                 with journal.reading() as db:
-                    trained = [baselines.with_rule(db, challenge, each, behind_by) for each in trained]
+                    trained = [stop_rules.with_rule(db, challenge, each, behind_by) for each in trained]
             asked = [*trained]
         queued = orders.queue_runs(
             journal, source, asked, hypothesis, experiment_key=experiment, backend=backend, sure=yes
@@ -122,7 +122,7 @@ def queue(
         say_queued(journal, challenge, queued)
         first = asked[0]
         if isinstance(first, RunSpec) and first.stop_if_behind is not None:
-            print(f"It {baselines.rule_words(first.stop_if_behind)}.")
+            print(f"It {stop_rules.rule_words(first.stop_if_behind)}.")
 
 
 def say_queued(journal: Journal, challenge: Challenge, queued: Sequence[orders.Queued]) -> None:

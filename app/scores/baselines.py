@@ -28,6 +28,7 @@ class RunOnFolds:
     metric: str
     cv: float | None
     on: Ground
+    kind: str = "train"
 
 
 def runs_on_folds(db: Session, challenge: Challenge) -> list[RunOnFolds]:
@@ -41,26 +42,29 @@ def runs_on_folds(db: Session, challenge: Challenge) -> list[RunOnFolds]:
         Run.cv,
         Run.data_sha256,
         Run.folds_sha256,
+        Run.kind,
     ]
     found = db.connection().execute(columns(*asked).where(col(Run.challenge_id) == challenge.id).order_by(col(Run.id)))
     return [
-        RunOnFolds(run_id, key, experiment_id, on, metric, cv, (data, folds))
-        for run_id, key, experiment_id, on, metric, cv, data, folds in found
+        RunOnFolds(run_id, key, experiment_id, on, metric, cv, (data, folds), kind)
+        for run_id, key, experiment_id, on, metric, cv, data, folds, kind in found
     ]
 
 
 def best_and_baseline(rows: Sequence[RunOnFolds], metric: str) -> dict[int, tuple[RunOnFolds, RunOnFolds | None]]:
     """For each experiment its best run, and the best run on the same data and folds queued before the experiment's first one.
 
-    `rows` in the order of queueing. Among an experiment's runs one that can be compared goes before one that cannot.
+    `rows` in the order of queueing. Among an experiment's runs one that can be compared goes before one that cannot. A blend, which
+    is made of runs and better than each, is a baseline for blends alone.
     """
     better = is_better(metric)
     best_so_far: dict[Ground, RunOnFolds] = {}
+    best_run_so_far: dict[Ground, RunOnFolds] = {}
     before: dict[int, dict[Ground, RunOnFolds]] = {}
     best: dict[int, RunOnFolds] = {}
     for row in rows:
         if row.experiment_id not in before:
-            before[row.experiment_id] = dict(best_so_far)
+            before[row.experiment_id] = dict(best_so_far if row.kind == "blend" else best_run_so_far)
         if row.cv is None or row.metric != metric:
             continue
         known = best.get(row.experiment_id)
@@ -72,9 +76,10 @@ def best_and_baseline(rows: Sequence[RunOnFolds], metric: str) -> dict[int, tupl
         elif better(row.cv, known.cv):
             best[row.experiment_id] = row
         if None not in row.on:
-            leader = best_so_far.get(row.on)
-            if leader is None or better(row.cv, leader.cv):
-                best_so_far[row.on] = row
+            for leaders in [best_so_far] if row.kind == "blend" else [best_so_far, best_run_so_far]:
+                leader = leaders.get(row.on)
+                if leader is None or better(row.cv, leader.cv):
+                    leaders[row.on] = row
     return {experiment: (run, before[experiment].get(run.on)) for experiment, run in best.items()}
 
 

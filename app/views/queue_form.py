@@ -10,7 +10,6 @@ from urllib.parse import urlencode
 import streamlit as st
 
 from app.jobs import (
-    baselines,
     configured,
     data_checks,
     forecast,
@@ -19,6 +18,7 @@ from app.jobs import (
     sample_challenge,
     specs,
     standing_orders,
+    stop_rules,
     submitting,
 )
 from app.jobs.estimate import Duration
@@ -63,7 +63,7 @@ def show(journal: Journal, at: Sitting) -> None:
                 key="submit_if",
                 help="The worker sends it then, also at night. Runs shows such an order and takes it back.",
             )
-        stops = st.checkbox(
+        stops = st.toggle(
             "Stop if behind",
             key="stops",
             help="After each fold it is held against the best run on the same folds; clearly behind, it stops by itself.",
@@ -95,7 +95,7 @@ class Wanted:
         if not self.stops:
             return asked
         with journal.reading() as db:
-            return [baselines.with_rule(db, at.challenge, spec) for spec in asked]
+            return [stop_rules.with_rule(db, at.challenge, spec) for spec in asked]
 
 
 @cache
@@ -128,7 +128,7 @@ def _expected(journal: Journal, at: Sitting, wanted: Wanted) -> str:
         f" :orange[▲] {plain(caution)}." for caution in dict.fromkeys(c for one in found for c in one.cautions)
     )
     rule = asked[0].stop_if_behind
-    stops = "" if rule is None else f" It {plain(baselines.rule_words(rule))}."
+    stops = "" if rule is None else f" It {plain(stop_rules.rule_words(rule))}."
     return f"{runs} about {when}{fits} ({_guess_words(last.duration)}).{stops}{cautions}"
 
 

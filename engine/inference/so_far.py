@@ -11,8 +11,8 @@ from engine.data.balance import left_out
 from engine.data.competition import Competition
 from engine.data.folds import Folds, counted_labels
 from engine.inference.answers import Answers, Ranked, as_asked, spread, taken, to_grades, without_unknown
+from engine.inference.fold_predictions import numbers_out_of_fold, out_of_fold
 from engine.inference.metric import METRICS, in_order, score
-from engine.inference.predict import numbers_out_of_fold, out_of_fold
 from engine.inference.record import KEPT
 from engine.inference.unknown import best_threshold, insert_unknown, nested_thresholds, row_weights
 from engine.run_folder import RunFolder

@@ -186,6 +186,25 @@ def test_a_terminal_is_told_all_that_is_known_of_a_run(
     assert "Did you mean 'humpback_002-r01'" in capsys.readouterr().err
 
 
+def test_the_form_says_what_a_run_would_be_stopped_by(journal: Journal, queue: Callable[[str], str]) -> None:
+    finish(journal, queue("a"), cv=0.5)
+    with journal.writing() as db:
+        run = db.exec(select(Run)).one()
+        run.spec = json.dumps(json.loads(run.spec) | {"folds": 2, "seed": 0})
+        db.add(run)
+    at = page("today")
+    at.selectbox(key="preset").set_value("sample-quick")
+    ran(at.text_input(key="overrides").set_value("folds=2 augment=[]"))
+    ran(at.toggle(key="stops").set_value(True))
+    assert "It stops by itself when it is behind humpback_001-r01 by more than" in texts(at)
+    ran(at.text_input(key="hypothesis").set_value("b"))
+    ran(at.button(key="queue").click())
+    rule = json.loads(run_of(journal, "humpback_002-r01").spec)["stop_if_behind"]
+    assert (rule["run"], len(rule["by"])) == ("humpback_001-r01", 1)
+    ran(at.text_input(key="overrides").set_value("folds=3 augment=[]"))
+    assert "there is no finished run on the same data and folds" in texts(at)
+
+
 @pytest.mark.parametrize(
     "arguments",
     [

@@ -8,6 +8,7 @@ import pytest
 
 from app.journal.store import Journal
 from app.journal.tables import Challenge, Experiment, FoldScore, Job, Run
+from app.scores.baselines import best_and_baseline, runs_on_folds
 from app.scores.verdict import compare, verdict_text, verdicts
 
 pytestmark = pytest.mark.unit
@@ -107,3 +108,22 @@ def test_a_run_is_held_against_the_best_run_before_it_on_the_same_data_and_folds
         2: ("hurt", "h_001-r01"),
         6: ("helped", "h_001-r01"),
     }
+
+
+def test_a_blend_is_a_baseline_for_blends_alone(journal: Journal, challenge: Challenge) -> None:
+    a_run(journal, challenge, 1, BASE)
+    a_run(journal, challenge, 2, moved(0.05, 0.051, 0.05, 0.05, 0.051))
+    a_run(journal, challenge, 3, moved(0.03, 0.031, 0.03, 0.03, 0.031))
+    a_run(journal, challenge, 4, moved(0.06, 0.061, 0.06, 0.06, 0.061))
+    with journal.writing() as db:
+        for number in (2, 4):
+            blend = db.get(Run, number)
+            assert blend is not None
+            blend.kind = "blend"
+            db.add(blend)
+    with journal.reading() as db:
+        found = verdicts(db, challenge, [2, 3, 4])
+        best = best_and_baseline(runs_on_folds(db, challenge), "map5")
+    against = {2: "h_001-r01", 3: "h_001-r01", 4: "h_002-r01"}
+    assert {number: each.against for number, each in found.items()} == against
+    assert {run.run_id: before.key for run, before in best.values() if before is not None} == against

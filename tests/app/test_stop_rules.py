@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from sqlmodel import select
 
-from app.jobs import baselines, orders
+from app.jobs import orders, stop_rules
 from app.journal import sessions
 from app.journal.store import Journal
 from app.journal.tables import Challenge, FoldScore, Run
@@ -51,7 +51,7 @@ def train(journal: Journal, spec: RunSpec) -> Train:
 
 def rule(journal: Journal, challenge: Challenge, spec: RunSpec, by: float | None = None) -> StopIfBehind:
     with journal.reading() as db:
-        found = baselines.with_rule(db, challenge, spec, by).stop_if_behind
+        found = stop_rules.with_rule(db, challenge, spec, by).stop_if_behind
     assert found is not None
     return found
 
@@ -68,7 +68,7 @@ def test_it_is_the_best_run_on_the_same_folds(
     assert found.fold_scores == pytest.approx([score + 0.02 for score in FOLDS])
     # s = 0.01581; t(4) = 2.776; after one fold s · t · sqrt(1 + 1/4)
     assert found.by == pytest.approx((0.04907, 0.03802, 0.03352, 0.03104), abs=1e-5)
-    assert baselines.rule_words(found) == (
+    assert stop_rules.rule_words(found) == (
         f"stops by itself when it is behind {best} by more than 0.0491 after its first fold"
     )
     assert rule(journal, challenge, spec, 0.02).by == (0.02,)
@@ -97,8 +97,8 @@ def test_without_such_a_run_it_is_refused(journal: Journal, challenge: Challenge
 
 
 def test_with_two_folds_chance_reaches_so_far_that_nothing_is_stopped() -> None:
-    assert baselines.margins((0.80, 0.82)) == pytest.approx((0.254,), abs=1e-3)
-    assert baselines.margins((0.8,)) == baselines.margins((0.8, 0.8)) == ()
+    assert stop_rules.margins((0.80, 0.82)) == pytest.approx((0.254,), abs=1e-3)
+    assert stop_rules.margins((0.8,)) == stop_rules.margins((0.8, 0.8)) == ()
 
 
 def stopped(behind: float, runs: int, shared: float = 0.5) -> tuple[float, float]:
@@ -107,7 +107,7 @@ def stopped(behind: float, runs: int, shared: float = 0.5) -> tuple[float, float
     for _ in range(runs):
         common = [draw.gauss(0, shared**0.5) for _ in range(5)]
         theirs, mine = ([one + draw.gauss(0, (1 - shared) ** 0.5) for one in common] for _ in range(2))
-        held = StopIfBehind(run="x", folds_sha256="f", fold_scores=tuple(theirs), by=baselines.margins(theirs))
+        held = StopIfBehind(run="x", folds_sha256="f", fold_scores=tuple(theirs), by=stop_rules.margins(theirs))
         found = [held.why_stop({fold: mine[fold] - behind for fold in range(seen)}, "max") for seen in range(1, 5)]
         after_one += bool(found[0])
         at_all += any(found)
