@@ -11,8 +11,9 @@ from sqlmodel import col, select
 
 from app.jobs import code_record, orders, own_code, specs
 from app.jobs.as_queued import place_of, recorded
-from app.jobs.code_record import Code, NoRecord
+from app.jobs.code_record import Code
 from app.jobs.orders import Parent, Queued
+from app.jobs.repository import NoRecord
 from app.journal.store import Journal
 from app.journal.tables import Experiment, Job, Run, RunCode
 from engine.contract import CommandSpec, OnehourError, nearest

@@ -10,7 +10,7 @@ import logging
 import shutil
 from pathlib import Path, PurePath
 
-from app.jobs import code_record, specs
+from app.jobs import code_record, repository, specs
 from app.jobs.blending import Blending
 from app.jobs.code_record import Code
 from app.jobs.own_command import OwnCommand
@@ -81,5 +81,5 @@ def _built_root(home: Home, code: Code, spec: Spec) -> Path:
 
 def _beside(root: Path) -> list[str]:
     """What a person's own code may read and git does not keep: data, weights, an environment."""
-    names = [name.rstrip("/") for name in code_record.beside(root)]
+    names = [name.rstrip("/") for name in repository.beside(root)]
     return [name for name in names if not set(PurePath(name).parts) & {*NOT_LINKED}]

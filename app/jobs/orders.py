@@ -15,6 +15,7 @@ from app.jobs.backlog import QUEUED
 from app.jobs.code_record import Code
 from app.jobs.forecast import Forecast, forecast
 from app.jobs.own_command import refuse_too_large
+from app.jobs.repository import NoRecord
 from app.jobs.specs import Blend, Spec, kind_of
 from app.journal import challenges, days, rules, sittings
 from app.journal.home import COMMAND, Home
@@ -228,7 +229,7 @@ def _codes(specs: Sequence[Spec], parent: Parent | None) -> list[tuple[Code | No
         try:
             code = code_record.take(place)
             found[place] = code, tuple(f"{code.root}: {words}" for words in code.left_out)
-        except code_record.NoRecord as error:
+        except NoRecord as error:
             found[place] = None, (str(error),)
     return [found[place_of(spec)] for spec in specs]
 

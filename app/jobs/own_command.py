@@ -10,7 +10,7 @@ from pathlib import Path, PurePath
 
 import yaml
 
-from app.jobs import code_record
+from app.jobs import repository
 from app.jobs.programme import CODE, DATA, RUN_DIR, Input, Places
 from engine.contract import CommandSpec, OnehourError
 from engine.run_folder import RunFolder, write_text
@@ -96,10 +96,10 @@ def code_patterns(folder: Path, named: tuple[str, ...] | None, built: bool = Fal
     if named is not None:
         return named
     try:
-        names = _files(folder) if built else code_record.kept_files(folder)
-    except code_record.NoRecord:
+        names = _files(folder) if built else repository.kept_files(folder)
+    except repository.NoRecord:
         names = [name for name in _files(folder) if not any(part.startswith(".") for part in Path(name).parts)]
-    return tuple(escape(name) for name in names if built or not code_record.is_secret(name))
+    return tuple(escape(name) for name in names if built or not repository.is_secret(name))
 
 
 def refuse_too_large(spec: CommandSpec) -> None:

@@ -7,14 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from app.jobs import code_record
-from app.jobs.code_record import NoRecord, build, is_there, take
-from tests.app.repositories import Repository, repository
+from app.jobs import code_record, repository
+from app.jobs.code_record import build, is_there, take
+from app.jobs.repository import NoRecord
+from tests.app.repositories import Repository
+from tests.app.repositories import repository as made_repository
 
 
 @pytest.fixture
 def own(tmp_path: Path) -> Repository:
-    return repository(tmp_path / "whales", train_py="print(1)\n", old_txt="old\n")
+    return made_repository(tmp_path / "whales", train_py="print(1)\n", old_txt="old\n")
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -96,12 +98,12 @@ def test_data_is_left_out_and_named(own: Repository, monkeypatch: pytest.MonkeyP
 def test_ignored_files_and_other_repositories_are_not_recorded(own: Repository) -> None:
     own.write(".gitignore", "data/\n")
     own.write("data/a.csv", "a\n")
-    repository(own.path / "other", code_py="x\n")
+    made_repository(own.path / "other", code_py="x\n")
     code = take(own.path)
     assert b"a.csv" not in code.patch
     assert code.left_out == ("other/ is a repository of its own and is not recorded",)
-    assert code_record.beside(own.path) == ["data/", "other/"]
-    assert code_record.kept_files(own.path)[:2] == [".gitignore", "old.txt"]
+    assert repository.beside(own.path) == ["data/", "other/"]
+    assert repository.kept_files(own.path)[:2] == [".gitignore", "old.txt"]
 
 
 @pytest.mark.parametrize("name", [".env", ".env.local", "sub/kaggle.json", "Server.PEM", "id_ed25519", "secrets.toml"])
@@ -111,8 +113,8 @@ def test_new_files_that_may_hold_keys_are_neither_recorded_nor_sent(own: Reposit
     code = take(own.path)
     assert code.left_out == (f"{name} may hold keys, by its name, and is not recorded",)
     assert "s3cret" not in code.diff
-    assert code_record.kept_files(own.path) == ["monkey.py", "old.txt", "train.py"]
-    assert code_record.beside(own.path) == [name]
+    assert repository.kept_files(own.path) == ["monkey.py", "old.txt", "train.py"]
+    assert repository.beside(own.path) == [name]
 
 
 def test_the_same_files_are_the_same_code_also_when_they_were_committed_since(own: Repository) -> None:

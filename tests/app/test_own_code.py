@@ -15,11 +15,11 @@ from sqlmodel import select
 from app.jobs import again, backlog, orders, own_code, own_command, supervisor
 from app.jobs.as_queued import of_run
 from app.jobs.backends.local import LocalBackend
-from app.jobs.code_record import NoRecord
 from app.jobs.orders import Queued
 from app.jobs.own_command import OwnCommand
 from app.jobs.programme import Places
 from app.jobs.reconciler import Reconciler
+from app.jobs.repository import NoRecord
 from app.journal import sessions
 from app.journal.home import Home
 from app.journal.store import Journal
