@@ -90,10 +90,10 @@ def queue(
         asked: list[Spec]
         if command is not None:
             own = own_code.command(challenge, command, cwd or Path(), inputs or (), overrides or ())
-            source, asked = own_code.source_of(own), [own]
+            source, asked = own.line, [own]
         elif notebook is not None:
             own = own_code.notebook(challenge, notebook, cwd, inputs or (), overrides or ())
-            source, asked = own_code.source_of(own), [own]
+            source, asked = own.line, [own]
         else:
             source = spec or ""
             trained = [

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from sqlmodel import col, select
 
-from app.jobs import code_record, orders, own_code, specs
+from app.jobs import code_record, orders, specs
 from app.jobs.as_queued import place_of, recorded
 from app.jobs.code_record import Code
 from app.jobs.orders import Parent, Queued
@@ -46,7 +46,7 @@ def again(
     said = _said(run_key, code, place_of(spec)) if not present_code else ()
     queued = orders.queue_run(
         journal,
-        own_code.source_of(spec) if isinstance(spec, CommandSpec) else run.spec_source,
+        spec.line if isinstance(spec, CommandSpec) else run.spec_source,
         spec,
         "",
         experiment_key=experiment.key,

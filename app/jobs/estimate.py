@@ -106,7 +106,7 @@ def from_finished(shape: Shape, images: int, finished: Sequence[Finished]) -> Du
 
 def _of_kind(db: Session, spec: CommandSpec | Blend, backend: str) -> Duration:
     """As long as the newest runs of the same command took, whatever its options, else of the same kind."""
-    kind, script = kind_of(spec), _script(spec.words) if isinstance(spec, CommandSpec) else ()
+    kind, script = kind_of(spec), _script(spec.line) if isinstance(spec, CommandSpec) else ""
     worked_ms = func.sum(col(AttemptRow.ended_at) - col(AttemptRow.started_at))
     asked: list[Any] = [Run.spec_source, worked_ms]
     rows = db.connection().execute(
@@ -118,7 +118,7 @@ def _of_kind(db: Session, spec: CommandSpec | Blend, backend: str) -> Duration:
         .order_by(col(Job.id).desc())
         .limit(NEWEST_RUNS)
     )
-    found = [(_script(source.split()), ms / 1000) for source, ms in rows if ms is not None]
+    found = [(_script(source), ms / 1000) for source, ms in rows if ms is not None]
     same = [seconds for one, seconds in found if one == script]
     took = sorted(same or [seconds for _, seconds in found]) or [DEFAULT_S[kind]]
     like: Like = "command" if same else "kind" if found else ""
@@ -129,9 +129,9 @@ def _of_kind(db: Session, spec: CommandSpec | Blend, backend: str) -> Duration:
     return Duration(middle, min(took[0], middle / factor), max(took[-1], middle * factor), len(same or found), like)
 
 
-def _script(words: Sequence[str]) -> tuple[str, ...]:
+def _script(line: str) -> str:
     """`python train.py --lr 0.1` → `python train.py`."""
-    return tuple(takewhile(lambda word: not word.startswith("-"), words))
+    return " ".join(takewhile(lambda word: not word.startswith("-"), line.split()))
 
 
 def _finished(db: Session, backend: str, shape: Shape) -> tuple[list[Finished], int | None]:

@@ -54,11 +54,6 @@ def notebook(
     return _spec(challenge, folder, {"notebook": str(file.relative_to(folder))}, inputs, overrides)
 
 
-def source_of(spec: CommandSpec) -> str:
-    """The command or notebook as a page names it."""
-    return spec.notebook or shlex.join(spec.argv)
-
-
 def _spec(
     challenge: Challenge, folder: Path, run: Mapping[str, Any], inputs: Sequence[str], overrides: Iterable[str]
 ) -> CommandSpec:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import PurePath
 
 from pydantic import Field, model_validator
@@ -52,6 +53,6 @@ class CommandSpec(Frozen):
         return self
 
     @property
-    def words(self) -> tuple[str, ...]:
-        """What is run, as a person said it."""
-        return self.argv or (self.notebook or "",)
+    def line(self) -> str:
+        """What is run, as a person reads it."""
+        return self.notebook or shlex.join(self.argv)

@@ -5,14 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from sqlmodel import select
+from sqlmodel import col, select
 
 from app.jobs import estimate
 from app.jobs.estimate import Duration, Finished, Shape
+from app.jobs.specs import Blend, Spec
 from app.journal import challenges, sessions
 from app.journal.store import Journal
 from app.journal.tables import AttemptRow, Challenge, Experiment, Job, Run
-from engine.contract import RunSpec
+from engine.contract import CommandSpec, RunSpec
 from tests.app.trainings import small_spec
 from tests.conftest import MovableClock, ms
 
@@ -62,7 +63,7 @@ def finished(
             db.add(AttemptRow(job_id=job.id, number=attempt, backend=backend, slot="", started_at=begun, ended_at=over))
 
 
-def duration(journal: Journal, spec: RunSpec, backend: str = "local") -> Duration:
+def duration(journal: Journal, spec: Spec, backend: str = "local") -> Duration:
     with journal.reading() as db:
         return estimate.estimate(db, spec, backend)
 
@@ -95,6 +96,33 @@ def test_finished_runs_teach_the_speed(journal: Journal, challenge: Challenge, c
     assert guess(journal, twice_the_pixels) == pytest.approx(420, abs=0.1)
     four_folds = spec.model_copy(update={"folds": 4})  # three parts of the images, four times, instead of one, twice
     assert guess(journal, four_folds) == pytest.approx(620, abs=0.1)
+
+
+def test_own_code_takes_as_long_as_the_same_command_did_whatever_its_options(
+    journal: Journal, challenge: Challenge, clock: MovableClock
+) -> None:
+    spec = small_spec(Path(challenge.data_dir))
+
+    def own(line: str, seconds: float) -> None:
+        finished(clock, journal, challenge, spec, seconds, "cpu", 1000)
+        with journal.writing() as db:
+            newest = db.exec(select(Run).order_by(col(Run.id).desc())).first()
+            assert newest is not None
+            newest.kind, newest.spec_source = "command", line
+            db.add(newest)
+
+    def asked(*argv: str) -> tuple[float, int, str]:
+        found = duration(journal, CommandSpec(argv=argv, cwd="/"))
+        return found.seconds, found.runs, found.like
+
+    assert asked("python", "train.py") == (3_600, 0, "")
+    own("python other.py", 5_000)
+    assert asked("python", "train.py") == (5_000, 1, "kind")
+    own("python train.py --lr 0.1", 100)
+    own("python train.py --lr 0.2 --size 9", 300)
+    assert asked("python", "train.py", "--lr", "0.3") == (200, 2, "command")
+    assert guess(journal, spec) != 200  # and says nothing of the engine's trainings
+    assert duration(journal, Blend(runs=("a", "b"), folders=("a", "b"), metric="map5")).seconds == 20
 
 
 def test_a_finished_run_whose_spec_is_not_understood_teaches_nothing(

@@ -52,7 +52,7 @@ def queue(journal: Journal, challenge: Challenge, own: Repository) -> Callable[.
 
     def queued(line: str, *overrides: str, cwd: Path = own.path) -> Queued:
         spec = own_code.command(challenge, f"{PYTHON} {line}", cwd, overrides=overrides)
-        return orders.queue_run(journal, own_code.source_of(spec), spec, "my own code does it")
+        return orders.queue_run(journal, spec.line, spec, "my own code does it")
 
     return queued
 
@@ -317,7 +317,7 @@ def test_a_notebook_is_executed_by_the_nbconvert_on_the_persons_path(
     program.chmod(0o755)
     monkeypatch.setenv("PATH", f"{program.parent}:/usr/bin:/bin")
     spec = own_code.notebook(challenge, book, own.path)
-    key = orders.queue_run(journal, own_code.source_of(spec), spec, "a notebook will do").run_key
+    key = orders.queue_run(journal, spec.line, spec, "a notebook will do").run_key
     monkeypatch.setenv("PATH", "/usr/bin:/bin")  # the worker has another one than the person
     assert done(journal, key).state == "succeeded"
     assert run_of(journal, key).cv == 0.5
