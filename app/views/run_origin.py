@@ -18,9 +18,8 @@ SURE_OF = "again_sure_of"
 SAID = "again_said"
 
 
-def show(journal: Journal, at: Sitting, run_key: str) -> None:
-    with journal.reading() as db:
-        record = run_record.read(db, at.challenge, run_key)
+def show(journal: Journal, at: Sitting, record: RunRecord) -> None:
+    run_key = record.run.row.run_key
     if record.parent_key is not None:
         words = run_record.lineage_words(record)
         st.markdown(plain(words[0].upper() + words[1:]))

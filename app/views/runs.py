@@ -10,6 +10,7 @@ import streamlit as st
 from app.jobs import backlog, standing_orders
 from app.journal.sittings import Sitting
 from app.journal.store import Journal
+from app.reports import run_record
 from app.scores.run_rows import RunRow, count_runs, run_row, run_rows
 from app.views import blend_form, live_run, long_list, run_origin, submit_form
 from app.views.desk import attempt, plain
@@ -77,12 +78,16 @@ def _details(journal: Journal, at: Sitting, row: RunRow) -> None:
         st.table([{f"fold {fold}": f"{score:.4f}" for fold, score in enumerate(row.fold_scores)}])
     if folder.threshold_png.is_file():
         st.image(str(folder.threshold_png), caption="Where the unknown label goes: its threshold, chosen on OOF")
-    if folder.submission_csv.is_file():
+    with journal.reading() as db:
+        record = run_record.read(db, at.challenge, row.run_key)
+    listed = record.run.submission_path
+    submission = folder.submission_csv if listed is None else journal.home.path / listed
+    if submission.is_file():
         st.markdown("Submission")
-        st.code(str(folder.submission_csv), language=None)
+        st.code(str(submission), language=None)
         submit_form.show(journal, at, row.run_key)
     _order(journal, row)
-    run_origin.show(journal, at, row.run_key)
+    run_origin.show(journal, at, record)
     if row.is_open:
         live_run.show(journal, at, row)
         return
