@@ -6,6 +6,7 @@ import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Any
 
 from app.jobs.backends.interface import Backend
@@ -17,6 +18,8 @@ from app.journal.home import COMMAND, Home
 from engine.contract import OnehourError, nearest
 
 NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
+# module:class(name, settings, home) of each kind but this computer; imported by who opens one, for what they bring is heavy.
+BACKENDS: Mapping[str, str] = {"ssh": "app.jobs.backends.ssh:SshBackend"}
 
 
 def names(home: Home) -> list[str]:
@@ -43,7 +46,11 @@ def open_backend(home: Home, name: str) -> Backend:
     settings = settings_of(home, name)
     if isinstance(settings, KaggleSettings):
         return KaggleBackend(home, name, settings)
-    return LocalBackend(home, time_limit_s=settings.time_limit)
+    if name == LOCAL:
+        return LocalBackend(home, time_limit_s=settings.time_limit)
+    module, _, backend = BACKENDS[settings.kind].partition(":")
+    opened: Backend = getattr(import_module(module), backend)(name, settings, home)
+    return opened
 
 
 @dataclass(frozen=True)

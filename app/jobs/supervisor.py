@@ -39,8 +39,11 @@ def attempt_dir(root: str, attempt: str) -> str:
     return os.path.join(os.path.realpath(os.path.expanduser(root)), attempt)
 
 
-def start(request: dict[str, Any]) -> dict[str, Any]:
-    """Start the attempt unless it was started before: asking twice, also at once, starts one process. Returns its status."""
+def start(request: dict[str, Any], locks: Sequence[int] = ()) -> dict[str, Any]:
+    """Start the attempt unless it was started before: asking twice, also at once, starts one process. Returns its status.
+
+    `locks`: open files whose locks end with this call's process, not with the attempt.
+    """
     folder = attempt_dir(request["root"], request["attempt"])
     os.makedirs(folder, mode=0o700, exist_ok=True)
     lock = os.open(os.path.join(folder, "lock"), os.O_CREAT | os.O_RDWR, 0o600)
@@ -51,7 +54,7 @@ def start(request: dict[str, Any]) -> dict[str, Any]:
             code = 1
             try:
                 # The lock's copy in this process holds until the pid is written: whoever asks meanwhile waits for it.
-                _supervise(folder, request, [lock, written, writing])
+                _supervise(folder, request, [lock, written, writing, *locks])
                 code = 0
             finally:
                 os._exit(code)

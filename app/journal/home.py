@@ -44,6 +44,11 @@ class Home:
         return self.path / "runs" / ".code"
 
     @property
+    def machines_dir(self) -> Path:
+        """What this computer knows of other machines: their accepted host keys, what it is called there, hashes of its files."""
+        return self.path / "machines"
+
+    @property
     def logs_dir(self) -> Path:
         return self.path / "logs"
 

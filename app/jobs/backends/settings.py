@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
+from app.journal.home import COMMAND
 from engine.contract import OnehourError, nearest
 
 UNITS_S = {"s": 1, "min": 60, "h": 3600, "d": 86_400}
@@ -23,7 +24,23 @@ def seconds(value: Any) -> Any:
     return sum(float(number) * UNITS_S[unit] for number, unit in parts)
 
 
+def devices(value: Any) -> Any:
+    """A list of devices, or how many attempts run at once on the processor."""
+    if isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= MOST_SLOTS:
+        return value
+    if isinstance(value, (list, tuple)) and value and len(set(map(str, value))) == len(value) <= MOST_SLOTS:
+        wrong = next((one for one in value if not re.fullmatch(r"(cuda|cpu):\d{1,3}", str(one))), None)
+        if wrong is None:
+            return tuple(value)
+        raise ValueError(f"{wrong!r} is no device: write it as cuda:0 or cpu:0")
+    raise ValueError(f"write a list of devices, each once, or a number up to {MOST_SLOTS}")
+
+
+HOST = r"^[^\s@:/-][^\s@]*(@[^\s@:/-][^\s@]*)?$"
+MOST_SLOTS = 64
+
 Duration = Annotated[float, BeforeValidator(seconds), Field(gt=0)]
+Slots = Annotated[tuple[str, ...] | int, BeforeValidator(devices)]
 
 
 class BackendSettings(BaseModel):
@@ -31,6 +48,7 @@ class BackendSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    kind: str
     time_limit: Duration | None = Field(None, description="an attempt stops before it and goes on in another one")
 
     def slot_names(self, name: str) -> tuple[str, ...]:
@@ -73,7 +91,32 @@ class KaggleSettings(BackendSettings):
         return self
 
 
-KINDS: Mapping[str, type[BackendSettings]] = {"local": LocalSettings, "kaggle": KaggleSettings}
+class HostSettings(BackendSettings):
+    """What every machine has that is reached by ssh."""
+
+    host: str = Field(pattern=HOST, description="a Host of ~/.ssh/config, or [USER@]NAME[:PORT]")
+    dir: str = Field("~/.onehour", pattern=r"^(~/.|/.)", description="the folder there in which everything lies")
+    python: str = Field(
+        "", description="an interpreter there that has the engine's packages; without it setup makes one"
+    )
+    proxy_command: tuple[str, ...] = Field((), description="a program whose input and output lead to the host")
+
+
+class SshSettings(HostSettings):
+    """A machine that is reached by ssh and starts attempts at once."""
+
+    kind: Literal["ssh"]
+    slots: Slots = Field(
+        description='what runs one attempt each: ["cuda:0", "cuda:1"], or a number: so many at once on the processor'
+    )
+    grace: Duration = Field(10.0, description="between being asked to stop and being killed")
+
+    def slot_names(self, name: str) -> tuple[str, ...]:
+        devices = self.slots if isinstance(self.slots, tuple) else tuple(f"cpu:{i}" for i in range(self.slots))
+        return tuple(f"{name}/{device}" for device in devices)
+
+
+KINDS: Mapping[str, type[BackendSettings]] = {"local": LocalSettings, "kaggle": KaggleSettings, "ssh": SshSettings}
 
 
 def parse(name: str, table: Any, where: str) -> BackendSettings:
@@ -97,6 +140,9 @@ def parse(name: str, table: Any, where: str) -> BackendSettings:
             raise OnehourError(
                 f"backends.{name}: unknown key {key!r}", where=where, fix=nearest(key, KINDS[kind].model_fields)
             ) from None
+        if first["type"] == "missing":
+            fix = f"Set it up with: {COMMAND} backend setup {name}"
+            raise OnehourError(f"backends.{name}: {key} is missing", where=where, fix=fix) from None
         message = first["msg"].removeprefix("Value error, ")
         place = f"backends.{name}.{key}".rstrip(".")
         raise OnehourError(f"{place}: {message[0].lower()}{message[1:]}", where=where) from None
