@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -77,7 +78,8 @@ class EngineTraining:
     def inputs(self) -> Mapping[str, Input]:
         data, named = self.spec.data, {CODE: Input(self.code_dir, ENGINE_FILES)}
         files = [name for name in (data.labels, data.sample_submission, data.boxes) if name and not _is_elsewhere(name)]
-        named[DATA] = Input(Path(data.dir), (*files, f"{data.train_images}/**/*", f"{data.test_images}/**/*"))
+        folders = [f"{glob.escape(name)}/**/*" for name in (data.train_images, data.test_images)]
+        named[DATA] = Input(Path(data.dir), (*map(glob.escape, files), *folders))
         if data.boxes is not None and _is_elsewhere(data.boxes):
             named[BOXES] = Input(Path(data.boxes))
         if self.spec.weights_path is not None:

@@ -124,6 +124,8 @@ class Reconciler:
         elif job.cancel_asked_at is not None:
             self.backend.clear(attempt)
             self._finish(job, run, backlog.CANCELLED)
+        elif job.moves_to is not None and found.condition is Condition.ABSENT:
+            self._requeue(job, run, "moved before it began", found, lost=False)
         elif found.condition is Condition.LOST:
             self.backend.clear(attempt)
             if self.backend.fetch(attempt):

@@ -13,6 +13,7 @@ import asyncssh
 
 from app.jobs import agent, host_store, supervisor
 from app.jobs.backends.interface import Refused, Unreachable
+from app.jobs.backends.ssh_connection import reason_of
 
 START_S = 20.0
 OLDEST = (3, 8)
@@ -61,7 +62,11 @@ class AgentChannel:
     def __init__(self, process: asyncssh.SSHClientProcess[bytes], where: str) -> None:
         self.process, self.where = process, where
         self.lock = asyncio.Lock()
-        self.is_open = True
+        self.is_broken = False
+
+    @property
+    def is_open(self) -> bool:
+        return not self.is_broken and not self.process.is_closing()
 
     @classmethod
     async def start(cls, ssh: asyncssh.SSHClientConnection, where: str, python: str = "") -> AgentChannel:
@@ -75,7 +80,7 @@ class AgentChannel:
         except TimeoutError:
             raise Unreachable(f"its python3 did not begin within {START_S:g} s", where) from None
         except (asyncssh.Error, OSError) as error:
-            raise Unreachable(f"no program can be started there ({error})", where) from None
+            raise Unreachable(f"no program can be started there ({reason_of(error)})", where) from None
         return channel
 
     async def ask(
@@ -100,7 +105,7 @@ class AgentChannel:
                 raise Unreachable(f"no answer within {limit_s:g} s", self.where) from None
             except (asyncssh.Error, OSError, asyncio.IncompleteReadError, ValueError) as error:
                 self.close()
-                raise Unreachable(f"the connection was cut ({error or type(error).__name__})", self.where) from None
+                raise Unreachable(f"the connection was cut ({reason_of(error)})", self.where) from None
             except BaseException:  # who is called off leaves half a message behind
                 self.close()
                 raise
@@ -109,7 +114,7 @@ class AgentChannel:
         return told
 
     def close(self) -> None:
-        self.is_open = False
+        self.is_broken = True
         self.process.close()
 
     async def _exchange(
@@ -147,7 +152,7 @@ class AgentChannel:
                 await writing
             else:
                 await asyncio.wait((answering,))
-                self.is_open = False
+                self.is_broken = True
         finally:
             writing.cancel()
 

@@ -66,12 +66,16 @@ class Contact(asyncssh.SSHClient):
     def validate_host_public_key(self, host: str, addr: str, port: int, key: asyncssh.SSHKey) -> bool:
         """Whether a key that is not known is to be trusted: only one that the person has named."""
         self.shown = key
-        return bool(self.acceptable) and self.acceptable in self.keys.accept
+        return self.is_accepted
 
     @property
     def acceptable(self) -> str:
         """The fingerprint that a person may accept; empty where one of their own files says otherwise."""
         return "" if self.shown is None or set(self.known) - {str(self.keys.path)} else self.shown.get_fingerprint()
+
+    @property
+    def is_accepted(self) -> bool:
+        return bool(self.acceptable) and self.acceptable in self.keys.accept
 
     def connected(self) -> None:
         """The host has proved that it holds the key: one that was accepted just now is written down."""

@@ -62,10 +62,13 @@ def of_input(asked: Input) -> Tree:
     if not asked.path.is_dir():
         raise OnehourError("there is no such file or folder", path)
     names = {
-        name
+        os.path.normpath(name)
         for pattern in asked.only or ("**/*",)
         for name in glob.glob(pattern, root_dir=path, recursive=True, include_hidden=True)
     }
+    outside = next((name for name in names if name.startswith(("../", "/")) or name == ".."), None)
+    if outside is not None:
+        raise OnehourError(f"{outside!r} lies outside of it and cannot be sent", path)
     files = [
         _file(name, os.path.join(path, name)) for name in sorted(names) if os.path.isfile(os.path.join(path, name))
     ]

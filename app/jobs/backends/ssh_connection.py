@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import socket
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, suppress
@@ -35,6 +36,8 @@ PLAIN_KEYS = (
     "rsa-sha2-512",
     "rsa-sha2-256",
 )
+# How a meeting ends when the host's key is not one that is known; a host without a key of a known kind may just hang up.
+KEY_TROUBLE = (asyncssh.HostKeyNotVerifiable, asyncssh.KeyExchangeFailed, asyncssh.ConnectionLost, ConnectionResetError)
 
 
 class UnknownHostKey(Unreachable):
@@ -155,9 +158,8 @@ async def _reach(
     except TimeoutError:
         raise Unreachable(f"no answer within {limit_s:g} s", to.where) from None
     except (asyncssh.Error, OSError, ValueError) as error:
-        reason = getattr(error, "reason", "") or getattr(error, "strerror", "") or str(error) or type(error).__name__
         last = f"; {argv[0]} says: {' '.join(program.said)}" if program.said else ""
-        raise Unreachable(f"no connection ({reason}{last})", to.where) from None
+        raise Unreachable(f"no connection ({reason_of(error)}{last})", to.where) from None
     stack.push_async_callback(_close, ssh)
     return ssh
 
@@ -186,12 +188,13 @@ async def _meet(
                 x11_forwarding=False,
                 **await way(),
             )
-        except (asyncssh.HostKeyNotVerifiable, asyncssh.KeyExchangeFailed) as error:
-            if contact.shown is None and not kinds:
+        except KEY_TROUBLE as error:
+            is_about_key = isinstance(error, asyncssh.HostKeyNotVerifiable)
+            if contact.shown is None and not kinds and (is_about_key or contact.known):
                 continue
-            if isinstance(error, asyncssh.KeyExchangeFailed) and contact.shown is None:
+            if not is_about_key and (contact.shown is None or contact.is_accepted):
                 raise
-            what, fix = contact.refusal(to.name, error.reason)
+            what, fix = contact.refusal(to.name, str(error))
             raise UnknownHostKey(what, to.where, fix, contact) from None
         contact.connected()
         return ssh
@@ -205,10 +208,19 @@ def _looked_up(name: str, host: str) -> _Host:
     if colon and ":" not in first and last.isdigit():
         bare, port = first, int(last)
     try:
-        options = asyncssh.SSHClientConnectionOptions(host=bare, username=user or (), port=port)
+        options = asyncssh.SSHClientConnectionOptions(host=bare, username=user or (), port=port, config=())
     except (asyncssh.Error, ValueError, OSError) as error:
         raise Unreachable(f"ssh's configuration cannot be used ({error})", f"{name} ({host})") from None
     return _Host(name, bare, user or (), port, options)
+
+
+def reason_of(error: Exception) -> str:
+    """Why, in a person's words."""
+    if isinstance(error, EOFError):
+        return "the other end is gone"
+    if isinstance(error, OSError) and error.errno is not None and error.errno > 0:
+        return os.strerror(error.errno)  # asyncio's own words are for developers
+    return str(getattr(error, "reason", "") or getattr(error, "strerror", "") or error or type(error).__name__)
 
 
 async def _close(ssh: asyncssh.SSHClientConnection) -> None:

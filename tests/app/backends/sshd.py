@@ -10,7 +10,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -21,7 +21,7 @@ PATIENCE_S = 10.0
 
 @dataclass
 class Sshd:
-    """`path` is what the login finds programs by."""
+    """`path` is what a login finds programs by; its home folder is `folder`, not that of whoever runs the tests."""
 
     folder: Path
     path: str = "/usr/local/bin:/usr/bin:/bin"
@@ -65,7 +65,7 @@ class Sshd:
             PasswordAuthentication no
             KbdInteractiveAuthentication no
             MaxStartups 100
-            SetEnv PATH={self.path}
+            SetEnv PATH={self.path} HOME={self.folder}
             """
         )
         log = (self.folder / "log").open("ab")
@@ -87,9 +87,10 @@ class Sshd:
     def cut(self) -> int:
         """Kill what serves the connections that are open. Returns how many there were."""
         assert self.process is not None
-        sessions = _below(self.process.pid)
+        sessions = [pid for pid in _below(self.process.pid) if _name(pid).startswith("sshd")]
         for pid in sessions:
-            os.kill(pid, signal.SIGKILL)
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
         return len(sessions)
 
     def write_config(self, user_home: Path, *names: str, known: bool = True, more: str = "") -> None:
@@ -137,5 +138,16 @@ def free_port() -> int:
 
 
 def _below(pid: int) -> list[int]:
-    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    return [int(child) for child in children]
+    """All descendants that have not gone off on their own."""
+    try:
+        children = [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    except OSError:
+        return []
+    return [one for child in children for one in (child, *_below(child))]
+
+
+def _name(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/comm").read_text()
+    except OSError:
+        return ""
