@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from app.commands import (
+    backend,
     challenge,
     conclusions,
     data,
@@ -37,6 +38,7 @@ app.add_typer(hour.app, name="session")
 app.add_typer(week.app, name="week")
 app.add_typer(data.app, name="data")
 app.add_typer(story.app, name="story")
+app.add_typer(backend.app, name="backend")
 for group in (
     challenge.app,
     record.app,

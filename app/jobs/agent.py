@@ -197,8 +197,24 @@ def clock(_asked: dict[str, Any], _reader: IO[bytes]) -> dict[str, Any]:
 
 
 def run(asked: dict[str, Any], reader: IO[bytes]) -> dict[str, Any]:
-    """Run a command, its input the payload: its exit code, what it said, and its output as payload."""
+    """Run a command, its input the payload: its exit code, what it said, and its output as payload.
+
+    "alone": a file; of the commands that name it one runs at a time.
+    """
     given = reader.read(asked.get("bytes", 0))
+    alone = os.open(asked["alone"], os.O_CREAT | os.O_RDWR, 0o600) if asked.get("alone") else None
+    try:
+        if alone is not None:
+            fcntl.flock(alone, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return _ran(asked, given)
+    except BlockingIOError:
+        raise RuntimeError("somebody else is at work there just now") from None
+    finally:
+        if alone is not None:
+            os.close(alone)
+
+
+def _ran(asked: dict[str, Any], given: bytes) -> dict[str, Any]:
     argv = [os.path.expanduser(word) for word in asked["argv"][:1]] + asked["argv"][1:]
     process = subprocess.Popen(
         argv,
@@ -309,4 +325,6 @@ def _gpus() -> list[str]:
 def _words(error: Exception) -> str:
     if isinstance(error, OSError) and error.strerror:
         return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    if isinstance(error, RuntimeError):
+        return str(error)
     return f"{type(error).__name__}: {error}"

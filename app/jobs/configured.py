@@ -88,6 +88,12 @@ def local(home: Home) -> LocalBackend:
     return LocalBackend(home, time_limit_s=limit_s)
 
 
+def table_of(home: Home, name: str) -> dict[str, Any]:
+    """What stands under [backends.NAME], not yet checked; empty when nothing does."""
+    found = _tables(home).get(name, {})
+    return dict(found) if isinstance(found, dict) else {}
+
+
 def _tables(home: Home) -> dict[str, Any]:
     try:
         read = tomllib.loads(home.config_toml.read_text(encoding="utf-8"))

@@ -35,6 +35,7 @@ OPEN, RUNNING, DONE, FAILED = "open", "running", "done", "failed"
 # What a kind of errand is done by: module:function(journal, errand) → a JSON object. Raises OnehourError; Later to be asked again.
 KINDS: Mapping[str, str] = {
     "probe": "app.jobs.probing:probe",
+    "setup": "app.jobs.backend_setup:set_up",
     "download": "app.jobs.kaggle_download:download",
     "submit": "app.jobs.submitting:submit",
     "scores": "app.jobs.kaggle_scores:look",

@@ -12,9 +12,10 @@ from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from app.jobs import presence, signals
+from app.jobs import configured, presence, signals
 from app.jobs.backends.local import LocalBackend
 from app.journal.home import Home
+from engine.contract import OnehourError
 
 WANDB_HOST = "https://api.wandb.ai"
 
@@ -34,10 +35,24 @@ class Key:
 
 
 def backends(home: Home) -> dict[str, tuple[str, ...]]:
-    """The slots of each backend by its name; a slot runs one attempt."""
+    """The slots of each backend by its name; a slot runs one attempt. Empty where the settings are wrong or do not tell them.
+
+    A config.toml that cannot be read leaves this computer.
+    """
     local = LocalBackend(home)
     # To look for devices can take seconds: the running worker has done it already.
-    return {local.name: presence.worker_slots(home) or local.slots()}
+    found = {local.name: presence.worker_slots(home) or local.slots()}
+    try:
+        others = [name for name in configured.names(home) if name != local.name]
+    except OnehourError:
+        return found
+    for name in others:
+        told = presence.who_holds(presence.driver_lock(home, name)) or {}
+        try:
+            found[name] = tuple(told.get("slots", ())) or configured.settings_of(home, name).slot_names(name)
+        except OnehourError:
+            found[name] = ()
+    return found
 
 
 def known_keys() -> list[Key]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from sqlmodel import Session, col, func, select
@@ -24,14 +25,45 @@ def probe(journal: Journal, errand: Errand) -> dict[str, Any]:
 
 def last_probe(db: Session, backend: str) -> tuple[Probe, int] | None:
     """What the last look at a backend found, and when (milliseconds UTC)."""
-    errand = errands.newest(db, "probe", backend, errands.DONE)
-    if errand is None or errand.ended_at is None:
-        return None
-    found = errands.answer_of(errand)
+    found = last_looks(db).get(backend)
+    return None if found is None or found.probe is None or found.looked_at is None else (found.probe, found.looked_at)
+
+
+@dataclass(frozen=True)
+class Look:
+    """What is known of a machine. `probe`: what the last look that succeeded found; `trouble`: why a later one did not."""
+
+    probe: Probe | None = None
+    looked_at: int | None = None
+    trouble: str = ""
+    is_under_way: bool = False
+
+
+def last_looks(db: Session) -> dict[str, Look]:
+    """By backend; one that was never looked at is not among them."""
+    newest = (
+        select(func.max(col(Errand.id))).where(Errand.kind == "probe").group_by(col(Errand.subject), col(Errand.state))
+    )
+    looks: dict[str, Look] = {}
+    for errand in db.exec(select(Errand).where(col(Errand.id).in_(newest)).order_by(col(Errand.id))).all():
+        look = looks.get(errand.subject, Look())
+        if errand.state == errands.DONE:
+            look = replace(look, probe=probe_of(errands.answer_of(errand)), looked_at=errand.ended_at, trouble="")
+        elif errand.state == errands.FAILED:
+            look = replace(look, trouble=errand.message)
+        else:
+            look = replace(look, is_under_way=True, trouble=errand.message)
+        looks[errand.subject] = look
+    return looks
+
+
+def probe_of(told: Mapping[str, Any]) -> Probe:
+    """What a probe's answer says."""
+    found = dict(told)
     quota = found.pop("quota")
     for name in ("gpus", "problems"):
         found[name] = tuple(found[name])
-    return Probe(**found, quota=None if quota is None else Quota(**quota)), errand.ended_at
+    return Probe(**found, quota=None if quota is None else Quota(**quota))
 
 
 def quotas(db: Session, since: int) -> dict[str, Quota]:

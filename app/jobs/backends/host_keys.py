@@ -77,6 +77,16 @@ class Contact(asyncssh.SSHClient):
     def is_accepted(self) -> bool:
         return bool(self.acceptable) and self.acceptable in self.keys.accept
 
+    def told(self) -> dict[str, Any]:
+        """What a person needs to know before they accept the key: the host, its kind, what it shows and what it used to show."""
+        assert self.shown is not None
+        return {
+            "host": self.pattern,
+            "kind": self.shown.get_algorithm(),
+            "fingerprint": self.shown.get_fingerprint(),
+            "known": self.known.get(str(self.keys.path), []),
+        }
+
     def connected(self) -> None:
         """The host has proved that it holds the key: one that was accepted just now is written down."""
         if self.shown is not None:

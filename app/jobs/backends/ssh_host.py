@@ -154,11 +154,22 @@ class SshHost:
         *,
         cwd: str = "",
         env: Mapping[str, str] | None = None,
+        alone: str = "",
         limit_s: float = ASK_S,
     ) -> Done:
-        """Run a command there, no shell in between. Raises Refused when it cannot be started."""
+        """Run a command there, no shell in between; of those that name a file `alone` one runs at a time.
+
+        Raises Refused when it cannot be started.
+        """
         told = self.ask(
-            "run", given, argv=list(argv), cwd=cwd, env=dict(env or {}), timeout_s=limit_s, limit_s=limit_s + ASK_S
+            "run",
+            given,
+            argv=list(argv),
+            cwd=cwd,
+            env=dict(env or {}),
+            alone=alone,
+            timeout_s=limit_s,
+            limit_s=limit_s + ASK_S,
         )
         return Done(told["exit_code"], told[PAYLOAD], told["said"], told["late"])
 

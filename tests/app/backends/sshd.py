@@ -21,10 +21,14 @@ PATIENCE_S = 10.0
 
 @dataclass
 class Sshd:
-    """`path` is what a login finds programs by; its home folder is `folder`, not that of whoever runs the tests."""
+    """`path` is what a login finds programs by, `env` more variables as NAME=value.
+
+    Its home folder is `folder`, not that of whoever runs the tests.
+    """
 
     folder: Path
     path: str = "/usr/local/bin:/usr/bin:/bin"
+    env: str = ""
     process: subprocess.Popen[bytes] | None = None
     port: int = field(default_factory=lambda: free_port())
 
@@ -65,7 +69,7 @@ class Sshd:
             PasswordAuthentication no
             KbdInteractiveAuthentication no
             MaxStartups 100
-            SetEnv PATH={self.path} HOME={self.folder}
+            SetEnv PATH={self.path} HOME={self.folder} {self.env}
             """
         )
         log = (self.folder / "log").open("ab")
@@ -151,3 +155,7 @@ def _name(pid: int) -> str:
         return Path(f"/proc/{pid}/comm").read_text()
     except OSError:
         return ""
+
+
+def user() -> str:
+    return getpass.getuser()
