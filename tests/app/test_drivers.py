@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from app.jobs import backlog, orders
+from app.jobs import backlog, config_file, orders
 from app.jobs.drivers import Drivers
 from app.journal import challenges, sessions
 from app.journal.store import Journal
@@ -17,11 +17,19 @@ from tests.app.trainings import small_spec
 pytestmark = pytest.mark.unit
 
 
+def configure(journal: Journal, name: str) -> None:
+    config_file.write(journal.home, name, {"kind": "ssh", "host": name, "slots": 1})
+
+
 @pytest.fixture
 def key(journal: Journal, challenge: Challenge) -> str:
+    """A run that waits for a machine which was forgotten meanwhile."""
+    configure(journal, "gpu-box")
     sessions.start(journal)
     spec = small_spec(Path(challenge.data_dir))
-    return orders.queue_run(journal, "x", spec, "it works", backend="gpu-box").run_key
+    queued = orders.queue_run(journal, "x", spec, "it works", backend="gpu-box").run_key
+    config_file.remove(journal.home, "gpu-box")
+    return queued
 
 
 def job(journal: Journal, key: str) -> Job:
@@ -48,6 +56,7 @@ def test_a_job_that_ran_on_a_backend_that_is_gone_can_be_cancelled(journal: Jour
 def test_a_challenge_may_restrict_the_backends(journal: Journal, challenge: Challenge) -> None:
     sessions.start(journal)
     challenges.change(journal, backends="kaggle, colab")
+    configure(journal, "colab")
     spec = small_spec(Path(challenge.data_dir))
     with pytest.raises(OnehourError, match=r"do not allow the backend 'local'. Allowed: kaggle, colab"):
         orders.queue_run(journal, "x", spec, "it works")

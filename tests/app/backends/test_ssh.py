@@ -78,6 +78,7 @@ class Box:
 @pytest.fixture
 def box(home: Home, tmp_path: Path, user_home: Path) -> Iterator[Box]:
     made = Box(home, tmp_path)
+    made.configure()
     yield made
     for attempt in made.root.glob("homes/*/jobs/*-*"):
         supervisor.clear(str(attempt))
@@ -123,7 +124,7 @@ def made(
 
 
 @pytest.fixture
-def queued(journal: Journal, challenge: Challenge, data_dir: Path) -> str:
+def queued(journal: Journal, challenge: Challenge, data_dir: Path, box: Box) -> str:
     """The key of a run that waits for the box."""
     sessions.start(journal)
     return orders.queue_run(journal, "x", small_spec(data_dir), "it works", backend="box").run_key
@@ -330,10 +331,9 @@ def test_a_transfer_that_is_cut_goes_on_where_it_was(
 def test_a_driver_that_is_killed_while_it_sends_loses_nothing(
     journal: Journal, queued: str, box: Box, sshd: Sshd, held: HeldLink
 ) -> None:
-    box.configure()
     first = drive(box.home)
     until(lambda: held.sent() > LARGE // 2)
-    assert "sending" in job(journal, queued).message
+    until(lambda: job(journal, queued).message.startswith("sending "))
     first.kill()
     first.wait()
     held.let_go()
@@ -348,7 +348,6 @@ def test_a_driver_that_is_killed_while_it_sends_loses_nothing(
 
 
 def test_a_second_driver_of_a_backend_is_told_that_there_is_one(journal: Journal, box: Box) -> None:
-    box.configure()
     with (
         presence.present(presence.driver_lock(box.home, "box"), "a driver of box", {}),
         pytest.raises(OnehourError, match="a driver of box is already running"),
