@@ -20,7 +20,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import IO, Any
 
 from app.jobs import host_store, supervisor
@@ -251,6 +251,7 @@ def serve(reader: IO[bytes], writer: IO[bytes]) -> None:
         line = reader.readline()
         if not line.endswith(b"\n"):
             return
+        _reap()
         asked = json.loads(line.decode())
         try:
             answer = OPS[asked["op"]](asked, reader)
@@ -272,6 +273,13 @@ def main() -> None:
         serve(sys.stdin.buffer, sys.stdout.buffer)
     except (BrokenPipeError, EOFError):  # the other end is gone: what arrived is kept
         os._exit(0)
+
+
+def _reap() -> None:
+    """Supervisors that have ended are children of ours."""
+    with suppress(ChildProcessError):
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
 
 
 def _payload(asked: dict[str, Any], reader: IO[bytes]) -> Any:

@@ -10,8 +10,8 @@ from typing import Any
 from app.jobs import errands
 from app.jobs.backends import engine_environment
 from app.jobs.backends.engine_environment import Requirements
+from app.jobs.backends.host_look import looked_at, problems
 from app.jobs.backends.interface import Probe
-from app.jobs.backends.machine_facts import looked_at, problems
 from app.jobs.backends.settings import SshSettings
 from app.jobs.backends.ssh_connection import UnknownHostKey
 from app.jobs.backends.ssh_host import SshHost

@@ -13,6 +13,7 @@ import errno
 import fcntl
 import hashlib
 import json
+import math
 import os
 import re
 import shutil
@@ -172,11 +173,11 @@ def sweep(root: str, runs_s: float, store_s: float) -> int:
     for home in _names(homes):
         for run in _names(os.path.join(homes, home, "runs")):
             path = os.path.join(homes, home, "runs", run)
-            if _dated(os.path.join(path, HOME_MARK), now_s) < now_s - runs_s:
+            if _dated(os.path.join(path, HOME_MARK)) < now_s - runs_s:
                 old.append(path)
     for key in _names(os.path.join(store, "trees"), hidden=True):  # also those whose making was cut off
         path = os.path.join(store, "trees", key)
-        if _dated(path, now_s) < now_s - store_s:
+        if _dated(path) < now_s - store_s:
             old.append(path)
     for path in old:
         shutil.rmtree(path, ignore_errors=True)
@@ -330,8 +331,9 @@ def _names(folder: str, hidden: bool = False) -> list[str]:
         return []
 
 
-def _dated(path: str, otherwise: float) -> float:
+def _dated(path: str) -> float:
+    """When it was last written, in seconds; what is not there is never old."""
     try:
         return os.stat(path).st_mtime
     except FileNotFoundError:
-        return otherwise
+        return math.inf

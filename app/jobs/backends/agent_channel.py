@@ -50,7 +50,8 @@ module.main()
 OTHERS = ("python3.11", "python3.12", "python3.13", "python3.10", "python3.9", "python3.8")
 
 
-def _program() -> bytes:
+def program() -> bytes:
+    """The modules that the loader takes in, the last of them the agent."""
     files = [(module.__name__, module.__file__ or "") for module in (supervisor, host_store, agent)]
     packages = [("app", ""), ("app.jobs", "")]
     return json.dumps(packages + [(name, Path(path).read_text(encoding="utf-8")) for name, path in files]).encode()
@@ -174,7 +175,7 @@ class AgentChannel:
             others = []
         if told["system"] != "linux":
             raise Unreachable(f"it is no Linux ({told['system']})", self.where)
-        self.process.stdin.write(_program() + b"\n")
+        self.process.stdin.write(program() + b"\n")
         await self._line(agent.HELLO)
 
     async def _line(self, *keys: str) -> dict[str, Any]:

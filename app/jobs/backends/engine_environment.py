@@ -9,8 +9,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from app.jobs.backends.host_look import OLDEST_PYTHON
 from app.jobs.backends.interface import Refused
-from app.jobs.backends.machine_facts import OLDEST_PYTHON
 from app.jobs.backends.ssh_host import Done, SshHost
 from app.journal.home import CHECKOUT
 from engine.contract import OnehourError

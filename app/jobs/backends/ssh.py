@@ -6,8 +6,8 @@ from functools import partial
 from typing import Any
 
 from app.jobs.backends.homecoming import FILE_MOST, LOG_MOST
+from app.jobs.backends.host_look import looked_at
 from app.jobs.backends.interface import Abilities, Attempt, Condition, Probe, Refused, Status
-from app.jobs.backends.machine_facts import looked_at
 from app.jobs.backends.settings import SshSettings
 from app.jobs.backends.shipping import Shipped
 from app.jobs.backends.ssh_host import SshHost
