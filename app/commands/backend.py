@@ -82,7 +82,7 @@ def list_backends(as_json: AsJson = False) -> None:
         look = looks.get(name, probing.Look())
         when = f"looked at {iso(look.looked_at)}" if look.looked_at else "not looked at yet"
         print(f"{name:<12} {', '.join(slots) or 'no slots'}  ({when})")
-        for problem in (*(look.probe.problems if look.probe else ()), *([look.trouble] if look.trouble else ())):
+        for problem in look.problems:
             print(f"{'':<12} {problem}")
 
 

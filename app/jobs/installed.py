@@ -21,6 +21,13 @@ WANDB_HOST = "https://api.wandb.ai"
 
 
 @dataclass(frozen=True)
+class Machine:
+    name: str
+    slots: tuple[str, ...]  # empty: not known until its driver has looked, or there is a `trouble`
+    trouble: str = ""  # what is wrong with its settings
+
+
+@dataclass(frozen=True)
 class Key:
     name: str
     where: str  # the variable or file that holds it; empty: there is none
@@ -34,25 +41,29 @@ class Key:
         return found if self.is_installed else f"{found}; {self.package} is not installed"
 
 
-def backends(home: Home) -> dict[str, tuple[str, ...]]:
-    """The slots of each backend by its name; a slot runs one attempt. Empty where the settings are wrong or do not tell them.
-
-    A config.toml that cannot be read leaves this computer.
-    """
-    local = LocalBackend(home)
+def machines(home: Home) -> list[Machine]:
+    """The backends that this computer knows, itself first. A config.toml that cannot be read leaves only that, with the reason."""
+    here = LocalBackend(home)
     # To look for devices can take seconds: the running worker has done it already.
-    found = {local.name: presence.worker_slots(home) or local.slots()}
+    slots = presence.worker_slots(home) or here.slots()
     try:
-        others = [name for name in configured.names(home) if name != local.name]
-    except OnehourError:
-        return found
-    for name in others:
-        told = presence.who_holds(presence.driver_lock(home, name)) or {}
-        try:
-            found[name] = tuple(told.get("slots", ())) or configured.settings_of(home, name).slot_names(name)
-        except OnehourError:
-            found[name] = ()
-    return found
+        others = [name for name in configured.names(home) if name != here.name]
+    except OnehourError as error:
+        return [Machine(here.name, slots, str(error))]
+    return [Machine(here.name, slots), *(_machine(home, name) for name in others)]
+
+
+def backends(home: Home) -> dict[str, tuple[str, ...]]:
+    """The slots of each backend by its name; a slot runs one attempt."""
+    return {machine.name: machine.slots for machine in machines(home)}
+
+
+def _machine(home: Home, name: str) -> Machine:
+    told = presence.who_holds(presence.driver_lock(home, name)) or {}
+    try:
+        return Machine(name, tuple(told.get("slots", ())) or configured.settings_of(home, name).slot_names(name))
+    except OnehourError as error:
+        return Machine(name, (), str(error))
 
 
 def known_keys() -> list[Key]:

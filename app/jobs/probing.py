@@ -38,6 +38,34 @@ class Look:
     trouble: str = ""
     is_under_way: bool = False
 
+    @property
+    def problems(self) -> tuple[str, ...]:
+        return (*(self.probe.problems if self.probe else ()), *([self.trouble] if self.trouble else ()))
+
+    @property
+    def words(self) -> str:
+        """`Python 3.11.7, 2 GPUs: 0: NVIDIA H100; 1: NVIDIA H100, 81.3 GB free`."""
+        if self.probe is None:
+            return ""
+        found = [f"Python {self.probe.python}"] if self.probe.python else []
+        if self.probe.gpus:
+            found.append(f"{len(self.probe.gpus)} GPU{'s' * (len(self.probe.gpus) > 1)}: {'; '.join(self.probe.gpus)}")
+        if self.probe.free_bytes is not None:
+            found.append(f"{self.probe.free_bytes / 1e9:.1f} GB free")
+        if self.probe.quota is not None:
+            quota = self.probe.quota
+            found.append(
+                f"{(quota.allowed_s - quota.used_s) / 3600:.1f} of {quota.allowed_s / 3600:.0f} GPU hours left"
+            )
+        return ", ".join(found)
+
+
+def ask(journal: Journal, backend: str) -> None:
+    """Let a backend be looked at; the answer is found by `last_looks`. Raises OnehourError for one that is not configured."""
+    configured.settings_of(journal.home, backend)
+    with journal.writing() as db:
+        errands.ask(db, "probe", backend, journal.now())
+
 
 def last_looks(db: Session) -> dict[str, Look]:
     """By backend; one that was never looked at is not among them."""

@@ -14,6 +14,7 @@ from app.journal.home import COMMAND
 from app.journal.rules import STRICTNESSES
 from app.journal.sittings import Sitting
 from app.journal.store import Journal
+from app.views import machines
 from app.views.account_words import account_words
 from app.views.desk import attempt, plain
 
@@ -34,7 +35,8 @@ def show(journal: Journal, at: Sitting) -> None:
         _rest_days(journal, at)
         _checklist(journal, at)
         _notifications()
-        _installed(journal, at)
+        machines.show(journal, at)
+        _keys(journal, at)
 
 
 def _hour(journal: Journal, at: Sitting) -> None:
@@ -207,13 +209,9 @@ def _notifications() -> None:
     st.caption("Sent: the usual time to begin, five minutes left, time is up; a run has finished, failed or goes on.")
 
 
-def _installed(journal: Journal, at: Sitting) -> None:
-    st.markdown("**Backends and keys**")
-    lines = [
-        f"✓ {name} :gray[one run at a time on each of: {', '.join(slots)}]"
-        for name, slots in installed.backends(journal.home).items()
-    ]
-    lines += [f"{'✓' if key.where else '–'} {key.name} :gray[{plain(key.words)}]" for key in installed.known_keys()]
+def _keys(journal: Journal, at: Sitting) -> None:
+    st.markdown("**Keys**")
+    lines = [f"{'✓' if key.where else '–'} {key.name} :gray[{plain(key.words)}]" for key in installed.known_keys()]
     st.markdown("  \n".join(lines))
     if installed.kaggle_key():
         with journal.reading() as db:

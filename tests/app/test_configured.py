@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from app.jobs import configured
+from app.jobs import config_file, configured
 from app.jobs.backends.settings import seconds
 from app.journal.home import Home
 from engine.contract import OnehourError
@@ -57,3 +57,59 @@ def test_a_broken_file_does_not_keep_this_computer_from_working(home: Home) -> N
 def test_durations_are_read_as_people_write_them() -> None:
     assert [seconds(text) for text in ("90 min", "12h", "1d 6h", "2.5h", "30s")] == [5400, 43200, 108000, 9000, 30]
     assert seconds(7) == 7
+
+
+SSH = '[backends.box]\nkind = "ssh"\nhost = "box"\nslots = 2\n'
+
+
+def test_a_machine_behind_ssh_has_its_slots_from_its_settings(home: Home) -> None:
+    write(home, SSH + 'time_limit = "12h"\ngrace = "30s"\n')
+    backend = configured.open_backend(home, "box")
+    assert backend.slots() == ("box/cpu:0", "box/cpu:1")
+    assert (backend.abilities.time_limit_s, backend.gpus_of("box/cpu:1")) == (43_200, 0)
+    backend = configured.open_backend(write(home, SSH.replace("2", '["cuda:0", "cuda:2"]')), "box")
+    assert backend.slots() == ("box/cuda:0", "box/cuda:2")
+    assert backend.gpus_of("box/cuda:2") == 1
+
+
+@pytest.mark.parametrize(
+    ("line", "sentence"),
+    [
+        ("slots = 0", "backends.box.slots: write a list of devices, each once, or a number up to 64"),
+        ("slots = []", "backends.box.slots: write a list of devices"),
+        ('slots = ["cuda:0", "cuda:0"]', "backends.box.slots: write a list of devices, each once"),
+        ('slots = ["gpu"]', "backends.box.slots: 'gpu' is no device: write it as cuda:0 or cpu:0"),
+        ('slots = 1\nhost = "-oProxyCommand=x"', "backends.box.host: string should match"),
+        ('slots = 1\nhost = "a b"', "backends.box.host: string should match"),
+        ('slots = 1\ndir = "relative"', "backends.box.dir: string should match"),
+        ('slots = 1\ndir = "/"', "backends.box.dir: string should match"),
+        ('slots = 1\ngraze = "1s"', "backends.box: unknown key 'graze'. Did you mean 'grace'"),
+        ("", r"backends.box: slots is missing. Set it up with: .*onehour backend setup box"),
+    ],
+)
+def test_wrong_settings_of_a_machine_are_named(home: Home, line: str, sentence: str) -> None:
+    host = "" if "host" in line else 'host = "box"\n'
+    write(home, f'[backends.box]\nkind = "ssh"\n{host}{line}\n')
+    with pytest.raises(OnehourError, match=sentence):
+        configured.settings_of(home, "box")
+
+
+def test_a_command_writes_its_own_table_and_leaves_the_rest_as_it_was(home: Home) -> None:
+    write(home, '# mine\n[backends.local]\ntime_limit = "1h"  # as the night is long\n')
+    config_file.write(home, "box", {"kind": "ssh", "host": "box", "slots": ["cuda:0"]})
+    assert "# mine\n" in home.config_toml.read_text()
+    assert "# as the night is long" in home.config_toml.read_text()
+    config_file.write(home, "box", {"kind": "ssh", "host": "other", "slots": 2, "proxy_command": ["a", "b c"]})
+    settings = configured.settings_of(home, "box")
+    assert (settings.slot_names("box"), configured.table_of(home, "box")["host"]) == (
+        ("box/cpu:0", "box/cpu:1"),
+        "other",
+    )
+    config_file.remove(home, "box")
+    assert home.config_toml.read_text() == '# mine\n[backends.local]\ntime_limit = "1h"  # as the night is long\n\n'
+    for name, table in (("box", {"kind": "ssh"}), ("Big Box", {"kind": "ssh", "host": "b", "slots": 1})):
+        with pytest.raises(OnehourError):
+            config_file.write(home, name, table)
+    with pytest.raises(OnehourError, match="there is no backend 'bx'"):
+        config_file.remove(home, "bx")
+    assert configured.names(home) == ["local"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -10,8 +11,9 @@ from typing import Any
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from app.jobs import signals
+from app.jobs import config_file, errands, signals
 from app.jobs.backends import local
+from app.jobs.backends.interface import Probe
 from app.journal import challenges, checklist, notes, rest_days
 from app.journal.checklist import DEFAULTS
 from app.journal.store import Journal
@@ -150,3 +152,44 @@ def test_the_page_changes_the_data_folder_and_refuses_one_that_lacks_the_files(
     ran(button(opened, "Keep both").click())
     assert "there is no train.csv" in opened.warning[0].value
     assert stored(journal).data_dir == str(moved)
+
+
+def test_the_page_shows_each_machine_with_what_the_last_look_found_and_lets_it_be_looked_at_again(
+    opened: AppTest, journal: Journal
+) -> None:
+    config_file.write(journal.home, "gpu-box", {"kind": "ssh", "host": "box", "slots": ["cuda:0", "cuda:1"]})
+    told = texts(ran(opened))
+    assert "✓ gpu-box :gray[one run at a time on each of: gpu-box/cuda:0, gpu-box/cuda:1]" in told
+    assert "looked at" not in told
+    ran(opened.button(key="look_gpu-box").click())
+    assert opened.button(key="look_gpu-box").label == "Looking …"
+    assert opened.button(key="look_gpu-box").disabled
+    found = Probe("3.11.7", {"torch": "2.14.1"}, ("0: NVIDIA H100",), 81.3e9, 0.0, problems=("Its clock is *slow*.",))
+    with journal.writing() as db:
+        errand = errands.newest(db, "probe", "gpu-box")
+        assert errand is not None
+        errand.state, errand.answer, errand.ended_at = errands.DONE, json.dumps(asdict(found)), journal.now()
+        db.add(errand)
+    told = texts(ran(opened))
+    assert "looked at 2026-03-02 20:00: Python 3.11.7, 1 GPU: 0: NVIDIA H100, 81.3 GB free" in told.replace("\\", "")
+    assert r"– gpu-box" in told
+    assert r":orange[Its clock is \*slow\*.]" in told
+    ran(opened.button(key="look_gpu-box").click())
+    with journal.writing() as db:
+        errand = errands.newest(db, "probe", "gpu-box")
+        assert errand is not None
+        errand.state, errand.message, errand.ended_at = errands.FAILED, "gpu-box: no answer within 15 s.", journal.now()
+        db.add(errand)
+    told = texts(ran(opened))
+    assert ":orange[gpu-box: no answer within 15 s.]" in told.replace("\\", "")
+    assert "Python 3.11.7" in told
+
+
+def test_the_page_says_what_is_wrong_in_config_toml(opened: AppTest, journal: Journal) -> None:
+    journal.home.config_toml.write_text('[backends.gpu-box]\nkind = "ssh"\nhots = "box"\n')
+    told = texts(ran(opened)).replace("\\", "")
+    assert "– gpu-box :gray[no slots known]" in told
+    assert "unknown key 'hots'. Did you mean 'host'?" in told
+    assert opened.button(key="look_gpu-box").disabled
+    journal.home.config_toml.write_text("[[[")
+    assert "config.toml: it cannot be read" in texts(ran(opened)).replace("\\", "")

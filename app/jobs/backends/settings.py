@@ -134,7 +134,8 @@ def parse(name: str, table: Any, where: str) -> BackendSettings:
     try:
         return KINDS[kind].model_validate(table)
     except ValidationError as error:
-        first = error.errors()[0]
+        # A key that is misspelt is also one that is missing.
+        first = min(error.errors(), key=lambda one: one["type"] != "extra_forbidden")
         key = ".".join(str(part) for part in first["loc"])
         if first["type"] == "extra_forbidden":
             raise OnehourError(

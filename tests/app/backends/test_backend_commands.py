@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 import zipfile
 from collections.abc import Iterator
@@ -26,6 +27,7 @@ from engine.contract import EXIT_BAD_INPUT, EXIT_OK
 from tests.app.backends import sshd as daemon
 from tests.app.backends.sshd import Sshd
 from tests.app.trainings import small_spec
+from tests.conftest import CHECKOUT
 
 pytestmark = pytest.mark.usefixtures("migrated_home", "user_home")
 
@@ -224,3 +226,12 @@ def test_the_engines_requirements_are_those_of_this_checkout() -> None:
     assert [one for one in found.packages if one.startswith("pydantic")]
     assert not [one for one in found.packages if one.startswith("streamlit")]
     assert "\nnumpy==" in found.pins
+
+
+def test_pages_commands_and_the_worker_load_no_ssh(home: Home) -> None:
+    home.config_toml.write_text('[backends.box]\nkind = "ssh"\nhost = "box"\nslots = 2\n')
+    program = (
+        "import sys\nfrom app.journal.home import find_home\nfrom app.jobs import installed, worker\nimport app.cli, app.views.settings\n"
+        "assert installed.backends(find_home())['box'] == ('box/cpu:0', 'box/cpu:1')\nassert 'asyncssh' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", program], cwd=CHECKOUT, env=home.environment(), check=True)
