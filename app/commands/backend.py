@@ -106,11 +106,13 @@ def remove(name: Name) -> None:
     """Forget a machine. What lies on it stays there."""
     with opened_journal() as journal:
         settings = configured.table_of(journal.home, name)
-        with journal.reading() as db:
-            busy = len(backlog.jobs_on(db, name))
+        with journal.reading() as db:  # one that was cancelled may be on a machine that never answers again
+            busy = sum(job.cancel_asked_at is None for job in backlog.jobs_on(db, name))
         if busy:
             raise OnehourError(
-                f"{busy} run{' waits' if busy == 1 else 's wait'} for {name}, or under way on it",
+                f"1 run waits for {name} or is under way on it"
+                if busy == 1
+                else f"{busy} runs wait for {name} or are under way on it",
                 fix=f"Cancel or move them first: {COMMAND} jobs",
             )
         config_file.remove(journal.home, name)

@@ -83,9 +83,11 @@ def words(argv: Callable[[str, str], list[str]]) -> Callable[[Run], Programme]:
     return lambda run: Training(of_run(run), "", argv)
 
 
-def until(true: Callable[[], object], between: Callable[[], object] = lambda: None) -> None:
+def until(
+    true: Callable[[], object], between: Callable[[], object] = lambda: None, patience_s: float = PATIENCE_S
+) -> None:
     """Call `between` again and again until `true` holds."""
-    ends_at = time.monotonic() + PATIENCE_S
+    ends_at = time.monotonic() + patience_s
     while not true():
         assert time.monotonic() < ends_at, "waited in vain"
         between()

@@ -37,7 +37,8 @@ from engine.run_folder import RunFolder
 
 log = logging.getLogger("onehour.ssh")
 
-ASK_S = 30.0
+# An answer may wait behind what a slow line still has to send.
+ASK_S = 60.0
 CALL_OFF_S = 10.0
 # What runs is fetched from no more often than this.
 FETCH_S = 1.0

@@ -13,7 +13,7 @@ import pytest
 
 from app import cli
 from app.commands import backend
-from app.jobs import configured, orders
+from app.jobs import backlog, configured, orders
 from app.jobs.backends import engine_environment
 from app.jobs.backends.engine_environment import Requirements
 from app.jobs.backends.interface import Refused
@@ -115,10 +115,16 @@ def test_a_machine_that_runs_wait_for_is_not_forgotten(
 ) -> None:
     home.config_toml.write_text('[backends.box]\nkind = "ssh"\nhost = "box"\nslots = 1\n')
     sessions.start(journal)
-    orders.queue_run(journal, "x", small_spec(Path(challenge.data_dir)), "it works", backend="box")
+    run = orders.queue_run(journal, "x", small_spec(Path(challenge.data_dir)), "it works", backend="box").run_key
     assert cli.main(["backend", "remove", "box"]) == EXIT_BAD_INPUT
-    assert "1 run waits for box, or under way on it" in capsys.readouterr().err
+    assert "1 run waits for box or is under way on it" in capsys.readouterr().err
     assert configured.names(home) == ["local", "box"]
+    # One that was cancelled on a machine that never answers again is in nobody's way.
+    with journal.writing() as db:
+        assert backlog.claim(db, "box", "box/cpu:0", journal.now()) is not None
+    assert backlog.cancel(journal, run) == "starting"
+    assert cli.main(["backend", "remove", "box"]) == EXIT_OK
+    assert configured.names(home) == ["local"]
 
 
 def test_colab_is_a_host_behind_its_own_command_line(
