@@ -14,6 +14,7 @@ from pydantic import BaseModel
 
 import app.cli
 import engine.__main__
+from app.jobs.backends.settings import KINDS
 from app.journal.tables import Base
 from engine import contract
 from engine.check_folder import CheckFolder
@@ -34,6 +35,11 @@ def page() -> str:
             "",
             *_commands("onehour", app.cli.app),
             *_commands("python -m engine", engine.__main__.app),
+            "## config.toml: the backends",
+            "",
+            "A table `[backends.NAME]` for each; how they are used: [machines.md](machines.md).",
+            "",
+            *(line for kind, model in KINDS.items() for line in _keys(model, f"kind: {kind}")),
             "## A run's folder",
             "",
             *_files(RunFolder, RunFolder(Path("runs/<run id>"))),
@@ -107,8 +113,8 @@ def _commands(prefix: str, typer_app: typer.Typer) -> Iterator[str]:
     yield ""
 
 
-def _keys(model: type[BaseModel]) -> Iterator[str]:
-    yield f"### {model.__name__}"
+def _keys(model: type[BaseModel], title: str = "") -> Iterator[str]:
+    yield f"### {title or model.__name__}"
     yield ""
     yield (inspect.getdoc(model) or "").splitlines()[0]
     yield ""

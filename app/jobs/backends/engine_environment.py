@@ -26,10 +26,17 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Requirements:
-    """`packages` as pip reads them; `pins`: the lock, to hold what they bring to what was tested."""
+    """`packages` by their names; `pins`: the lock, which holds them and what they bring to the versions that were tested."""
 
     packages: tuple[str, ...]
     pins: str
+
+    @property
+    def pinned(self) -> list[str]:
+        """The packages themselves with their versions."""
+        versions = dict(re.findall(r"^([\w.-]+)(==[^\s;]+)", self.pins, re.MULTILINE))
+        known = {re.sub(r"[-_.]+", "-", name).lower(): version for name, version in versions.items()}
+        return [name + known.get(re.sub(r"[-_.]+", "-", name).lower(), "") for name in self.packages]
 
     @classmethod
     def of_engine(cls, checkout: Path = CHECKOUT) -> Requirements:
@@ -41,8 +48,8 @@ class Requirements:
             raise OnehourError(
                 f"what the engine needs cannot be read ({error.strerror})", str(error.filename)
             ) from None
-        base = [one for one in project["dependencies"] if re.split(r"[=<>]", one)[0] in SHARED]
-        return cls((*base, *project["optional-dependencies"]["engine"]), pins)
+        engine = [_name(one) for one in project["optional-dependencies"]["engine"]]
+        return cls((*(name for name in map(_name, project["dependencies"]) if name in SHARED), *engine), pins)
 
 
 def make(host: SshHost, requirements: Requirements, say: Say) -> None:
@@ -61,6 +68,10 @@ def make(host: SshHost, requirements: Requirements, say: Say) -> None:
     pip = [host.python, "-m", "pip", "install", "--disable-pip-version-check", "--no-input", "--quiet"]
     command = [*pip, "--constraint", "/dev/stdin", *requirements.packages]
     done = host.run(command, requirements.pins.encode(), alone=alone, limit_s=INSTALL_S)
+    if "ResolutionImpossible" in done.said or "No matching distribution" in done.said:
+        # A Python that is a little older than ours may know other versions of what a package of a package needs.
+        say("what was tested does not all fit its Python: only the engine's own packages are held to their versions")
+        done = host.run([*pip, *requirements.pinned], alone=alone, limit_s=INSTALL_S)
     _require(
         done, host, "the engine's packages cannot be installed there", "Setting it up again goes on with what is there."
     )
@@ -110,5 +121,9 @@ def _require(done: Done, host: SshHost, what: str, fix: str) -> None:
 def _last(done: Done) -> str:
     lines: Sequence[str] = [*done.output.decode("utf-8", "replace").splitlines(), *done.said.splitlines()]
     words = [line.strip() for line in lines if line.strip() and not line.startswith("WARNING")]
-    errors = [line for line in words if line.startswith("ERROR")]
-    return (errors or words or ["no reason given"])[-1][:300]
+    errors = [line.removeprefix("ERROR: ") for line in words if line.startswith("ERROR")]
+    return " ".join(errors or words[-1:] or ["no reason given"])[:400]
+
+
+def _name(requirement: str) -> str:
+    return re.split(r"[=<>!~;\[ ]", requirement)[0]
