@@ -89,6 +89,7 @@ class Homecoming:
             offset, overlap = self._joint(name)
         is_short = not self._is_cut(name, size) or _size(path) + size - offset <= self.log_most
         if offset <= size and is_short:
+            path.parent.mkdir(parents=True, exist_ok=True)
             before = {"before": hashlib.sha256(overlap).hexdigest(), "overlap": len(overlap)} if overlap else {}
             handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW, 0o644)
             with open(handle, "ab") as file:

@@ -238,7 +238,7 @@ class SshHost:
                 came = task.result()
             except OSError as error:
                 raise Unreachable(
-                    f"what it wrote cannot be kept on this computer ({error.strerror})", str(run_dir)
+                    f"what it wrote cannot be kept on this computer ({error.strerror})", str(error.filename or run_dir)
                 ) from None
             if came and everything and visit.everything:
                 del self._visits[run_dir]

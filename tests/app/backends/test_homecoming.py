@@ -69,11 +69,16 @@ def test_what_is_asked_for_comes_whole_and_what_is_here_is_not_fetched_again(
     (there / "fold0").mkdir()
     (there / "fold0" / "last.pt").write_bytes(os.urandom(100))
     (there / "metrics.jsonl").write_text('{"a": 1}\n')
+    (there / "wandb" / "offline-run-1" / "files").mkdir(parents=True)
+    (there / "wandb" / "offline-run-1" / "run-1.wandb").write_bytes(b"rows")
+    (there / "wandb" / "offline-run-1" / "files" / "config.yaml").write_text("lr: 1")
     (there / "result.json").write_text("{}")
     (there / "spec.yaml").write_text("its own")
     coming = Homecoming(here, str(there), "box")
     assert bring(host, coming)
     assert (here / "fold0" / "last.pt").read_bytes() == (there / "fold0" / "last.pt").read_bytes()
+    assert (here / "wandb" / "offline-run-1" / "run-1.wandb").read_bytes() == b"rows"
+    assert (here / "wandb" / "offline-run-1" / "files" / "config.yaml").read_text() == "lr: 1"
     assert not (here / "spec.yaml").exists()
     assert host.reads()[-1] == "result.json"
     host.asked.clear()
