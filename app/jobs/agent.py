@@ -1,7 +1,8 @@
 """What a host does for us, asked by messages on its standard input; the other end is app.jobs.backends.agent_channel.
 
 It is sent to the host whenever a connection is made and leaves nothing behind but what it was asked to keep. It runs there on
-nothing but Linux and Python 3.8: standard library only, and of ours only `supervisor` and `host_store`, which are sent along.
+nothing but Linux and Python 3.8: standard library only, and of ours only what is sent along, `supervisor`, `host_contents` and
+`host_store`.
 
 A message is a line of JSON; where it says "bytes": N, N raw bytes follow. Each is answered by one such message: what was asked
 for, or "error" (a sentence) and "errno". Nothing in a message reaches a shell.
@@ -23,7 +24,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import IO, Any
 
-from app.jobs import host_store, supervisor
+from app.jobs import host_contents, host_store, supervisor
 
 HELLO = "onehour-agent"
 PAYLOAD = "payload"  # in an answer: the bytes that follow it
@@ -144,13 +145,13 @@ def stale(asked: dict[str, Any], reader: IO[bytes]) -> dict[str, Any]:
 def want(asked: dict[str, Any], reader: IO[bytes]) -> dict[str, Any]:
     """Which contents are not here: [number, bytes that are], and how much room there is."""
     wanted = _payload(asked, reader)
-    missing = host_store.missing(asked["store"], wanted)
+    missing = host_contents.missing(asked["store"], wanted)
     return {"free": shutil.disk_usage(asked["store"]).free, PAYLOAD: json.dumps(missing).encode()}
 
 
 def take(asked: dict[str, Any], reader: IO[bytes]) -> dict[str, Any]:
     """Keep the contents that follow: each a line {"sha256", "size", "from"} and its bytes; a line {} ends them."""
-    return host_store.take(asked["store"], reader)
+    return host_contents.take(asked["store"], reader)
 
 
 def tree(asked: dict[str, Any], reader: IO[bytes]) -> dict[str, Any]:

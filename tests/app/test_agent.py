@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from app.jobs import agent, host_store, supervisor
+from app.jobs import agent, host_contents, host_store, supervisor
 from app.jobs.backends.agent_channel import LOADER, program
 from tests.app.trainings import until
 
@@ -145,7 +145,7 @@ def test_nothing_is_swept_while_something_runs(asked: Agent, tmp_path: Path) -> 
     assert not run_dir.exists()
 
 
-@pytest.mark.parametrize("module", [agent, host_store, supervisor])
+@pytest.mark.parametrize("module", [agent, host_contents, host_store, supervisor])
 def test_what_runs_on_a_host_is_written_for_its_python(module: Any) -> None:
     """3.8, and the standard library only."""
     tree = ast.parse(Path(module.__file__).read_text(encoding="utf-8"), feature_version=(3, 8))
@@ -156,4 +156,4 @@ def test_what_runs_on_a_host_is_written_for_its_python(module: Any) -> None:
         for alias in node.names
     }
     assert {str(name).partition(".")[0] for name in imported} <= set(sys.stdlib_module_names) | {"app"}
-    assert {name for name in imported if str(name).startswith("app")} <= {"app.jobs"}
+    assert {name for name in imported if str(name).startswith("app")} <= {"app.jobs", "app.jobs.host_contents"}

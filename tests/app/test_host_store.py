@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from app.jobs import host_store
+from app.jobs import host_contents, host_store
 
 pytestmark = pytest.mark.unit
 
@@ -36,47 +36,47 @@ def sent(*contents: tuple[bytes, int]) -> io.BytesIO:
 
 
 def take(store: str, *contents: bytes) -> None:
-    assert host_store.missing(store, [(key(content), len(content)) for content in contents])
-    assert host_store.take(store, sent(*((content, 0) for content in contents))) == {"damaged": [], "again": 0}
+    assert host_contents.missing(store, [(key(content), len(content)) for content in contents])
+    assert host_contents.take(store, sent(*((content, 0) for content in contents))) == {"damaged": [], "again": 0}
 
 
 def test_what_was_taken_is_not_missing_and_a_cut_transfer_goes_on_where_it_was(store: str) -> None:
     content = os.urandom(5000)
-    assert host_store.missing(store, [(key(content), 5000)]) == [[0, 0]]
+    assert host_contents.missing(store, [(key(content), 5000)]) == [[0, 0]]
     cut = sent((content, 0)).getvalue()[: 70 + 64 + 2000]
     with pytest.raises(EOFError):
-        host_store.take(store, io.BytesIO(cut))
-    ((number, here),) = host_store.missing(store, [(key(content), 5000)])
+        host_contents.take(store, io.BytesIO(cut))
+    ((number, here),) = host_contents.missing(store, [(key(content), 5000)])
     assert (number, here > 1000) == (0, True)
-    assert host_store.take(store, sent((content, here))) == {"damaged": [], "again": 0}
-    assert host_store.missing(store, [(key(content), 5000)]) == []
+    assert host_contents.take(store, sent((content, here))) == {"damaged": [], "again": 0}
+    assert host_contents.missing(store, [(key(content), 5000)]) == []
 
 
 def test_what_is_not_what_its_name_says_is_not_kept(store: str) -> None:
     content = b"as it was"
     changed = io.BytesIO(sent((content, 0)).getvalue().replace(b"was", b"is?"))
-    host_store.missing(store, [])
-    assert host_store.take(store, changed) == {"damaged": [key(content)], "again": 0}
-    assert host_store.missing(store, [(key(content), len(content))]) == [[0, 0]]
+    host_contents.missing(store, [])
+    assert host_contents.take(store, changed) == {"damaged": [key(content)], "again": 0}
+    assert host_contents.missing(store, [(key(content), len(content))]) == [[0, 0]]
 
 
 def test_a_beginning_that_is_gone_is_asked_for_again(store: str) -> None:
     content = b"x" * 100
-    host_store.missing(store, [])
-    assert host_store.take(store, sent((content, 60), (b"other", 0))) == {"damaged": [], "again": 1}
-    assert host_store.missing(store, [(key(content), 100), (key(b"other"), 5)]) == [[0, 0]]
+    host_contents.missing(store, [])
+    assert host_contents.take(store, sent((content, 60), (b"other", 0))) == {"damaged": [], "again": 1}
+    assert host_contents.missing(store, [(key(content), 100), (key(b"other"), 5)]) == [[0, 0]]
 
 
 def test_two_that_send_the_same_at_once_do_not_disturb_each_other(store: str) -> None:
     content = os.urandom(1000)
-    host_store.missing(store, [])
-    one = host_store._opened(host_store._partial(store, key(content)), 0)
-    assert host_store._fill(one, 0, 1000, io.BytesIO(content)) == key(content)
+    host_contents.missing(store, [])
+    one = host_contents._opened(host_contents._partial(store, key(content)), 0)
+    assert host_contents._fill(one, 0, 1000, io.BytesIO(content)) == key(content)
     # The other one saw it half there, and sends the rest.
-    assert host_store.take(store, sent((content, 400))) == {"damaged": [], "again": 0}
-    host_store._keep(store, key(content), one)
+    assert host_contents.take(store, sent((content, 400))) == {"damaged": [], "again": 0}
+    host_contents._keep(store, key(content), one)
     assert (Path(store) / "blobs" / key(content)[:2] / key(content)).read_bytes() == content
-    assert host_store.take(store, sent((content, 400))) == {"damaged": [], "again": 0}
+    assert host_contents.take(store, sent((content, 400))) == {"damaged": [], "again": 0}
     assert list((Path(store) / "partial").iterdir()) == []
 
 
@@ -118,7 +118,7 @@ def test_a_runs_folder_is_made_as_it_is_to_be_and_what_is_right_is_left_alone(st
     assert (run_dir / "fold0" / "last.pt").read_bytes() == b"two"
     assert (run_dir / "fold0" / "last.pt").stat().st_mtime_ns == 6
     # A checkpoint is not kept twice; what lies in two places is.
-    assert host_store.missing(store, [(key(b"one"), 3), (key(b"two"), 3)]) == [[1, 0]]
+    assert host_contents.missing(store, [(key(b"one"), 3), (key(b"two"), 3)]) == [[1, 0]]
     (run_dir / "stopped.json").write_text("{}")
     (run_dir / "spec.yaml").write_text("ONE")
     assert host_store.stale(str(run_dir), files) == [0]
@@ -148,4 +148,4 @@ def test_only_what_is_home_and_old_is_swept(store: str) -> None:
     assert not run.exists()
     assert host_store.missing_trees(store, [key(b"tree")]) == []
     assert host_store.sweep(str(root), 1e6, -1) == 3  # the tree, and both contents
-    assert host_store.missing(store, [(key(b"one"), 3), (key(b"two"), 3)]) == [[0, 0], [1, 0]]
+    assert host_contents.missing(store, [(key(b"one"), 3), (key(b"two"), 3)]) == [[0, 0], [1, 0]]

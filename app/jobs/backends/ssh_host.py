@@ -6,30 +6,26 @@ may be lost at any moment: nothing is held here that the next one would not find
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import os
-import threading
 import time
 import uuid
-from collections import defaultdict
-from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from app.jobs.agent import PAYLOAD
-from app.jobs.backends.agent_channel import AgentChannel
 from app.jobs.backends.homecoming import FILE_MOST, LOG_MOST, Homecoming
 from app.jobs.backends.host_keys import HostKeys
 from app.jobs.backends.interface import Refused, Unreachable
 from app.jobs.backends.manifest import Hashes
 from app.jobs.backends.settings import HostSettings
 from app.jobs.backends.shipping import Shipment, Shipped
-from app.jobs.backends.ssh_connection import Connection, connect
+from app.jobs.backends.ssh_line import ASK_S, FETCH, SEND, TALK, SshLine
 from app.jobs.programme import Input
 from app.journal.home import Home
 from engine.contract import OnehourError
@@ -37,17 +33,11 @@ from engine.run_folder import RunFolder
 
 log = logging.getLogger("onehour.ssh")
 
-# An answer may wait behind what a slow line still has to send.
-ASK_S = 60.0
 CALL_OFF_S = 10.0
 # What runs is fetched from no more often than this.
 FETCH_S = 1.0
 # On the host a run's folder stays so long after it came home, and other things so long after a run used them.
 RUNS_KEPT_S, STORE_KEPT_S = 14 * 86_400.0, 30 * 86_400.0
-# Each has a channel of its own: what takes an hour keeps nobody waiting.
-TALK, SEND, FETCH = "talk", "send", "fetch"
-
-Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -90,31 +80,21 @@ class SshHost:
         file_most: int = FILE_MOST,
     ) -> None:
         self.name, self.settings, self.home = name, settings, home
-        self.keys = HostKeys.of(home, accept)
         self.hashes = Hashes(home.machines_dir / "hashes.db")
         self.log_most, self.file_most = log_most, file_most
-        self._root = self._python = ""
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._thread: threading.Thread | None = None
-        self._connection: Connection | None = None
-        self._channels: dict[str, AgentChannel] = {}
-        self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._line = SshLine(name, settings, HostKeys.of(home, accept))
         self._sendings: dict[str, _Sending] = {}
         self._visits: dict[Path, _Visit] = {}
-
-    # What lies where
 
     @property
     def root(self) -> str:
         """The folder on the host in which everything lies; connects when that is not known yet."""
-        if not self._root:
-            self._wait(self._channel(TALK))
-        return self._root
+        return self._line.root
 
     @property
     def python(self) -> str:
         """The interpreter on the host that runs the engine."""
-        return self._python if self.root else ""
+        return self._line.python
 
     @property
     def store(self) -> str:
@@ -142,11 +122,9 @@ class SshHost:
             part.unlink()
         return f"{self.root}/homes/{path.read_text(encoding='utf-8').strip()}"
 
-    # Asking
-
     def ask(self, op: str, payload: bytes = b"", *, limit_s: float | None = ASK_S, **asked: Any) -> dict[str, Any]:
         """What the agent answers (see app.jobs.agent). Raises Unreachable, and Refused for what the host cannot do."""
-        return self._wait(self._ask(TALK, op, payload, limit_s=limit_s, **asked))
+        return self._line.wait(self.aask(op, payload, limit_s=limit_s, **asked))
 
     def run(
         self,
@@ -179,8 +157,6 @@ class SshHost:
         told = self.ask("read", run_dir=self.run_dir(run_dir), name=name, offset=offset, most=most)
         return bytes(told[PAYLOAD])
 
-    # Sending
-
     def send(
         self, key: str, run_dir: Path, inputs: Mapping[str, Input], then: Callable[[Shipped], Awaitable[int]]
     ) -> None:
@@ -191,7 +167,7 @@ class SshHost:
         if key in self._sendings:
             return
         shipment = Shipment(self.name, self.store, self.run_dir(run_dir), RunFolder(run_dir), inputs, self.hashes)
-        self._sendings[key] = _Sending(shipment, self._start(self._ship(shipment, then)))
+        self._sendings[key] = _Sending(shipment, self._line.start(self._ship(shipment, then)))
 
     def sending(self, key: str) -> str:
         """What is being done to send, in words; "" when nothing is. Raises what went wrong, once."""
@@ -222,9 +198,7 @@ class SshHost:
         self, op: str, payload: bytes = b"", *, limit_s: float | None = ASK_S, **asked: Any
     ) -> dict[str, Any]:
         """As `ask`, for what runs in the other thread."""
-        return await self._ask(TALK, op, payload, limit_s=limit_s, **asked)
-
-    # Fetching
+        return await self._line.ask(TALK, op, payload, limit_s=limit_s, **asked)
 
     def fetch(self, run_dir: Path, *, everything: bool) -> bool:
         """Fetch what a run has written, behind this call. True when all is here, which only `everything` asks for."""
@@ -245,38 +219,27 @@ class SshHost:
                 return True
         if visit.task is None and (everything or time.monotonic() - visit.ended_at >= FETCH_S):
             visit.everything = everything
-            visit.task = self._start(self._bring(visit.homecoming, everything))
+            visit.task = self._line.start(self._bring(visit.homecoming, everything))
         return False
 
     def sweep(self) -> None:
         """Let the host remove what is old, behind this call."""
-        self._start(self._ask(TALK, "sweep", dir=self.root, runs_s=RUNS_KEPT_S, store_s=STORE_KEPT_S, limit_s=None))
+        self._line.start(self.aask("sweep", dir=self.root, runs_s=RUNS_KEPT_S, store_s=STORE_KEPT_S, limit_s=None))
 
     def close(self) -> None:
         """Give the connection back. What is being sent goes on the next time."""
-        if self._loop is None or self._thread is None:
-            return
         for sending in self._sendings.values():
             sending.shipment.call_off()
-        with suppress(Exception):
-            asyncio.run_coroutine_threadsafe(self._end(), self._loop).result(CALL_OFF_S)
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
-        self._loop.close()
-        self._loop = self._thread = self._connection = None
-        self._channels.clear()
+        self._line.close()
         self._sendings.clear()
         self._visits.clear()
-        self._locks.clear()
-
-    # In the other thread
 
     async def _ship(self, shipment: Shipment, then: Callable[[Shipped], Awaitable[int]]) -> None:
         try:
-            if self._locks["shipping"].locked():
+            if self._line.alone("shipping").locked():
                 shipment.words = "waiting until another run's files have been sent"
-            async with self._locks["shipping"]:
-                await shipment.run(partial(self._ask, SEND), then)
+            async with self._line.alone("shipping"):
+                await shipment.run(partial(self._line.ask, SEND), then)
         except OnehourError:
             raise
         except Exception as error:  # a file that cannot be read, or our bug: either way it cannot be sent
@@ -284,64 +247,8 @@ class SshHost:
             raise Refused(str(error) or type(error).__name__, self.name) from error
 
     async def _bring(self, homecoming: Homecoming, everything: bool) -> bool:
-        ask = partial(self._ask, FETCH)
+        ask = partial(self._line.ask, FETCH)
         came = await homecoming.bring(ask, everything)
         if came and everything:
             await ask("fetched", run_dir=homecoming.there)
         return came
-
-    async def _ask(
-        self, kind: str, op: str, payload: bytes = b"", *, limit_s: float | None = ASK_S, **asked: Any
-    ) -> dict[str, Any]:
-        channel = await self._channel(kind)
-        try:
-            return await channel.ask(op, payload, limit_s=limit_s, **asked)
-        except Unreachable:
-            if kind == TALK and self._connection is not None:
-                self._connection.ssh.abort()
-            raise
-
-    async def _channel(self, kind: str) -> AgentChannel:
-        async with self._locks[kind]:
-            channel = self._channels.get(kind)
-            if channel is None or not channel.is_open:
-                connection = await self._connected()
-                channel = await AgentChannel.start(connection.ssh, self.name, self.settings.python)
-                asked: dict[str, Any] = {"dir": self.settings.dir, "python": self.settings.python}
-                told = await channel.ask("hello", limit_s=ASK_S, **asked)
-                self._root, self._python = told["dir"], told["python"]
-                self._channels[kind] = channel
-            return channel
-
-    async def _connected(self) -> Connection:
-        async with self._locks["connection"]:
-            if self._connection is not None and self._connection.ssh.is_closed():
-                await self._connection.close()
-                self._connection = None
-            if self._connection is None:
-                proxy = self.settings.proxy_command
-                self._connection = await connect(self.name, self.settings.host, self.keys, proxy)
-                self._channels.clear()
-            return self._connection
-
-    async def _end(self) -> None:
-        tasks = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
-        for channel in self._channels.values():
-            channel.close()
-        if self._connection is not None:
-            await self._connection.close()
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-
-    # Between the threads
-
-    def _wait(self, work: Coroutine[Any, Any, Result]) -> Result:
-        return self._start(work).result()
-
-    def _start(self, work: Coroutine[Any, Any, Result]) -> Future[Result]:
-        if self._loop is None:
-            self._loop = asyncio.new_event_loop()
-            self._thread = threading.Thread(target=self._loop.run_forever, name=f"ssh {self.name}", daemon=True)
-            self._thread.start()
-        return asyncio.run_coroutine_threadsafe(work, self._loop)
