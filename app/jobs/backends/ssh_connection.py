@@ -41,7 +41,7 @@ KEY_TROUBLE = (asyncssh.HostKeyNotVerifiable, asyncssh.KeyExchangeFailed, asyncs
 
 
 class UnknownHostKey(Unreachable):
-    """Nobody has accepted the host's key yet, or it is not the one that was. `fingerprint` is empty when it cannot be accepted."""
+    """Nobody has accepted the host's key yet, or it is not the one that was. `contact` tells what was shown, and what is known."""
 
     def __init__(self, what: str, where: str, fix: str, contact: Contact) -> None:
         super().__init__(what, where, fix)

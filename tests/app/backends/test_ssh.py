@@ -141,14 +141,24 @@ def over(backend: SshBackend, attempt: Attempt) -> int | None:
     return backend.status(attempt).exit_code
 
 
-def drive(home: Home) -> subprocess.Popen[bytes]:
-    """A driver as the worker starts it, with small trainings."""
+@pytest.fixture
+def drive(home: Home) -> Iterator[Callable[[], subprocess.Popen[bytes]]]:
+    """Start a driver as the worker does, with small trainings."""
     program = (
         "import sys\nfrom functools import partial\nfrom app.jobs import drivers\nfrom app.jobs.reconciler import Reconciler\n"
         "from tests.app.trainings import training\n"
         "drivers.Reconciler = partial(Reconciler, programme_of=training('finish'))\nsys.exit(drivers.main(['box']))"
     )
-    return subprocess.Popen([sys.executable, "-c", program], cwd=CHECKOUT, env=home.environment())
+    started: list[subprocess.Popen[bytes]] = []
+
+    def start() -> subprocess.Popen[bytes]:
+        started.append(subprocess.Popen([sys.executable, "-c", program], cwd=CHECKOUT, env=home.environment()))
+        return started[-1]
+
+    yield start
+    for driver in started:
+        driver.kill()
+        driver.wait()
 
 
 class HeldLink:
@@ -329,15 +339,15 @@ def test_a_transfer_that_is_cut_goes_on_where_it_was(
 
 
 def test_a_driver_that_is_killed_while_it_sends_loses_nothing(
-    journal: Journal, queued: str, box: Box, sshd: Sshd, held: HeldLink
+    journal: Journal, queued: str, box: Box, held: HeldLink, drive: Callable[[], subprocess.Popen[bytes]]
 ) -> None:
-    first = drive(box.home)
+    first = drive()
     until(lambda: held.sent() > LARGE // 2)
     until(lambda: job(journal, queued).message.startswith("sending "))
     first.kill()
     first.wait()
     held.let_go()
-    second = drive(box.home)
+    second = drive()
     until(lambda: job(journal, queued).finished_at is not None)
     second.terminate()
     assert second.wait() == 0
