@@ -33,7 +33,7 @@ RESERVE = 500 << 20
 # While it runs, what cannot be put behind what came before (checkpoints, tables) is fetched no more often than this; nor is a
 # log that has to be cut anew.
 SELDOM_S = 60.0
-GAP = re.compile(rb"\n--- left out: bytes (\d+) to (\d+) of this log; all of it lies on [^\n]*\n")
+GAP = re.compile(rb"\n--- left out: bytes (\d+) to (\d+) of this log; all of it lies on ([^\n]*)\n")
 
 Ask = Callable[..., Awaitable[dict[str, Any]]]
 
@@ -125,10 +125,8 @@ class Homecoming:
             with atomic_file(path) as file:
                 for number, (first, end) in enumerate(parts):
                     if number:
-                        words = (
-                            f"bytes {parts[number - 1][1]} to {first} of this log; all of it lies on {self.host} in "
-                        )
-                        file.write(f"\n--- left out: {words}{self.there}/{name}\n".encode())
+                        words = f"bytes {parts[number - 1][1]} to {first} of this log; all of it lies on"
+                        file.write(f"\n--- left out: {words} {self._place(name)}\n".encode())
                     while first < end:
                         most = min(PIECE, end - first)
                         told = await ask("read", run_dir=self.there, name=name, offset=first, most=most)
@@ -144,23 +142,34 @@ class Homecoming:
         os.utime(path, ns=(mtime_ns, mtime_ns))
         return True
 
+    def is_whole_there(self, name: str, size: int) -> bool:
+        """Whether the file there, of `size` bytes, is the one of which the file here is a cut copy: not to be replaced by it."""
+        gap = self._gap(name)
+        return gap is not None and gap[3] == self._place(name).encode() and self._joint(name)[0] <= size
+
     def _joint(self, name: str) -> tuple[int, bytes]:
         """Where in the file there the end of the file here lies, and the bytes before it."""
-        part = self.log_most // 4
+        gap = self._gap(name)
+        first = 0 if gap is None else self.log_most // 4 + gap.end()
+        shift = 0 if gap is None else int(gap[2]) - first
         with (self.run_dir / name).open("rb") as file:
             size = file.seek(0, os.SEEK_END)
-            if not grows(name):
-                return size, b""
-            first, shift = 0, 0
-            if is_log(name) and size > part:
-                file.seek(part)
-                gap = GAP.match(file.read(2_000))
-                if gap is not None and int(gap[1]) == part:
-                    first = part + gap.end()
-                    shift = int(gap[2]) - first
-            start = max(first, size - OVERLAP)
+            start = max(first, size - OVERLAP) if grows(name) else size
             file.seek(start)
             return size + shift, file.read(size - start)
+
+    def _gap(self, name: str) -> re.Match[bytes] | None:
+        """The line in a log here that says what was left out of it."""
+        if not is_log(name):
+            return None
+        part = self.log_most // 4
+        with (self.run_dir / name).open("rb") as file:
+            file.seek(part)
+            gap = GAP.match(file.read(2_000))
+        return gap if gap is not None and int(gap[1]) == part else None
+
+    def _place(self, name: str) -> str:
+        return f"{self.host} in {self.there}/{name}"
 
     def _is_cut(self, name: str, size: int) -> bool:
         return is_log(name) and size > self.log_most

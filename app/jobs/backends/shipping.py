@@ -17,7 +17,7 @@ import asyncssh
 
 from app.jobs.agent import PAYLOAD
 from app.jobs.backends import manifest
-from app.jobs.backends.homecoming import FILE_MOST, is_welcome
+from app.jobs.backends.homecoming import FILE_MOST, Homecoming, is_welcome
 from app.jobs.backends.interface import Refused, Unreachable
 from app.jobs.backends.manifest import File, Hashes, Tree
 from app.jobs.programme import Input
@@ -49,12 +49,11 @@ Then = Callable[[Shipped], Awaitable[int]]
 
 @dataclass
 class Shipment:
-    """One sending. `there`: the run's folder on the host; `where`: the host, for sentences."""
+    """One sending. `coming` knows the run's folder here and there; `where`: the host, for sentences."""
 
     where: str
     store: str
-    there: str
-    folder: RunFolder
+    coming: Homecoming
     inputs: Mapping[str, Input]
     hashes: Hashes
     words: str = "looking for what is to be sent"
@@ -65,13 +64,16 @@ class Shipment:
     async def run(self, ask: Ask, then: Then) -> None:
         """Raises Refused for what cannot be sent, and Unreachable."""
         for _ in range(TRIES):
-            trees, files = await asyncio.to_thread(self._listed)
+            trees, listed = await asyncio.to_thread(self._listed)
+            told = await ask("files", run_dir=self.coming.there)
+            there = {str(name): int(size) for name, size, _ in json.loads(told[PAYLOAD])}
+            files = [file for file in listed if not self.coming.is_whole_there(file.name, there.get(file.name, -1))]
             if not await self._send(ask, trees, files):
                 continue
             shipped = Shipped(
                 {name: _place(self.store, tree) for name, tree in trees.items()},
                 json.dumps([(file.name, file.size, file.sha256, file.mtime_ns) for file in files]).encode(),
-                await self._surplus(ask, files),
+                _surplus(listed, there),
             )
             self.words, self.is_used = "starting", True
             if await then(shipped) == 0:
@@ -85,7 +87,7 @@ class Shipment:
     def _listed(self) -> tuple[dict[str, Tree], tuple[File, ...]]:
         """What is to lie there, with hashes. In a thread of its own: to read 25,000 new images takes a while."""
         bare = {name: manifest.of_input(asked) for name, asked in self.inputs.items()}
-        files = manifest.of_run(self.folder)
+        files = manifest.of_run(RunFolder(self.coming.run_dir))
         everything = [file for tree in bare.values() for file in tree.files] + list(files)
 
         def say(done: int) -> None:
@@ -100,7 +102,7 @@ class Shipment:
         keys = {tree.key: tree for tree in trees.values()}
         absent = (await ask("trees", store=self.store, trees=list(keys)))["missing"]
         payload = json.dumps([(file.name, file.size, file.sha256, file.mtime_ns) for file in files]).encode()
-        stale = json.loads((await ask("stale", payload, run_dir=self.there))[PAYLOAD])
+        stale = json.loads((await ask("stale", payload, run_dir=self.coming.there))[PAYLOAD])
         wanted = [file for key in absent for file in keys[key].files] + [files[number] for number in stale]
         contents = list({file.sha256: file for file in wanted}.values())
         if contents and not await self._send_contents(ask, contents):
@@ -150,11 +152,11 @@ class Shipment:
                 self.sent += len(chunk)
                 self.words = f"sending {size_words(self.sent, total)}"
 
-    async def _surplus(self, ask: Ask, files: Sequence[File]) -> list[str]:
-        """What lies in the run's folder there from before and would be taken for this run's own."""
-        ours = {file.name for file in files}
-        listed = json.loads((await ask("files", run_dir=self.there))[PAYLOAD])
-        return [name for name, size, _ in listed if name not in ours and is_welcome(name) and size <= FILE_MOST]
+
+def _surplus(files: Sequence[File], there: Mapping[str, int]) -> list[str]:
+    """What lies in the run's folder there from before, and would be taken for this run's own."""
+    ours = {file.name for file in files}
+    return [name for name, size in there.items() if name not in ours and is_welcome(name) and size <= FILE_MOST]
 
 
 def size_words(size: int, of: int | None = None) -> str:

@@ -29,7 +29,6 @@ from app.jobs.backends.ssh_line import ASK_S, FETCH, SEND, TALK, SshLine
 from app.jobs.programme import Input
 from app.journal.home import Home
 from engine.contract import OnehourError
-from engine.run_folder import RunFolder
 
 log = logging.getLogger("onehour.ssh")
 
@@ -166,7 +165,7 @@ class SshHost:
         """
         if key in self._sendings:
             return
-        shipment = Shipment(self.name, self.store, self.run_dir(run_dir), RunFolder(run_dir), inputs, self.hashes)
+        shipment = Shipment(self.name, self.store, self._homecoming(run_dir), inputs, self.hashes)
         self._sendings[key] = _Sending(shipment, self._line.start(self._ship(shipment, then)))
 
     def sending(self, key: str) -> str:
@@ -204,8 +203,7 @@ class SshHost:
         """Fetch what a run has written, behind this call. True when all is here, which only `everything` asks for."""
         visit = self._visits.get(run_dir)
         if visit is None:
-            coming = Homecoming(run_dir, self.run_dir(run_dir), self.name, self.log_most, self.file_most)
-            visit = self._visits[run_dir] = _Visit(coming)
+            visit = self._visits[run_dir] = _Visit(self._homecoming(run_dir))
         if visit.task is not None and visit.task.done():
             task, visit.task, visit.ended_at = visit.task, None, time.monotonic()
             try:
@@ -233,6 +231,9 @@ class SshHost:
         self._line.close()
         self._sendings.clear()
         self._visits.clear()
+
+    def _homecoming(self, run_dir: Path) -> Homecoming:
+        return Homecoming(run_dir, self.run_dir(run_dir), self.name, self.log_most, self.file_most)
 
     async def _ship(self, shipment: Shipment, then: Callable[[Shipped], Awaitable[int]]) -> None:
         try:

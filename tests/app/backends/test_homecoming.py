@@ -170,6 +170,17 @@ def test_a_cut_log_that_was_taken_to_another_host_grows_on_there(host: Host, her
     assert (here / "log.txt").read_bytes() == cut + b"and on\n"
 
 
+def test_a_cut_copy_is_known_by_the_place_of_the_whole(host: Host, here: Path, there: Path) -> None:
+    (there / "log.txt").write_bytes(b"x" * 9000)
+    coming = Homecoming(here, str(there), "one", log_most=4000)
+    assert bring(host, coming)
+    assert coming.is_whole_there("log.txt", 9000)
+    assert coming.is_whole_there("log.txt", 9999)  # it has grown
+    assert not coming.is_whole_there("log.txt", 8000)  # it is another one
+    assert not Homecoming(here, str(there), "two", log_most=4000).is_whole_there("log.txt", 9000)
+    assert not Homecoming(here, "/elsewhere", "one", log_most=4000).is_whole_there("log.txt", 9000)
+
+
 def test_a_file_that_is_too_large_is_left_there(
     host: Host, here: Path, there: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -19,6 +19,7 @@ import pytest
 from app.jobs import backlog, drivers, orders, presence, supervisor
 from app.jobs.backends import manifest, shipping
 from app.jobs.backends.interface import Attempt, Condition, Unreachable
+from app.jobs.backends.local import LocalBackend
 from app.jobs.backends.manifest import Hashes
 from app.jobs.backends.settings import SshSettings
 from app.jobs.backends.ssh import SshBackend
@@ -532,6 +533,28 @@ def test_a_clock_that_is_wrong_there_changes_nothing(journal: Journal, queued: s
     assert (done.state, done.attempt, done.lost) == ("succeeded", 2, 0)
 
 
+def test_a_run_that_is_moved_goes_on_with_what_it_left_here(
+    journal: Journal, challenge: Challenge, data_dir: Path, client: SshBackend
+) -> None:
+    sessions.start(journal)
+    key = orders.queue_run(journal, "x", small_spec(data_dir), "it works").run_key
+    here = Reconciler(journal, LocalBackend(journal.home), training("leave"))
+    there = Reconciler(journal, client, training("leave"))
+    until((journal.home.run_dir(key) / "ready").exists, here.tick)
+    assert orders.move_to(journal, key, "box") in ("starting", "running")
+    until(lambda: job(journal, key).state == "queued", here.tick)
+    assert job(journal, key).backend == "box"
+    until(lambda: job(journal, key).finished_at is not None, there.tick)
+    done = job(journal, key)
+    assert (done.state, done.attempt, done.lost) == ("succeeded", 2, 0)
+    assert RunFolder(journal.home.run_dir(key)).kept() == 4
+    assert (
+        RunFolder(journal.home.run_dir(key))
+        .log_tail()
+        .startswith(f"--- attempt {done.id}-1\n--- attempt {done.id}-2\n")
+    )
+
+
 # Coming home
 
 
@@ -552,4 +575,11 @@ def test_a_log_that_is_too_long_comes_home_with_its_beginning_and_its_end(box: B
     assert f"bytes {len(beginning)} to {len(whole) - len(end)} of this log".encode() in gap
     assert gap.endswith(f"all of it lies on box in {box.run_dir(attempt)}/log.txt".encode())
     assert backend.log(attempt, len(whole) - 10, 1000) == whole[-10:]
+    # The next attempt writes behind the whole one, not behind its cut copy.
+    again = Attempt(7, 2, attempt.run_dir, attempt.slot, attempt.programme)
+    backend.submit(again)
+    assert over(backend, again) == 0
+    assert (box.run_dir(attempt) / "log.txt").read_bytes() == whole + whole.replace(
+        b"--- attempt 7-1", b"--- attempt 7-2"
+    )
     backend.close()
