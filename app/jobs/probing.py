@@ -70,13 +70,21 @@ def ask(journal: Journal, backend: str) -> None:
 def last_looks(db: Session) -> dict[str, Look]:
     """By backend; one that was never looked at is not among them."""
     newest = (
-        select(func.max(col(Errand.id))).where(Errand.kind == "probe").group_by(col(Errand.subject), col(Errand.state))
+        select(func.max(col(Errand.id)))
+        .where(col(Errand.kind).in_(("probe", "setup")))
+        .group_by(col(Errand.kind), col(Errand.subject), col(Errand.state))
     )
     looks: dict[str, Look] = {}
     for errand in db.exec(select(Errand).where(col(Errand.id).in_(newest)).order_by(col(Errand.id))).all():
         look = looks.get(errand.subject, Look())
         if errand.state == errands.DONE:
-            look = replace(look, probe=probe_of(errands.answer_of(errand)), looked_at=errand.ended_at, trouble="")
+            answer = errands.answer_of(errand)
+            if errand.kind == "setup":  # it ends with a look, unless a host key was to be accepted first
+                answer = answer.get("probe")
+            if answer is not None:
+                look = replace(look, probe=probe_of(answer), looked_at=errand.ended_at, trouble="")
+        elif errand.kind == "setup":
+            continue
         elif errand.state == errands.FAILED:
             look = replace(look, trouble=errand.message)
         else:

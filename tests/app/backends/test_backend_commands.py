@@ -66,6 +66,10 @@ def test_a_machine_is_set_up_looked_at_used_and_forgotten(
     assert configured.settings_of(home, "box").slot_names("box") == ("box/cpu:0", "box/cpu:1")
     assert configured.settings_of(home, "box").time_limit == 7200
     capsys.readouterr()
+    assert cli.main(["backend", "list"]) == EXIT_OK
+    local, box = capsys.readouterr().out.splitlines()
+    assert "not looked at yet" in local
+    assert "box/cpu:0, box/cpu:1  (looked at " in box
     assert cli.main(["backend", "probe", "box", "--json"]) == EXIT_OK
     assert json.loads(capsys.readouterr().out)["python"].startswith("3.")
     assert cli.main(["backend", "list", "--json"]) == EXIT_OK
@@ -73,8 +77,6 @@ def test_a_machine_is_set_up_looked_at_used_and_forgotten(
     assert list(listed) == ["local", "box"]
     assert listed["box"]["slots"] == ["box/cpu:0", "box/cpu:1"]
     assert listed["box"]["probe"]["python"].startswith("3.")
-    assert cli.main(["backend", "list"]) == EXIT_OK
-    assert "not looked at yet" in capsys.readouterr().out.splitlines()[0]
 
     assert cli.main(["backend", "remove", "box"]) == EXIT_OK
     assert configured.names(home) == ["local"]
