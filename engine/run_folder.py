@@ -86,6 +86,14 @@ class RunFolder:
         was measured, under slashed names (a sample: image, label, score and the top labels with their scores)."""
         return self.path / "metrics.jsonl"
 
+    def fold_metrics_jsonl(self, fold: int) -> Path:
+        """The rows of a fold that a process of its own trains, beside metrics.jsonl: several nodes never append to one file."""
+        return self.path / f"fold{fold}" / "metrics.jsonl"
+
+    def fold_log_txt(self, fold: int) -> Path:
+        """The log of a fold that a process of its own trains."""
+        return self.path / f"fold{fold}" / "log.txt"
+
     def last_checkpoint(self, fold: int) -> Path:
         return self.path / f"fold{fold}" / "last.pt"
 
@@ -183,34 +191,24 @@ class RunFolder:
                 return None
 
     def metrics(self) -> Iterator[dict[str, Any]]:
-        """The rows of metrics.jsonl. A half-written last line (a killed run) is left out, and so is what is no row.
+        """The rows of metrics.jsonl, and of each fold's own. A half-written last line (a killed run) is left out, and so is what is no row.
 
         Each has its kind and fold, and one of kind "epoch" its epoch: a person's own code may leave them out. Such a row is one
         of the first fold, one epoch after the one before.
         """
         with _as_sentence(self.metrics_jsonl, "the rows cannot be read"):
-            try:
-                text = self.metrics_jsonl.read_bytes().decode("utf-8", "replace")
-            except FileNotFoundError:
-                return
+            paths = [self.metrics_jsonl, *sorted(self.path.glob("fold*/metrics.jsonl"))]
         last: dict[int, float] = defaultdict(float)
-        for line in text.splitlines():
-            try:
-                row = json.loads(line)
-            except (ValueError, RecursionError):
-                continue
-            if not isinstance(row, dict):
-                continue
-            row = {"kind": "epoch", "fold": 0, **row}
-            fold = row["fold"]
-            if not isinstance(row["kind"], str) or type(fold) is not int or not 0 <= fold < MOST_FOLDS:
-                continue
-            if row["kind"] == "epoch":
-                epoch = _number(row.get("epoch"))
-                if epoch is None or not math.isfinite(epoch):
-                    row["epoch"] = epoch = last[fold] + 1
-                last[fold] = epoch
-            yield row
+        for path in paths:
+            with _as_sentence(path, "the rows cannot be read"):
+                try:
+                    text = path.read_bytes().decode("utf-8", "replace")
+                except FileNotFoundError:
+                    continue
+            for line in text.splitlines():
+                row = _row_of(line, last)
+                if row is not None:
+                    yield row
 
     def epochs(self) -> list[EpochRow]:
         """The rows of kind "epoch", in the order in which they were written; a resumed fold repeats some."""
@@ -252,16 +250,47 @@ class RunFolder:
             return 0.0
 
     def log_tail(self, max_bytes: int = 16_000) -> str:
-        """The end of log.txt, from a line's start; "" while there is none. Raises OnehourError when it cannot be read."""
+        """The end of log.txt, from a line's start; "" while there is none. Raises OnehourError when it cannot be read.
+
+        Where folds have logs of their own, the ends of these come first, each under its fold's name.
+        """
         with _as_sentence(self.log_txt, "the log cannot be read"):
-            try:
-                with self.log_txt.open("rb") as log:
-                    size = log.seek(0, os.SEEK_END)
-                    log.seek(max(0, size - max_bytes))
-                    text = log.read().decode("utf-8", "replace")
-            except FileNotFoundError:
-                return ""
-        return text if size <= max_bytes else text.partition("\n")[2]
+            logs = sorted(self.path.glob("fold*/log.txt"))
+        share = max_bytes // (len(logs) + 1)
+        parts = [f"=== {path.parent.name}\n{_end_of(path, share)}" for path in logs]
+        return "\n".join([*parts, *([f"=== {self.log_txt.name}"] if parts else []), _end_of(self.log_txt, share)])
+
+
+def _end_of(log_txt: Path, max_bytes: int) -> str:
+    with _as_sentence(log_txt, "the log cannot be read"):
+        try:
+            with log_txt.open("rb") as log:
+                size = log.seek(0, os.SEEK_END)
+                log.seek(max(0, size - max_bytes))
+                text = log.read().decode("utf-8", "replace")
+        except FileNotFoundError:
+            return ""
+    return text if size <= max_bytes else text.partition("\n")[2]
+
+
+def _row_of(line: str, last: dict[int, float]) -> dict[str, Any] | None:
+    """A line of metrics.jsonl as a row; None for what is none. `last`: the last epoch of each fold so far, kept up to date."""
+    try:
+        row = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(row, dict):
+        return None
+    row = {"kind": "epoch", "fold": 0, **row}
+    fold = row["fold"]
+    if not isinstance(row["kind"], str) or type(fold) is not int or not 0 <= fold < MOST_FOLDS:
+        return None
+    if row["kind"] == "epoch":
+        epoch = _number(row.get("epoch"))
+        if epoch is None or not math.isfinite(epoch):
+            row["epoch"] = epoch = last[fold] + 1
+        last[fold] = epoch
+    return row
 
 
 def _number(value: Any) -> float | None:

@@ -26,6 +26,10 @@ def train(
         float | None, typer.Option(metavar="SECONDS", min=0, help="stop in good order before it, with exit code 75")
     ] = None,
     gpus: Annotated[int, typer.Option(min=1, help="GPUs of this machine that train a fold together")] = 1,
+    fold: Annotated[
+        int | None,
+        typer.Option(min=0, help="train this fold alone, beside others; without it all are merged in the end"),
+    ] = None,
 ) -> int:
     """Train all folds of a spec, predict, choose the threshold, write the submission and the result."""
     resolved, asked = asked_spec(spec, preset, data, overrides, "train --preset cpu-transfer --data DIR")
@@ -40,7 +44,7 @@ def train(
     from engine.training.stop import process_started
 
     refuse_absent(gpus)
-    return train_spec(resolved, RunFolder(out), spec_text, time_limit, gpus, process_started())
+    return train_spec(resolved, RunFolder(out), spec_text, time_limit, gpus, process_started(), fold)
 
 
 @app.command("lr-find")

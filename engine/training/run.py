@@ -1,6 +1,7 @@
 """A whole run: check everything, train fold after fold, predict, and leave a result.
 
-Started again, a run goes on where it stopped: folds with predictions are done, the fold in progress has a checkpoint.
+Started again, a run goes on where it stopped: folds with predictions are done, the fold in progress has a checkpoint. Folds can
+be trained by processes of their own, on several machines that share the folder; the run then finds them done and merges them.
 """
 
 from __future__ import annotations
@@ -39,48 +40,54 @@ log = logging.getLogger(__name__)
 
 def train(
     spec: RunSpec, folder: RunFolder, spec_text: str, time_limit_s: float | None = None, ranks: int = 1,
-    began: float | None = None,
+    began: float | None = None, fold: int | None = None,
 ) -> int:  # fmt: skip
     """Train `spec` into `folder`. Returns EXIT_OK when the result is there, or stopped.json says why there will be none, and
     EXIT_REQUEUE when it stopped in good order.
 
     `spec_text` is kept as spec.yaml; `ranks` processes train a fold together, on a GPU each; the time limit
-    counts from `began` (time.monotonic(); now). Raises OnehourError for bad input, before the run's folder is made, and later
-    where training itself fails.
+    counts from `began` (time.monotonic(); now). With `fold` that one is trained and nothing else done: EXIT_OK when its
+    predictions are there. Raises OnehourError for bad input, before the run's folder is made, and later where training itself
+    fails.
     """
     started, started_at = time.monotonic() if began is None else began, now_ms()
+    if fold is not None and fold >= spec.folds:
+        raise OnehourError(
+            f"there is no fold {fold}", "--fold", f"The spec has {spec.folds}, from 0 to {spec.folds - 1}."
+        )
     if folder.exists():
         folder.create(spec)  # refuses a folder that holds another spec
-    if folder.read_result() is not None:
+    if folder.read_result() is not None or (fold is not None and folder.fold_predictions(fold).exists()):
         with logged_to([logging.StreamHandler(sys.stderr)]):
-            log.info("%s: this run is finished already", folder.path)
+            log.info("%s: this %s is finished already", folder.path, "run" if fold is None else f"run's fold {fold}")
         return EXIT_OK
     if folder.stopped():
         with logged_to([logging.StreamHandler(sys.stderr)]):
             log.info("%s: this run stopped %s; without stop_if_behind it would go on", folder.path, folder.stopped())
         return EXIT_OK
     refuse_uneven(spec, ranks)
-    stop, before = Stop(time_limit_s, started), done_so_far(spec, folder)
+    stop, before = Stop(time_limit_s, started), done_so_far(spec, folder, fold)
     with stop.on_signals():
         try:
-            _train_in_time(spec, folder, spec_text, stop, started_at, ranks)
+            _train_in_time(spec, folder, spec_text, stop, started_at, ranks, fold)
         except Stopped as reason:
-            if not stop.signal_name and done_so_far(spec, folder) == before:
+            if not stop.signal_name and done_so_far(spec, folder, fold) == before:
                 raise OnehourError(
                     f"{reason}, and nothing was done that a next start could build on",
                     "--time-limit",
                     "Give more time: the images must be decoded and a step be made, or a fold be predicted, in it.",
                 ) from None
-            with logged_to(log_handlers(folder) if folder.exists() else [logging.StreamHandler(sys.stderr)]):
+            with logged_to(log_handlers(folder, fold) if folder.exists() else [logging.StreamHandler(sys.stderr)]):
                 log.info("stopped: %s; start the run again to go on", reason)
             return EXIT_REQUEUE
     return EXIT_OK
 
 
 def _train_in_time(
-    spec: RunSpec, folder: RunFolder, spec_text: str, stop: Stop, started_at: int, ranks: int
+    spec: RunSpec, folder: RunFolder, spec_text: str, stop: Stop, started_at: int, ranks: int, only: int | None
 ) -> None:  # fmt: skip
-    """Everything from the images to the result. Raises Stopped where it should end early."""
+    """Everything from the images to the result, or to the predictions of the fold `only`. Raises Stopped where it should end
+    early."""
     stop.soon()
     with logged_to([logging.StreamHandler(sys.stderr)]):
         prepared = prepare(spec, folder.path.resolve().parent, stop.soon)
@@ -90,7 +97,7 @@ def _train_in_time(
     refuse_full_disk(spec, folder, prepared.paths, prepared.boxes, net_bytes)
 
     folder.create(spec)
-    with alone(folder), logged_to(log_handlers(folder)):
+    with alone(folder, only), logged_to(log_handlers(folder, only)):
         if not folder.spec_yaml.exists():
             write_text(folder.spec_yaml, spec_text)
         _write_folds(folder, folds)
@@ -100,7 +107,7 @@ def _train_in_time(
         notes = (*notes, *other_folds_note(spec, folder))
         for note in notes:
             log.info("note: %s", note)
-        if not _train_folds(spec, folder, prepared, stop, ranks):
+        if not _train_folds(spec, folder, prepared, stop, ranks, only) or only is not None:
             return
         result = write_outcome(
             spec, folder, competition, folds, test_seen=prepared.seen.test_whole,
@@ -110,9 +117,15 @@ def _train_in_time(
         log.info("CV %s %.4f over %d images; %s", result.metric, result.cv, result.images, folder.submission_csv)
 
 
-def _train_folds(spec: RunSpec, folder: RunFolder, prepared: Prepared, stop: Stop, ranks: int) -> bool:
-    """Train every fold that has no predictions yet, and write them. False where the run has no hope and stops before one."""
-    open_folds = [fold for fold in range(spec.folds) if not folder.fold_predictions(fold).exists()]
+def _train_folds(
+    spec: RunSpec, folder: RunFolder, prepared: Prepared, stop: Stop, ranks: int, only: int | None
+) -> bool:  # fmt: skip
+    """Train every fold that has no predictions yet, or the fold `only`, and write them.
+
+    False where the run has no hope and stops before one.
+    """
+    folds = range(spec.folds) if only is None else (only,)
+    open_folds = [fold for fold in folds if not folder.fold_predictions(fold).exists()]
     if not open_folds:
         return True
     competition, images = prepared.competition, Images(spec, prepared, stop.soon)
@@ -132,7 +145,7 @@ def _train_folds(spec: RunSpec, folder: RunFolder, prepared: Prepared, stop: Sto
             fold, len(data.train_rows), f"{len(data.classes)} classes" if data.classes else "measured numbers",
             len(data.valid_rows),
         )  # fmt: skip
-        with FoldLog(spec, folder, fold) as rows:
+        with FoldLog(spec, folder, fold, is_apart=only is not None) as rows:
             with crew_of(folder, fold, ranks) as crew:
                 trained = train_fold(spec, folder, data, images.at, rows, stop, crew)
             predictor = Predictor(trained.net, spec, data, points, competition.unknown_label, stop)
@@ -162,4 +175,4 @@ def _write_folds(folder: RunFolder, folds: Folds) -> None:
 
 def _first_row_at(folder: RunFolder, now: int) -> int:
     """When the first attempt began to train (ms UTC): the run may have been stopped and resumed since."""
-    return min(now, next((row["at"] for row in folder.metrics()), now))
+    return min((row["at"] for row in folder.metrics()), default=now)

@@ -54,11 +54,15 @@ class Sample:
 
 
 class FoldLog:
-    """The rows of one fold. A fold that was killed repeats the rows it lost: a reader takes the last of a step."""
+    """The rows of one fold, in a file of its own where others are trained beside it (`is_apart`).
 
-    def __init__(self, spec: RunSpec, folder: RunFolder, fold: int) -> None:
-        self.fold, self.file = fold, folder.metrics_jsonl.open("a", encoding="utf-8")
-        if not folder.metrics_jsonl.read_bytes().endswith(b"\n") and self.file.tell():
+    A fold that was killed repeats the rows it lost: a reader takes the last of a step.
+    """
+
+    def __init__(self, spec: RunSpec, folder: RunFolder, fold: int, is_apart: bool = False) -> None:
+        path = folder.fold_metrics_jsonl(fold) if is_apart else folder.metrics_jsonl
+        self.fold, self.file = fold, path.open("a", encoding="utf-8")
+        if not path.read_bytes().endswith(b"\n") and self.file.tell():
             self.file.write("\n")  # a killed run left half a line
         self.mirror = WandbMirror(spec, folder, fold)
 

@@ -8,7 +8,7 @@ import os
 import shutil
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from engine.check_folder import CheckFolder
@@ -17,6 +17,8 @@ from engine.data.boxes import Box
 from engine.data.cache import bytes_needed, is_cached
 from engine.data.cache_room import cache_dir, cache_size
 from engine.run_folder import RunFolder
+
+log = logging.getLogger(__name__)
 
 
 def folder_needed(spec: RunSpec, net_bytes: int) -> int:
@@ -65,13 +67,14 @@ def refuse_full_disk(
             )
 
 
-def done_so_far(spec: RunSpec, folder: RunFolder) -> object:
+def done_so_far(spec: RunSpec, folder: RunFolder, only: int | None = None) -> object:
     """What a next start would find done, to be compared: equal before and after an attempt that did nothing of use.
 
-    Images looked at and kept decoded (by this run or another), checkpoints and predictions.
+    Images looked at and kept decoded (by this run or another), checkpoints and predictions, of the fold `only` if one is given.
     """
     facts = CheckFolder.of_data(Path(spec.data.dir), folder.path.resolve().parent).facts_csv
-    kept = [path(fold) for path in (folder.last_checkpoint, folder.fold_predictions) for fold in range(spec.folds)]
+    folds = range(spec.folds) if only is None else (only,)
+    kept = [path(fold) for path in (folder.last_checkpoint, folder.fold_predictions) for fold in folds]
     return (
         facts.stat().st_size if facts.exists() else 0,
         cache_size(),
@@ -80,27 +83,42 @@ def done_so_far(spec: RunSpec, folder: RunFolder) -> object:
 
 
 @contextmanager
-def alone(folder: RunFolder) -> Iterator[None]:
-    """Hold the folder: two processes that train into it would mix their rows."""
-    handle = os.open(folder.path, os.O_RDONLY)
+def alone(folder: RunFolder, fold: int | None = None) -> Iterator[None]:
+    """Hold the run, or a fold of it beside those who hold others: two processes that train one thing would mix their rows."""
+    with ExitStack() as held:
+        held.enter_context(_locked(folder.path, fcntl.LOCK_EX if fold is None else fcntl.LOCK_SH, "run"))
+        if fold is not None:
+            held.enter_context(_locked(folder.fold_log_txt(fold).parent, fcntl.LOCK_EX, "fold"))
+        yield
+
+
+@contextmanager
+def _locked(path: Path, how: int, what: str) -> Iterator[None]:
+    """A file is locked and not the folder: on a file server only that is seen by other machines."""
+    path.mkdir(exist_ok=True)
+    handle = os.open(path / ".lock", os.O_CREAT | os.O_RDWR, 0o644)
     try:
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise OnehourError("another process trains this run just now", str(folder.path)) from None
+            fcntl.flock(handle, how | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise OnehourError(f"another process trains this {what} just now", str(path)) from None
+        except OSError as error:
+            log.info("%s cannot be locked (%s): nobody else may train this %s now", path, error.strerror, what)
         yield
     finally:
         os.close(handle)
 
 
-def log_handlers(folder: RunFolder) -> list[logging.Handler]:
-    """stderr, and log.txt unless a supervisor has led stderr there already."""
+def log_handlers(folder: RunFolder, fold: int | None = None) -> list[logging.Handler]:
+    """stderr, and log.txt (of the run or of a fold) unless a supervisor has led stderr there already."""
     handlers: list[logging.Handler] = [logging.StreamHandler(sys.stderr)]
+    path = folder.log_txt if fold is None else folder.fold_log_txt(fold)
+    path.parent.mkdir(exist_ok=True)
     try:
-        supervised = os.path.samestat(os.fstat(sys.stderr.fileno()), folder.log_txt.stat())
+        supervised = os.path.samestat(os.fstat(sys.stderr.fileno()), path.stat())
     except (OSError, ValueError):
         supervised = False
-    return handlers if supervised else [*handlers, logging.FileHandler(folder.log_txt, encoding="utf-8")]
+    return handlers if supervised else [*handlers, logging.FileHandler(path, encoding="utf-8")]
 
 
 @contextmanager

@@ -156,3 +156,22 @@ def test_what_was_kept_is_counted_without_looking_at_a_clock(folder: RunFolder) 
     ]
     folder.metrics_jsonl.write_text("".join(json.dumps(row) + "\n" for row in rows))
     assert folder.kept() == 2
+
+
+def test_folds_that_were_trained_by_processes_of_their_own_are_read_along(folder: RunFolder) -> None:
+    for path, fold in ((folder.fold_metrics_jsonl(1), 1), (folder.fold_metrics_jsonl(0), 0), (folder.metrics_jsonl, 2)):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps({"kind": "epoch", "fold": fold, "epoch": 1, "at": 1}) + "\n" + '{"kind": "epo')
+    assert sorted(row["fold"] for row in folder.metrics()) == [0, 1, 2]
+    assert folder.kept() == 3
+    for fold in (1, 0):
+        folder.fold_log_txt(fold).write_text("".join(f"fold {fold}, line {number}\n" for number in range(100)))
+    folder.log_txt.write_text("merged\n")
+    text = folder.log_tail(max_bytes=120)
+    assert text.splitlines() == [
+        *("=== fold0", "fold 0, line 98", "fold 0, line 99", ""),
+        *("=== fold1", "fold 1, line 98", "fold 1, line 99", ""),
+        *("=== log.txt", "merged"),
+    ]
+    assert travels("fold0/metrics.jsonl")
+    assert travels("fold0/log.txt")
