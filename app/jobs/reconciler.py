@@ -7,7 +7,6 @@ one that finds the same.
 from __future__ import annotations
 
 import logging
-import re
 import signal
 import time
 from collections.abc import Callable
@@ -15,6 +14,7 @@ from functools import partial
 
 from app.jobs import as_queued, attempts, backlog, signals
 from app.jobs.backends.interface import Attempt, Backend, Condition, Refused, Status, Unreachable
+from app.jobs.last_words import last_words
 from app.jobs.programme import Programme
 from app.journal.store import Journal
 from app.journal.tables import Job, Run
@@ -129,7 +129,8 @@ class Reconciler:
         elif found.condition is Condition.LOST:
             self.backend.clear(attempt)
             if self.backend.fetch(attempt):
-                self._lost(job, run, "the machine was started anew" if found.rebooted else "it was killed", found)
+                why = found.reason or ("the machine was started anew" if found.rebooted else "it was killed")
+                self._lost(job, run, why, found)
         else:
             self._launch(job, run, attempt)
 
@@ -243,16 +244,6 @@ class Reconciler:
         except OnehourError as error:  # an Onehour with other keys wrote it
             raise Refused(str(error)) from error
         return Attempt(job.id, job.attempt, run_dir, job.slot or "", asked)
-
-
-def last_words(log_text: str) -> str:
-    """The last line of the newest attempt that says something: the engine's one sentence, or a traceback's last line."""
-    newest = log_text.rpartition("--- attempt ")[2].partition("\n")[2]
-    for line in reversed(newest.splitlines()):
-        words = re.sub(r"\x1b\[[0-9;]*[A-Za-z]", "", line.rpartition("\r")[2]).strip()
-        if words and not words.startswith("wandb:"):
-            return words[:500]
-    return ""
 
 
 def _signal_name(number: int) -> str:

@@ -3,20 +3,25 @@
     echo '{"op": "start", "root": DIR, "attempt": "7-1", "argv": [...], "cwd": DIR, "log": FILE, "env": {}, "grace_s": 10}' \
         | python -I supervisor.py
 
+Under a scheduler, which wants to watch the process that it started, the operation is `attend`: the same, and it stays.
+
 Everything comes as JSON on stdin and leaves as JSON on stdout, so nothing that a person typed reaches a shell. Standard library
 only and no import of ours: the file is complete in itself, for a host that has nothing but Python 3.8 and Linux.
 
 The state of an attempt lies in ROOT/ATTEMPT/: `lock` (one start at a time), `pid` (the supervisor's pid, start time and boot id)
-and at last `exit` (the exit code; negative: the signal that killed it; behind it the reason why nothing could be started). Every
+and at last `exit` (the exit code; negative: the signal that killed it; behind it the reason why nothing could be started); an
+attended one also has `begun` (the first to come made it) and `seconds` (how long it took). Every
 process of the attempt carries its folder in the environment as ONEHOUR_ATTEMPT, which finds grandchildren that went into a
 session of their own.
 """
 
 from __future__ import annotations
 
+import ctypes
 import fcntl
 import json
 import os
+import platform
 import re
 import signal
 import subprocess
@@ -30,7 +35,9 @@ from typing import Any
 
 MARK = "ONEHOUR_ATTEMPT"
 EXIT_NOT_STARTED = 127
+EXIT_REQUEUE = 75
 KILL_WAIT_S = 5.0
+PR_SET_PDEATHSIG = 1
 
 
 def attempt_dir(root: str, attempt: str) -> str:
@@ -65,22 +72,45 @@ def start(request: dict[str, Any], locks: Sequence[int] = ()) -> dict[str, Any]:
     return status(folder)
 
 
+def attend(request: dict[str, Any]) -> int:
+    """Run the attempt here and stay until it has ended; whoever comes second, on whatever node, does nothing.
+
+    `after` names attempts below the same root: unless each of them has exited with 0 nothing is run, and the exit code is 75.
+    `title` stands in the log for the attempt's name. A file `cleared` in the root says that nothing shall begin any more.
+    Returns the exit code of this process: 1 for all that went wrong.
+    """
+    folder = attempt_dir(request["root"], request["attempt"])
+    if os.path.exists(os.path.join(request["root"], "cleared")):
+        return 0
+    os.makedirs(folder, mode=0o700, exist_ok=True)
+    try:
+        os.close(os.open(os.path.join(folder, "begun"), os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+    except FileExistsError:
+        return 0
+    started = time.monotonic()
+    missing = [name for name in request.get("after", []) if not _succeeded(attempt_dir(request["root"], name))]
+    ended = f"{EXIT_REQUEUE} not done: {', '.join(missing)}" if missing else _run(folder, request, [])
+    write(folder, "seconds", f"{time.monotonic() - started:.3f}")
+    write(folder, "exit", ended)
+    return int(ended.partition(" ")[0] not in ("0", str(EXIT_REQUEUE)))
+
+
 def status(folder: str) -> dict[str, Any]:
     """absent (never started) | running | exited with exit_code | lost (no process, no exit code), with `rebooted` for lost.
 
     An attempt that exited before its program could start has a `reason`.
     """
-    ended = _exited(folder)
+    ended = exit_of(folder)
     if ended is not None:
         return ended
-    text = _read(folder, "pid")
+    text = read(folder, "pid")
     if text is None:
         return {"state": "absent"}
     told = json.loads(text)
     rebooted = told["boot"] != _boot_id()
     if not rebooted and _start_ticks(told["pid"]) == told["start_ticks"]:
         return {"state": "running", "pid": told["pid"]}
-    ended = _exited(folder)  # it may have ended between the two looks; it writes the code before it goes
+    ended = exit_of(folder)  # it may have ended between the two looks; it writes the code before it goes
     return ended or {"state": "lost", "rebooted": rebooted}
 
 
@@ -121,6 +151,14 @@ def versions(packages: Sequence[str]) -> dict[str, str]:
 
 def _supervise(folder: str, request: dict[str, Any], inherited: list[int]) -> None:
     os.setsid()
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    for stream in (0, 1, 2):
+        os.dup2(nowhere, stream)
+    write(folder, "exit", _run(folder, request, inherited))
+
+
+def _run(folder: str, request: dict[str, Any], inherited: list[int]) -> str:
+    """Write the pid, close what was inherited, run the program with all that it starts; returns what belongs into `exit`."""
     child: subprocess.Popen[bytes] | None = None
     asked_to_stop = False
 
@@ -129,29 +167,27 @@ def _supervise(folder: str, request: dict[str, Any], inherited: list[int]) -> No
         asked_to_stop = True
         if child is not None:
             _signal_group(child.pid, signal.SIGTERM)
-            signal.setitimer(signal.ITIMER_REAL, float(request.get("grace_s", 10)) or 0.001)
+            if not signal.getitimer(signal.ITIMER_REAL)[0]:  # who is asked twice gets no second grace
+                signal.setitimer(signal.ITIMER_REAL, float(request.get("grace_s", 10)) or 0.001)
 
     def kill(_signal: int, _frame: FrameType | None) -> None:
         if child is not None:
             _signal_group(child.pid, signal.SIGKILL)
 
-    signal.signal(signal.SIGTERM, stop)
+    for number in (signal.SIGTERM, signal.SIGUSR1):  # the second: a scheduler's warning that time is nearly over
+        signal.signal(number, stop)
     signal.signal(signal.SIGALRM, kill)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    nowhere = os.open(os.devnull, os.O_RDWR)
-    for stream in (0, 1, 2):
-        os.dup2(nowhere, stream)
     pid = os.getpid()
-    _write(folder, "pid", json.dumps({"pid": pid, "start_ticks": _start_ticks(pid), "boot": _boot_id()}))
+    write(folder, "pid", json.dumps({"pid": pid, "start_ticks": _start_ticks(pid), "boot": _boot_id()}))
     for handle in inherited:
         os.close(handle)
 
     try:
         log = os.open(request["log"], os.O_CREAT | os.O_WRONLY | os.O_APPEND, 0o644)
-        os.write(log, f"--- attempt {request['attempt']}\n".encode())
+        os.write(log, f"--- attempt {request.get('title', request['attempt'])}\n".encode())
     except OSError as error:
-        _write(folder, "exit", f"{EXIT_NOT_STARTED} the log cannot be written: {error}")
-        return
+        return f"{EXIT_NOT_STARTED} the log cannot be written: {error}"
     try:
         child = subprocess.Popen(
             request["argv"],
@@ -161,28 +197,38 @@ def _supervise(folder: str, request: dict[str, Any], inherited: list[int]) -> No
             stdout=log,
             stderr=log,
             start_new_session=True,
+            # On another node nobody comes to clear what outlives its supervisor.
+            preexec_fn=_end_with_parent if request.get("op") == "attend" else None,
         )
     except OSError as error:
         reason = f"{request['argv'][0]} cannot be started: {error}"
         with suppress(OSError):
             os.write(log, f"{reason}\n".encode())
-        _write(folder, "exit", f"{EXIT_NOT_STARTED} {reason}")
-        return
+        return f"{EXIT_NOT_STARTED} {reason}"
     if asked_to_stop:  # between the pid file and here there was no child to pass it on to
         stop(signal.SIGTERM, None)
     code = child.wait()
     signal.setitimer(signal.ITIMER_REAL, 0)
     clear(folder)  # an attempt has ended when nothing of it is alive: its slot is free
-    _write(folder, "exit", str(code))
+    return str(code)
 
 
-def _exited(folder: str) -> dict[str, Any] | None:
-    text = _read(folder, "exit")
+def _succeeded(folder: str) -> bool:
+    ended = exit_of(folder)
+    return ended is not None and ended["exit_code"] == 0
+
+
+def exit_of(folder: str) -> dict[str, Any] | None:
+    text = read(folder, "exit")
     if text is None:
         return None
     code, _, reason = text.partition(" ")
     ended = {"state": "exited", "exit_code": int(code)}
     return {**ended, "reason": reason} if reason else ended
+
+
+def _end_with_parent() -> None:
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def _signal_group(group: int, number: int) -> None:
@@ -220,7 +266,7 @@ def _boot_id() -> str:
         return file.read().strip()
 
 
-def _read(folder: str, name: str) -> str | None:
+def read(folder: str, name: str) -> str | None:
     try:
         with open(os.path.join(folder, name)) as file:
             return file.read()
@@ -228,7 +274,7 @@ def _read(folder: str, name: str) -> str | None:
         return None
 
 
-def _write(folder: str, name: str, text: str) -> None:
+def write(folder: str, name: str, text: str) -> None:
     """Whole or not at all: a reader sees no half-written exit code."""
     part = os.path.join(folder, f".{name}.part")
     with open(part, "w") as file:
@@ -240,8 +286,12 @@ def _write(folder: str, name: str, text: str) -> None:
 
 def main() -> None:
     request = json.load(sys.stdin)
+    if request["op"] == "attend":
+        sys.exit(attend(request))
     if request["op"] == "start":
         answer = start(request)
+    elif request["op"] == "versions":
+        answer = {"python": platform.python_version(), "versions": versions(request["packages"])}
     else:
         answer = {"status": status, "cancel": cancel}[request["op"]](attempt_dir(request["root"], request["attempt"]))
     json.dump(answer, sys.stdout)

@@ -129,3 +129,73 @@ def test_a_log_that_cannot_be_written_is_the_reason_of_the_end(root: Path) -> No
 def test_an_attempts_name_cannot_leave_its_folder(root: Path, attempt: str) -> None:
     with pytest.raises(ValueError, match="no name of an attempt"):
         supervisor.attempt_dir(str(root), attempt)
+
+
+def attend(root: Path, argv: list[str], attempt: str = "fold0", **request: Any) -> subprocess.Popen[str]:
+    """As a scheduler does it on a node: the process stays."""
+    told = {
+        "op": "attend",
+        "root": str(root),
+        "attempt": attempt,
+        "title": "7-1",
+        "argv": argv,
+        "cwd": str(root.parent),
+    }
+    process = subprocess.Popen([sys.executable, "-I", supervisor.__file__], stdin=subprocess.PIPE, text=True)
+    assert process.stdin is not None
+    process.stdin.write(json.dumps({**told, "log": str(root.parent / "log.txt"), "grace_s": 10} | request))
+    process.stdin.close()
+    return process
+
+
+@pytest.mark.parametrize(("code", "seen"), [(0, 0), (75, 0), (2, 1)])
+def test_an_attended_attempt_is_waited_for_and_only_what_went_wrong_is_seen(root: Path, code: int, seen: int) -> None:
+    assert attend(root, python(f"import sys, time; time.sleep(0.2); sys.exit({code})")).wait() == seen
+    assert supervisor.status(str(root / "fold0")) == {"state": "exited", "exit_code": code}
+    assert float((root / "fold0" / "seconds").read_text()) > 0.2
+    assert (root.parent / "log.txt").read_text() == "--- attempt 7-1\n"
+
+
+def test_who_attends_second_does_nothing(root: Path) -> None:
+    argv = python("open('starts', 'a').write('x')")
+    assert [attend(root, argv).wait(), attend(root, argv).wait()] == [0, 0]
+    assert (root.parent / "starts").read_text() == "x"
+
+
+def test_nothing_begins_where_the_attempt_was_given_up(root: Path) -> None:
+    root.mkdir()
+    (root / "cleared").touch()
+    assert attend(root, python("open('starts', 'a').write('x')")).wait() == 0
+    assert not (root.parent / "starts").exists()
+
+
+def test_what_builds_on_others_waits_for_the_next_attempt_unless_all_of_them_are_done(root: Path) -> None:
+    argv = python("open('starts', 'a').write('x')")
+    attend(root, python("pass")).wait()
+    attend(root, python("raise SystemExit(75)"), "fold1").wait()
+    assert attend(root, argv, "merge", after=["fold0", "fold1", "fold2"]).wait() == 0
+    told = {"state": "exited", "exit_code": 75, "reason": "not done: fold1, fold2"}
+    assert supervisor.status(str(root / "merge")) == told
+    assert attend(root, argv, "again", after=["fold0"]).wait() == 0
+    assert (root.parent / "starts").read_text() == "x"
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
+def test_an_attended_attempt_is_asked_to_stop_with_its_supervisor(root: Path, number: signal.Signals) -> None:
+    program = (
+        "import signal, sys\nsignal.signal(signal.SIGTERM, lambda *_: sys.exit(75))\nopen('ready', 'w')\nsignal.pause()"
+    )
+    process = attend(root, python(program))
+    until((root.parent / "ready").exists)
+    process.send_signal(number)
+    assert process.wait() == 0
+    assert supervisor.status(str(root / "fold0"))["exit_code"] == 75
+
+
+def test_an_attended_attempt_ends_with_its_supervisor(root: Path) -> None:
+    process = attend(root, python("import os, time; open('pid', 'w').write(f'{os.getpid()}\\n'); time.sleep(1000)"))
+    pid = root.parent / "pid"
+    until(lambda: pid.exists() and pid.read_text().endswith("\n"))
+    process.kill()
+    process.wait()
+    until(lambda: not alive(int(pid.read_text())))

@@ -18,7 +18,8 @@ from app.jobs import backlog, orders, presence, supervisor
 from app.jobs.backends import local
 from app.jobs.backends.interface import Attempt
 from app.jobs.backends.local import LocalBackend
-from app.jobs.reconciler import FORGIVEN_LOSSES, Reconciler, last_words
+from app.jobs.last_words import last_words
+from app.jobs.reconciler import FORGIVEN_LOSSES, Reconciler
 from app.jobs.worker import run_worker
 from app.journal import sessions
 from app.journal.home import CHECKOUT, Home

@@ -52,9 +52,11 @@ class Attempt:
 class Status:
     condition: Condition
     exit_code: int | None = None  # of an exited attempt; negative: the signal that killed it
-    rebooted: bool = False  # lost because the machine was started anew
-    reason: str = ""  # of a waiting attempt: what it waits for; of an exited one: why its program could not be started
-    gpu_s: float | None = None  # of an exited attempt, where the machine counts it
+    rebooted: bool = False  # lost by the machine's own doing: it was started anew, or failed, or took the attempt away
+    # Of a waiting attempt: what it waits for; of an exited one: why its program could not be started, or which part of it
+    # failed and how; of a lost one: what the machine knows of its end.
+    reason: str = ""
+    gpu_s: float | None = None  # of an attempt that is over, where the machine counts it
 
 
 @dataclass(frozen=True)
