@@ -52,7 +52,7 @@ def setup(
     with opened_journal() as journal:
         table = configured.table_of(journal.home, name)
         kind = table.get("kind", "ssh")
-        if kind != "ssh":
+        if kind != "ssh" and not (kind == "slurm" and (host or "host" in table)):
             raise OnehourError(f"the backend {name!r} is of kind {kind!r}: there is nothing to set up by ssh")
         if name == COLAB and not table.get("proxy_command"):
             table |= _colab(gpu)

@@ -1,8 +1,8 @@
 """What a host does for us, asked by messages on its standard input; the other end is app.jobs.backends.agent_channel.
 
 It is sent to the host whenever a connection is made and leaves nothing behind but what it was asked to keep. It runs there on
-nothing but Linux and Python 3.8: standard library only, and of ours only what is sent along, `supervisor`, `host_contents` and
-`host_store`.
+nothing but Linux and Python 3.8: standard library only, and of ours only what is sent along, `supervisor`, `host_contents`,
+`host_store`, and `cluster` with `slurm_commands`.
 
 A message is a line of JSON; where it says "bytes": N, N raw bytes follow. Each is answered by one such message: what was asked
 for, or "error" (a sentence) and "errno". Nothing in a message reaches a shell.
@@ -24,7 +24,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import IO, Any
 
-from app.jobs import host_contents, host_store, supervisor
+from app.jobs import cluster, host_contents, host_store, supervisor
 
 HELLO = "onehour-agent"
 PAYLOAD = "payload"  # in an answer: the bytes that follow it
@@ -82,6 +82,25 @@ def launch(asked: dict[str, Any], reader: IO[bytes]) -> dict[str, Any]:
                 return {"state": "absent", "missing": missing}
             found = supervisor.start(start, [lock])
     return {**found, "missing": 0}
+
+
+def slurm(asked: dict[str, Any], _reader: IO[bytes]) -> dict[str, Any]:
+    """What `cluster` says to the request."""
+    return {"told": cluster.answer(asked["request"])}
+
+
+def hand_over(asked: dict[str, Any], reader: IO[bytes]) -> dict[str, Any]:
+    """Put the run's folder in place and let `cluster` submit the attempt; of one that it knows already nothing is touched.
+
+    Answers "told", what cluster says; "missing": how many contents are not here after all.
+    """
+    files = _payload(asked, reader)
+    with _held(asked["run_dir"]):
+        if not cluster.look(asked["request"])["parts"]:
+            missing = host_store.place(asked["store"], asked["run_dir"], files, asked["remove"])
+            if missing:
+                return {"missing": missing}
+        return {"missing": 0, "told": cluster.answer(asked["request"])}
 
 
 def files(asked: dict[str, Any], _reader: IO[bytes]) -> dict[str, Any]:
@@ -240,7 +259,7 @@ def _ran(asked: dict[str, Any], given: bytes) -> dict[str, Any]:
 OPS = {
     one.__name__: one
     for one in (
-        hello, status, cancel, clear, place, launch, files, read, trees, stale, want, take, tree, sweep, fetched, look,
+        hello, status, cancel, clear, place, launch, slurm, hand_over, files, read, trees, stale, want, take, tree, sweep, fetched, look,
         clock, run,
     )
 }  # fmt: skip

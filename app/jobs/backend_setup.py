@@ -1,4 +1,4 @@
-"""The errand that makes a machine behind ssh ready: met, given an environment for the engine, looked at."""
+"""The errand that makes a machine behind ssh ready, or a cluster's login node: met, given an environment, looked at."""
 
 from __future__ import annotations
 
@@ -12,9 +12,11 @@ from app.jobs.backends import engine_environment
 from app.jobs.backends.engine_environment import Requirements
 from app.jobs.backends.host_look import looked_at, problems
 from app.jobs.backends.interface import Probe
-from app.jobs.backends.settings import SshSettings
+from app.jobs.backends.settings import SlurmSettings, SshSettings
+from app.jobs.backends.slurm import SlurmBackend
 from app.jobs.backends.ssh_connection import UnknownHostKey
 from app.jobs.backends.ssh_host import SshHost
+from app.journal.home import Home
 from app.journal.store import Journal
 from app.journal.tables import Errand
 
@@ -27,7 +29,9 @@ def set_up(journal: Journal, errand: Errand) -> dict[str, Any]:
     asked = json.loads(errand.asked)
     assert errand.id is not None
     say = partial(errands.say, journal, errand.id)
-    settings = SshSettings.model_validate({"slots": 1, **asked["table"]})
+    cluster = SlurmSettings.model_validate(asked["table"]) if asked["table"]["kind"] == "slurm" else None
+    settings = cluster.through() if cluster else SshSettings.model_validate({"slots": 1, **asked["table"]})
+    assert settings is not None
     host = SshHost(errand.subject, settings, journal.home, accept=asked["accept"])
     try:
         say(f"connecting with {settings.host}")
@@ -39,6 +43,9 @@ def set_up(journal: Journal, errand: Errand) -> dict[str, Any]:
             return {"unknown": error.contact.told()}
         if not settings.python:
             engine_environment.make(host, Requirements.of_engine(), say)
+        if cluster is not None:
+            say("asking Slurm")
+            return {"slots": cluster.slots, "probe": asdict(_of_cluster(errand.subject, cluster, journal.home))}
         say("looking at what is there")
         found = looked_at(host, ())
         slots = asked["table"].get("slots") or _slots(found)
@@ -53,6 +60,14 @@ def set_up(journal: Journal, errand: Errand) -> dict[str, Any]:
         return {"slots": slots, "probe": asdict(replace(found, problems=trouble))}
     finally:
         host.close()
+
+
+def _of_cluster(name: str, settings: SlurmSettings, home: Home) -> Probe:
+    backend = SlurmBackend(name, settings, home)
+    try:
+        return backend.probe()
+    finally:
+        backend.close()
 
 
 def _slots(found: Probe) -> list[str]:

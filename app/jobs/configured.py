@@ -19,7 +19,10 @@ from engine.contract import OnehourError, nearest
 
 NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
 # module:class(name, settings, home) of each kind but this computer; imported by who opens one, for what they bring is heavy.
-BACKENDS: Mapping[str, str] = {"ssh": "app.jobs.backends.ssh:SshBackend"}
+BACKENDS: Mapping[str, str] = {
+    "ssh": "app.jobs.backends.ssh:SshBackend",
+    "slurm": "app.jobs.backends.slurm:SlurmBackend",
+}
 
 
 def names(home: Home) -> list[str]:

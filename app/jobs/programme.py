@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import yaml
 
@@ -42,11 +42,15 @@ class Input:
 
 @dataclass(frozen=True)
 class Places:
-    """Where things lie on the machine of an attempt: its Python, the run's folder, and each input by its name."""
+    """Where things lie on the machine of an attempt: its Python, the run's folder, and each input by its name.
+
+    `gpus`: how many of it a process of the attempt may use together.
+    """
 
     python: str
     run_dir: str
     inputs: Mapping[str, str] = field(default_factory=dict)
+    gpus: int = 1
 
 
 class Programme(Protocol):
@@ -58,6 +62,16 @@ class Programme(Protocol):
     def argv(self, at: Places, time_limit_s: float | None = None) -> list[str]: ...
 
     def cwd(self, at: Places) -> str: ...
+
+
+@runtime_checkable
+class InFolds(Protocol):
+    """A programme whose folds can be trained by processes of their own; run as a whole afterwards, it merges them."""
+
+    def open_folds(self, folder: RunFolder) -> list[int]:
+        """Those that are still to be trained."""
+
+    def argv_of_fold(self, fold: int, at: Places, time_limit_s: float | None = None) -> list[str]: ...
 
 
 @dataclass(frozen=True)
@@ -100,7 +114,15 @@ class EngineTraining:
         for name, (key, asked) in named.items():
             if at.inputs.get(name, asked) != asked:  # it lies elsewhere there
                 command += ["--set", f"{key}={json.dumps(at.inputs[name])}"]
+        command += ["--gpus", str(at.gpus)] if at.gpus > 1 else []
         return command + ([] if time_limit_s is None else ["--time-limit", f"{time_limit_s:g}"])
+
+    def open_folds(self, folder: RunFolder) -> list[int]:
+        """The folds that are still to be trained; each can be, by a process of its own."""
+        return [fold for fold in range(self.spec.folds) if not folder.fold_predictions(fold).exists()]
+
+    def argv_of_fold(self, fold: int, at: Places, time_limit_s: float | None = None) -> list[str]:
+        return [*self.argv(at, time_limit_s), "--fold", str(fold)]
 
     def cwd(self, at: Places) -> str:
         return at.inputs[CODE]

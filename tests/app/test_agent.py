@@ -15,8 +15,8 @@ from typing import Any
 
 import pytest
 
-from app.jobs import agent, host_contents, host_store, supervisor
-from app.jobs.backends.agent_channel import LOADER, program
+from app.jobs import agent, supervisor
+from app.jobs.backends.agent_channel import LOADER, MODULES, program
 from tests.app.trainings import until
 
 
@@ -145,7 +145,7 @@ def test_nothing_is_swept_while_something_runs(asked: Agent, tmp_path: Path) -> 
     assert not run_dir.exists()
 
 
-@pytest.mark.parametrize("module", [agent, host_contents, host_store, supervisor])
+@pytest.mark.parametrize("module", MODULES)
 def test_what_runs_on_a_host_is_written_for_its_python(module: Any) -> None:
     """3.8, and the standard library only."""
     tree = ast.parse(Path(module.__file__).read_text(encoding="utf-8"), feature_version=(3, 8))

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import re
+from typing import Any
+
 import pytest
 
 from app.jobs import config_file, configured
@@ -39,6 +43,14 @@ def test_this_computer_may_have_a_time_limit(home: Home) -> None:
         ("[backends.local]\ntime_limit = -1\n", "backends.local.time_limit: input should be greater than 0"),
         ("[backends.box]\n", "the kind of backend 'box' is missing"),
         ('[backends.box]\nkind = "sssh"\n', "there is no kind of backend 'sssh'"),
+        ('[backends.box]\nkind = "slurm"\ndir = "~/x"\n', "backends.box: dir is of use only with a host"),
+        ('[backends.box]\nkind = "slurm"\nhost = "-x"\n', "backends.box.host: string should match pattern"),
+        ('[backends.box]\nkind = "slurm"\npartition = "a b"\n', "backends.box.partition: 'a b' is not one word"),
+        ('[backends.box]\nkind = "slurm"\ntime = "1h"\n', "unknown key 'time'. Did you mean 'time_limit'"),
+        (
+            '[backends.box]\nkind = "slurm"\nslots = 0\n',
+            "backends.box.slots: input should be greater than or equal to 1",
+        ),
         ('[backends.box]\nkind = "local"\n', "the backend 'box' cannot be of kind 'local'"),
         ('[backends."Big Box"]\nkind = "local"\n', "'Big Box' is no name of a backend. Use a to z"),
     ],
@@ -113,3 +125,55 @@ def test_a_command_writes_its_own_table_and_leaves_the_rest_as_it_was(home: Home
     with pytest.raises(OnehourError, match="there is no backend 'bx'"):
         config_file.remove(home, "bx")
     assert configured.names(home) == ["local"]
+
+
+def slurm_with(home: Home, option: str) -> Any:
+    write(home, f'[backends.box]\nkind = "slurm"\noptions = [{json.dumps(option)}]\n')
+    return configured.settings_of(home, "box")
+
+
+@pytest.mark.parametrize(
+    "option",
+    [
+        "--mem=32G",
+        "-c8",
+        "-Ca100|h100",
+        "--constraint=[a&b]",
+        "--comment=$(touch hacked); `x` 'y'",
+        "--nodelist=n1",
+        "--exclusive",
+    ],
+)
+def test_further_options_of_sbatch_are_taken_as_they_are(home: Home, option: str) -> None:
+    assert slurm_with(home, option).options == (option,)
+
+
+@pytest.mark.parametrize(
+    ("option", "sentence"),
+    [
+        ("32G", "'32G' is no option of sbatch: write each with its value, as --mem=32G"),
+        ("--mem=1\n--wrap=x", "is no option of sbatch"),
+        ("--comment=\u0007", "is no option of sbatch"),
+        ("", "'' is no option of sbatch"),
+        ("--", "'--' is no option of sbatch"),
+        ("--job-name=x", "'--job-name=x' is set by Onehour itself"),
+        ("--arr=1-5", "'--arr=1-5' is set by Onehour itself"),
+        ("--wrap=rm", "set by Onehour itself"),
+        ("-Jx", "'-Jx' is set by Onehour itself"),
+        ("-n4", "set by Onehour itself"),
+        ("--time=5", "'--time=5' has a key of its own: time_limit"),
+        ("--part=gpu", "'--part=gpu' has a key of its own: partition"),
+        ("-pgpu", "'-pgpu' has a key of its own: partition"),
+    ],
+)
+def test_an_option_that_would_make_another_job_of_it_is_refused(home: Home, option: str, sentence: str) -> None:
+    with pytest.raises(OnehourError, match=re.escape(sentence)):
+        slurm_with(home, option)
+
+
+def test_a_cluster_is_opened_with_its_slots_and_less_time_than_slurm_gives(home: Home) -> None:
+    write(home, '[backends.box]\nkind = "slurm"\ngres = "gpu:a100:2"\ntime_limit = "12h"\nslots = 3\n')
+    box = configured.open_backend(home, "box")
+    assert (box.name, box.slots()) == ("box", ("box/1", "box/2", "box/3"))
+    assert box.gpus_of("box/1") == 2
+    assert box.abilities.time_limit_s == 12 * 3600 - 120

@@ -11,7 +11,7 @@ from typing import Any
 
 import asyncssh
 
-from app.jobs import agent, host_contents, host_store, supervisor
+from app.jobs import agent, cluster, host_contents, host_store, slurm_commands, supervisor
 from app.jobs.backends.interface import Refused, Unreachable
 from app.jobs.backends.ssh_connection import reason_of
 
@@ -47,12 +47,13 @@ for name, source in json.loads(s.readline().decode()):
     exec(compile(source, "<" + name + ">", "exec"), module.__dict__)
 module.main()
 """
+MODULES = (supervisor, host_contents, host_store, slurm_commands, cluster, agent)
 OTHERS = ("python3.11", "python3.12", "python3.13", "python3.10", "python3.9", "python3.8")
 
 
 def program() -> bytes:
     """The modules that the loader takes in, the last of them the agent."""
-    files = [(module.__name__, module.__file__ or "") for module in (supervisor, host_contents, host_store, agent)]
+    files = [(module.__name__, module.__file__ or "") for module in MODULES]
     packages = [("app", ""), ("app.jobs", "")]
     return json.dumps(packages + [(name, Path(path).read_text(encoding="utf-8")) for name, path in files]).encode()
 

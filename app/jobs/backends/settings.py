@@ -6,8 +6,9 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
+from app.jobs.backends.sbatch_options import gpus_of_job, one_word, sbatch_option
 from app.journal.home import COMMAND
 from engine.contract import OnehourError, nearest
 
@@ -41,6 +42,8 @@ MOST_SLOTS = 64
 
 Duration = Annotated[float, BeforeValidator(seconds), Field(gt=0)]
 Slots = Annotated[tuple[str, ...] | int, BeforeValidator(devices)]
+SbatchOption = Annotated[str, AfterValidator(sbatch_option)]
+OneWord = Annotated[str, Field(min_length=1), AfterValidator(one_word)]
 
 
 class BackendSettings(BaseModel):
@@ -116,7 +119,57 @@ class SshSettings(HostSettings):
         return tuple(f"{name}/{device}" for device in devices)
 
 
-KINDS: Mapping[str, type[BackendSettings]] = {"local": LocalSettings, "kaggle": KaggleSettings, "ssh": SshSettings}
+class SlurmSettings(BackendSettings):
+    """A cluster under Slurm, whose commands are on this computer, or on a `host` that is reached by ssh.
+
+    The nodes see the home folder, or the host's `dir`, under the same path. `time_limit` is what Slurm is asked for (sbatch
+    --time); the engine gets a little less.
+    """
+
+    kind: Literal["slurm"] = "slurm"
+    partition: OneWord | None = Field(None, description="sbatch --partition; without it the cluster's default")
+    gres: OneWord | None = Field(None, description="what a job holds, as gpu:1 or gpu:a100:2; without it no GPU")
+    account: OneWord | None = Field(None, description="sbatch --account")
+    qos: OneWord | None = Field(None, description="sbatch --qos")
+    options: tuple[SbatchOption, ...] = Field((), description="further options of sbatch, as --mem=32G")
+    slots: int = Field(4, ge=1, le=100, description="how many runs may be in Slurm's hands at once")
+    folds_as_array: bool = Field(False, description="each fold a job of its own, and one that merges them")
+    host: str | None = Field(None, pattern=HOST, description="a login node, named as for ssh; without it this computer")
+    dir: str = Field("~/.onehour", pattern=r"^(~/.|/.)", description="of a host: the folder there in which all lies")
+    python: str = Field(
+        "", description="of the nodes; without it the one that runs Onehour, of a host the one that setup makes"
+    )
+    proxy_command: tuple[str, ...] = Field((), description="of a host: a program that leads to it")
+
+    @model_validator(mode="after")
+    def _of_a_host(self) -> SlurmSettings:
+        for key in ("dir", "proxy_command"):
+            if self.host is None and key in self.model_fields_set:
+                raise ValueError(f"{key} is of use only with a host")
+        return self
+
+    def through(self) -> HostSettings | None:
+        """How the host is reached on which the cluster's commands are; None for this computer."""
+        if self.host is None:
+            return None
+        return HostSettings(
+            kind="ssh", host=self.host, dir=self.dir, python=self.python, proxy_command=self.proxy_command
+        )
+
+    def slot_names(self, name: str) -> tuple[str, ...]:
+        return tuple(f"{name}/{number}" for number in range(1, self.slots + 1))
+
+    def gpus_of(self, slot: str) -> int:
+        """Those of one job; of an array each fold holds as many."""
+        return gpus_of_job(self.gres or "", self.options)
+
+
+KINDS: Mapping[str, type[BackendSettings]] = {
+    "local": LocalSettings,
+    "ssh": SshSettings,
+    "slurm": SlurmSettings,
+    "kaggle": KaggleSettings,
+}
 
 
 def parse(name: str, table: Any, where: str) -> BackendSettings:

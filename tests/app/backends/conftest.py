@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.app.backends import sshd as daemon
+from tests.app.backends.one_node import OneNode
 from tests.app.backends.sshd import Sshd
 
 
@@ -24,3 +25,16 @@ def user_home(tmp_path: Path, sshd: Sshd, monkeypatch: pytest.MonkeyPatch) -> Pa
     monkeypatch.setenv("HOME", str(path))
     monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
     return path
+
+
+@pytest.fixture(scope="session")
+def slurm() -> Iterator[OneNode]:
+    """One for all tests; whoever submits ends what is left of it."""
+    node = OneNode()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SLURM_CONF", str(node.conf))
+        try:
+            node.start()
+            yield node
+        finally:
+            node.stop()
