@@ -10,9 +10,8 @@ from importlib import import_module
 from typing import Any
 
 from app.jobs.backends.interface import Backend
-from app.jobs.backends.kaggle_kernels import KaggleBackend
 from app.jobs.backends.local import LOCAL, LocalBackend
-from app.jobs.backends.settings import BackendSettings, KaggleSettings, parse
+from app.jobs.backends.settings import BackendSettings, parse
 from app.jobs.presence import driver_lock, who_holds, worker_lock
 from app.journal.home import COMMAND, Home
 from engine.contract import OnehourError, nearest
@@ -22,6 +21,7 @@ NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
 BACKENDS: Mapping[str, str] = {
     "ssh": "app.jobs.backends.ssh:SshBackend",
     "slurm": "app.jobs.backends.slurm:SlurmBackend",
+    "kaggle": "app.jobs.backends.kaggle_kernels:KaggleBackend",
 }
 
 
@@ -47,8 +47,6 @@ def settings_of(home: Home, name: str) -> BackendSettings:
 def open_backend(home: Home, name: str) -> Backend:
     """The backend, ready to be asked; it connects when it is. Raises OnehourError as `settings_of` does."""
     settings = settings_of(home, name)
-    if isinstance(settings, KaggleSettings):
-        return KaggleBackend(home, name, settings)
     if name == LOCAL:
         return LocalBackend(home, time_limit_s=settings.time_limit)
     module, _, backend = BACKENDS[settings.kind].partition(":")

@@ -22,7 +22,7 @@ class Kernels:
         home.config_toml.write_text('[backends.kaggle]\nkind = "kaggle"\ntime_limit = "2h"\n', encoding="utf-8")
 
     def client(self, settings: KaggleSettings = SETTINGS) -> KaggleBackend:
-        return KaggleBackend(self.home, "kaggle", settings, Account(waits_s=(0.01, 0.01)))
+        return KaggleBackend("kaggle", settings, self.home, Account(waits_s=(0.01, 0.01)))
 
     def session(self, attempt: Attempt) -> Session | None:
         every = self.server.sessions(kaggle_request.slug_of(self.home, attempt))

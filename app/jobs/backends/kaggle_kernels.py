@@ -32,7 +32,7 @@ OUTPUT_WAIT_S = 180.0
 
 
 class KaggleBackend:
-    def __init__(self, home: Home, name: str, settings: KaggleSettings, account: Account | None = None) -> None:
+    def __init__(self, name: str, settings: KaggleSettings, home: Home, account: Account | None = None) -> None:
         self.home, self.name, self.settings = home, name, settings
         self.account = account or Account()
         self.sessions = Sessions(self.account)

@@ -337,7 +337,7 @@ class TestKaggle(BackendContract):
 def test_a_backend_says_what_it_is_and_how_to_stop_what_it_runs(home: Home) -> None:
     from app.jobs.backends.kaggle_kernels import KaggleBackend
 
-    backend = KaggleBackend(home, "kaggle", SETTINGS)
+    backend = KaggleBackend("kaggle", SETTINGS, home)
     assert backend.slots() == ("kaggle/1", "kaggle/2")
     assert backend.gpus_of("kaggle/1") == 1
     assert not backend.abilities.cancel

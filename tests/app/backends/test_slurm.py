@@ -13,12 +13,13 @@ from pathlib import Path
 import pytest
 
 from app.jobs import backlog, orders, supervisor
+from app.jobs.as_queued import of_run
 from app.jobs.backends import slurm as slurm_backend
 from app.jobs.backends.interface import Attempt, Backend, Condition, Status, Unreachable
 from app.jobs.backends.settings import SlurmSettings
 from app.jobs.backends.slurm import SlurmBackend
 from app.jobs.cluster import BATCH
-from app.jobs.programme import EngineTraining, Programme, of_run
+from app.jobs.programme import EngineTraining, Programme
 from app.jobs.reconciler import Reconciler
 from app.journal import sessions
 from app.journal.home import Home
