@@ -72,7 +72,7 @@ def show(journal: Journal, at: Sitting) -> None:
     sure = st.session_state.get(SURE_OF) == wanted
     button.button(
         "All the same" if sure else "Queue a run", key="queue", disabled=closed, on_click=attempt,
-        args=(_queue, journal, at, wanted, sure), type="primary",
+        args=(_queue, journal, at), type="primary",
     )  # fmt: skip
     st.caption(reason or f"{when_to_use(chosen)} {_expected(journal, at, wanted)}")
 
@@ -149,9 +149,11 @@ def _resolved(_challenge: Challenge, data_dir: str, preset: str, changes: tuple[
     return specs.resolve(_challenge, preset, changes)
 
 
-def _queue(journal: Journal, at: Sitting, wanted: Wanted, sure: bool) -> None:
+def _queue(journal: Journal, at: Sitting) -> None:
+    """What the form holds now: a change that was typed just before the click has not been drawn yet."""
     asked = st.session_state
-    asked.pop(SURE_OF, None)
+    wanted = Wanted(asked.preset, asked.overrides, asked.axes, asked.backend, asked.stops)
+    sure = asked.pop(SURE_OF, None) == wanted
     try:
         queued = orders.queue_runs(
             journal, wanted.preset, wanted.specs(journal, at), asked.hypothesis, backend=wanted.backend, sure=sure

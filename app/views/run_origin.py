@@ -63,7 +63,7 @@ def _again(journal: Journal, at: Sitting, run_key: str) -> None:
             key="again",
             disabled=closed,
             on_click=attempt,
-            args=(_queue, journal, *wanted, sure),
+            args=(_queue, journal, run_key),
         )
     said = st.session_state.pop(SAID, None)
     if said:
@@ -72,11 +72,14 @@ def _again(journal: Journal, at: Sitting, run_key: str) -> None:
         st.caption(refusal(Action.WORK, at.moment, "Queueing a run"))
 
 
-def _queue(journal: Journal, run_key: str, changes: str, present: bool, sure: bool) -> None:
-    st.session_state.pop(SURE_OF, None)
+def _queue(journal: Journal, run_key: str) -> None:
+    """What the form holds now: a change that was typed just before the click has not been drawn yet."""
+    asked = st.session_state
+    changes, present = asked[f"again_changes_{run_key}"], asked[f"again_present_{run_key}"]
+    sure = asked.pop(SURE_OF, None) == (run_key, changes, present)
     try:
         queued = again.again(journal, run_key, pairs(changes), present_code=present, sure=sure)
     except SecondThought:
-        st.session_state[SURE_OF] = (run_key, changes, present)  # the same once more means it
+        asked[SURE_OF] = (run_key, changes, present)  # the same once more means it
         raise
-    st.session_state[SAID] = " ".join([f"{queued.run_key} is queued.", *queued.says])
+    asked[SAID] = " ".join([f"{queued.run_key} is queued.", *queued.says])

@@ -90,7 +90,7 @@ def test_a_run_is_run_again_or_varied_from_its_page(
     checkout.write("engine.py", "print(2)\n")
     ran(at.text_input(key=f"again_changes_{first}").set_value("seed=3"))
     assert at.button(key="again").label == "Queue a variation"
-    ran(at.checkbox(key=f"again_present_{first}").set_value(True))
+    at.checkbox(key=f"again_present_{first}").set_value(True)  # and clicked before the page was drawn again
     ran(at.button(key="again").click())
     third = first.replace("-r01", "-r03")
     runs = [run_of(journal, key) for key in (first, first.replace("-r01", "-r02"), third)]
@@ -197,10 +197,14 @@ def test_the_form_says_what_a_run_would_be_stopped_by(journal: Journal, queue: C
     ran(at.text_input(key="overrides").set_value("folds=2 augment=[]"))
     ran(at.toggle(key="stops").set_value(True))
     assert "It stops by itself when it is behind humpback_001-r01 by more than" in texts(at)
-    ran(at.text_input(key="hypothesis").set_value("b"))
+    at.text_input(key="hypothesis").set_value("b")
+    at.text_input(key="overrides").set_value(
+        "folds=2 augment=[] batch_size=8"
+    )  # clicked before the page was drawn again
     ran(at.button(key="queue").click())
-    rule = json.loads(run_of(journal, "humpback_002-r01").spec)["stop_if_behind"]
-    assert (rule["run"], len(rule["by"])) == ("humpback_001-r01", 1)
+    queued = json.loads(run_of(journal, "humpback_002-r01").spec)
+    rule = queued["stop_if_behind"]
+    assert (rule["run"], len(rule["by"]), queued["batch_size"]) == ("humpback_001-r01", 1, 8)
     ran(at.text_input(key="overrides").set_value("folds=3 augment=[]"))
     assert "there is no finished run on the same data and folds" in texts(at)
 
