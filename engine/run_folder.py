@@ -27,7 +27,7 @@ from engine.contract import OnehourError, RunResult, RunSpec, spec_as_json, spec
 # The specs are not among them: each machine has its own, with the places of its files.
 TRAVELS = (
     "*.json", "*.jsonl", "*.csv", "*.csv.sha256", "*.npz", "*.png", "*.ipynb", "log*.txt",
-    "fold*/*.pt", "fold*/*.npz", "fold*/*.jsonl", "fold*/log.txt", "wandb/*/*.wandb", "wandb/*/files/*",
+    "fold*/*.pt", "fold*/*.npz", "fold*/*.jsonl", "fold*/log.txt", "wandb/*/*.wandb", "wandb/*/files/*", "wandb/*/files/media/*/*",
 )  # fmt: skip
 STAYS = ("spec.json", "spec.yaml")
 MOST_FOLDS = 10_000  # a row that counts beyond is no row of ours

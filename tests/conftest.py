@@ -16,6 +16,7 @@ from app.journal.home import Home
 from app.journal.store import Journal, open_journal
 from app.journal.tables import Challenge
 from tests.doubles.kaggle_server import KaggleServer
+from tests.doubles.wandb_server import WandbServer
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 SHARED = CHECKOUT.parent / "shared"
@@ -150,5 +151,17 @@ def kaggle(home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Itera
     server = KaggleServer(tmp_path / "kaggle")
     for name, value in server.environment().items():
         monkeypatch.setenv(name, value)
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def wandb_double(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[WandbServer]:
+    """A W&B server on loopback; the real client, here and in children, speaks to it and to nobody else."""
+    server = WandbServer()
+    for name, value in server.environment().items():
+        monkeypatch.setenv(name, value)
+    for name in ("NETRC", "WANDB_CONFIG_DIR"):  # of whoever runs the tests
+        monkeypatch.setenv(name, str(tmp_path / "nobody" / name))
     yield server
     server.close()

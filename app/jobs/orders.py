@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -114,11 +114,14 @@ def queue_runs(
             _require_second_thought(guesses, sure)
         experiment = _experiment(db, folders, challenge, hypothesis, experiment_key, origin, now)
         taken = list(db.exec(select(Run.key).where(Run.experiment_id == experiment.id)).all())
-        day_tag = f"day-{days.day_number(at.local_date, challenge.starts_on)}"
+        day = days.day_number(at.local_date, challenge.starts_on)
+        # Code of an earlier time knows no keys that were added since.
+        is_old_code = parent is not None and parent.code is not None
         for spec, guess, (code, says) in zip(specs, guesses, codes, strict=True):
             run_key = _free_key(f"{experiment.key}-r", 2, taken, folders)
             taken.append(run_key)
-            tracked = _tracked(spec, run_key, day_tag, experiment.hypothesis)
+            more = {} if is_old_code else {"day": day, "commit": "" if code is None else code.commit}
+            tracked = _tracked(spec, run_key, day, experiment.hypothesis, more)
             run = Run(
                 challenge_id=challenge.id,
                 experiment_id=experiment.id,
@@ -261,7 +264,10 @@ def _with_absolute_paths(spec: RunSpec) -> RunSpec:
     return spec.model_copy(update={"data": data, **named})
 
 
-def _tracked(spec: Spec, run_key: str, day_tag: str, hypothesis: str) -> Spec:
+def _tracked(spec: Spec, run_key: str, day: int, hypothesis: str, more: Mapping[str, object]) -> Spec:
+    """With what W&B is told of the run; `more`: keys that the code of the run knows."""
+    day_tag = f"day-{day}"
     tags = (*(tag for tag in spec.tracking.tags if tag != day_tag), day_tag)
-    tracking = spec.tracking.model_copy(update={"run_id": run_key, "tags": tags, "notes": hypothesis})
+    told = {"run_id": run_key, "tags": tags, "notes": hypothesis, **more}
+    tracking = spec.tracking.model_copy(update=told)
     return spec.model_copy(update={"tracking": tracking})

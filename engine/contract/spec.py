@@ -32,6 +32,8 @@ class TrackingSpec(Frozen):
     run_id: str = Field("", description="W&B group; the run folder's name when empty")
     tags: tuple[str, ...] = Field((), description="W&B tags, for example day-17")
     notes: str = Field("", description="W&B notes: the hypothesis")
+    day: int | None = Field(None, description="number of the day that the run belongs to, in its W&B config")
+    commit: str = Field("", description="git commit of the code that it runs, in its W&B config")
 
 
 class RunSpec(Frozen):

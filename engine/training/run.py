@@ -10,6 +10,7 @@ import logging
 import os
 import sys
 import time
+from datetime import UTC, datetime
 
 # Before torch is loaded: its threads wait asleep. Spinning, two runs on one machine slow each other down many times over.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -133,6 +134,7 @@ def _train_folds(
     points = None
     if spec.local_features:
         points = find_points(images.paths, prepared.boxes, spec.data.box_margin, stop.soon)
+    known = _known(folder, competition)
     for fold in open_folds:
         stop.check()
         if reason := why_behind(spec, folder, competition, prepared.folds):
@@ -145,7 +147,7 @@ def _train_folds(
             fold, len(data.train_rows), f"{len(data.classes)} classes" if data.classes else "measured numbers",
             len(data.valid_rows),
         )  # fmt: skip
-        with FoldLog(spec, folder, fold, is_apart=only is not None) as rows:
+        with FoldLog(spec, folder, fold, known, is_apart=only is not None) as rows:
             with crew_of(folder, fold, ranks) as crew:
                 trained = train_fold(spec, folder, data, images.at, rows, stop, crew)
             predictor = Predictor(trained.net, spec, data, points, competition.unknown_label, stop)
@@ -171,6 +173,15 @@ def _write_folds(folder: RunFolder, folds: Folds) -> None:
             str(folder.folds_csv),
             "Put the data back, or start a new run.",
         )
+
+
+def _known(folder: RunFolder, competition: competitions.Competition) -> dict[str, str]:
+    """What W&B is told of a run beside its spec."""
+    started = datetime.fromtimestamp(_first_row_at(folder, now_ms()) / 1000, UTC)
+    return {
+        "data_sha256": competitions.data_sha256(competition),
+        "started_at": started.isoformat(timespec="seconds").replace("+00:00", "Z"),
+    }
 
 
 def _first_row_at(folder: RunFolder, now: int) -> int:

@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -16,6 +17,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+import wandb
 import yaml
 
 from engine.__main__ import main
@@ -26,6 +28,7 @@ from engine.data.cache_room import cache_size
 from engine.inference.fold_predictions import fold_facts
 from engine.inference.metric import map5
 from engine.inference.so_far import scores_so_far
+from engine.mirror import wandb_run
 from engine.run_folder import RunFolder, file_sha256
 from engine.training import run as training_run
 from engine.training import stop, workplace
@@ -371,6 +374,18 @@ def test_wandb_offline_mirrors_each_fold_and_its_failure_harms_nothing(
     assert run(pictures, tmp_path / "a", **offline) == EXIT_OK
     mirrored = sorted(path.name.split("-", 3)[3] for path in RunFolder(tmp_path / "a").wandb_dir.glob("offline-run-*"))
     assert mirrored == ["a-f0", "a-f1"]
+
+    wandb.teardown()  # it reads the environment when it starts
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # a server that takes calls and never answers
+        monkeypatch.setenv("WANDB_BASE_URL", f"http://127.0.0.1:{silent.getsockname()[1]}")
+        monkeypatch.setenv("WANDB_API_KEY", "0" * 40)
+        monkeypatch.setitem(wandb_run.QUIET, "init_timeout", 2)
+        assert run(pictures, tmp_path / "c", tracking={"wandb": "online"}) == EXIT_OK
+        wandb.teardown()
+    result = RunFolder(tmp_path / "c").read_result()
+    assert result is not None
+    assert result.wandb_mode == "offline"
+    assert weights(tmp_path / "c") == weights(straight.path)
 
     monkeypatch.setitem(sys.modules, "wandb", None)  # as if it were not installed
     assert run(pictures, tmp_path / "b", **offline) == EXIT_OK
