@@ -17,6 +17,7 @@ from app.commands import (
     data,
     hour,
     keeping,
+    mirror,
     notebook,
     record,
     run_record,
@@ -39,6 +40,7 @@ app.add_typer(week.app, name="week")
 app.add_typer(data.app, name="data")
 app.add_typer(story.app, name="story")
 app.add_typer(backend.app, name="backend")
+app.add_typer(mirror.app, name="wandb")
 for group in (
     challenge.app,
     record.app,

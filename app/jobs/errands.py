@@ -40,6 +40,9 @@ KINDS: Mapping[str, str] = {
     "submit": "app.jobs.submitting:submit",
     "scores": "app.jobs.kaggle_scores:look",
     "leaderboard": "app.jobs.kaggle_position:look",
+    "wandb_folder": "app.jobs.wandb_folders:look",
+    "wandb_project": "app.jobs.wandb_projects:look",
+    "wandb_push": "app.jobs.wandb_push:push",
 }
 AT_ONCE = 2
 LONGEST_S = 3_600.0

@@ -12,12 +12,10 @@ from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from app.jobs import configured, presence, signals
+from app.jobs import configured, presence, signals, wandb_server
 from app.jobs.backends.local import LocalBackend
 from app.journal.home import Home
 from engine.contract import OnehourError
-
-WANDB_HOST = "https://api.wandb.ai"
 
 
 @dataclass(frozen=True)
@@ -82,7 +80,7 @@ def _key(name: str, where: str, package: str) -> Key:
 def _wandb() -> str:
     if _is_set("WANDB_API_KEY"):
         return "WANDB_API_KEY"
-    host = urlsplit(os.environ.get("WANDB_BASE_URL", WANDB_HOST)).hostname or ""
+    host = urlsplit(wandb_server.address()).hostname or ""
     named = os.environ.get("NETRC")
     for path in [named] if named else ["~/.netrc", "~/_netrc"]:
         try:

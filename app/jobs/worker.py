@@ -13,7 +13,7 @@ import logging
 import sys
 import threading
 
-from app.jobs import configured, signals, standing_orders
+from app.jobs import configured, signals, standing_orders, wandb_watching
 from app.jobs.drivers import Drivers
 from app.jobs.errands import Children
 from app.jobs.kaggle_looks import Looks
@@ -44,6 +44,7 @@ class Chores:
         sessions.sweep(self.journal)
         signals.send_due(self.journal)
         self._daily_backup()
+        wandb_watching.ask_due(self.journal)
         self.drivers.tick()
         standing_orders.decide_due(self.journal)
         self.looks.tick()

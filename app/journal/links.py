@@ -107,6 +107,11 @@ def run_address(run_key: str) -> str:
     return f"/runs?run={quote(run_key)}"
 
 
+def wandb_run_address(row_id: int) -> str:
+    """Of a run that was not started here."""
+    return f"/runs?wandb={row_id}"
+
+
 def reference_address(key: str) -> str:
     return f"/references?reference={quote(key)}"
 

@@ -1,4 +1,4 @@
-"""Full-text search over all that was said and queued: notes, todos, references, runs, submissions, the inbox.
+"""Full-text search over all that was said and queued: notes, todos, references, runs (W&B's too), submissions, the inbox.
 
 Every word asked for must occur somewhere in a thing's title or words, in any place of a word and in any script; "two words" in
 quotes stand together. Three characters and more go through the trigram index, fewer through LIKE. Newest first.
@@ -17,7 +17,7 @@ from app.journal import links
 from app.journal.tables import Challenge
 from engine.contract import OnehourError, nearest
 
-KINDS = ("note", "todo", "reference", "run", "submission", "inbox")
+KINDS = ("note", "todo", "reference", "run", "submission", "inbox", "wandb")
 INDEXED_LENGTH = 3
 AROUND = 70
 READ_AROUND = 2_000  # links and pictures are longer than the words that they leave
@@ -136,6 +136,8 @@ def _address(kind: str, target: str, on: date | None) -> str:
         return links.reference_address(target)
     if kind in ("run", "submission"):
         return links.run_address(target) if target else "/scores"
+    if kind == "wandb":
+        return links.wandb_run_address(int(target))
     if kind == "note" and target.isdigit():
         return links.note_address(int(target))
     return f"/journal?day={on}"

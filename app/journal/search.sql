@@ -53,6 +53,13 @@ CREATE VIEW search_inbox AS
 SELECT id * 8 + 5 AS id, challenge_id, 'inbox' AS kind, CAST(id AS TEXT) AS target, local_date, '' AS title, body, id AS source_id
 FROM inbox_item;
 
+-- Runs that were not started here, by what W&B says of them.
+CREATE VIEW search_wandb_run AS
+SELECT id * 8 + 6 AS id, challenge_id, 'wandb' AS kind, CAST(id AS TEXT) AS target, local_date, name AS title,
+       notes || ' ' || (SELECT coalesce(group_concat(value, ' '), '') FROM json_each(tags)) || ' ' || group_name || ' ' || wandb_id
+       || ' ' || entity || '/' || project AS body, id AS source_id
+FROM wandb_run WHERE run_id IS NULL;
+
 CREATE TRIGGER search_note_made AFTER INSERT ON note
 BEGIN INSERT INTO search_row SELECT * FROM search_note WHERE source_id = NEW.id; END;
 CREATE TRIGGER search_note_changed AFTER UPDATE OF title, body, local_date ON note
@@ -100,6 +107,18 @@ BEGIN DELETE FROM search_row WHERE id = OLD.id * 8 + 5; INSERT INTO search_row S
 CREATE TRIGGER search_inbox_gone AFTER DELETE ON inbox_item
 BEGIN DELETE FROM search_row WHERE id = OLD.id * 8 + 5; END;
 
+CREATE TRIGGER search_wandb_run_made AFTER INSERT ON wandb_run
+BEGIN INSERT INTO search_row SELECT * FROM search_wandb_run WHERE source_id = NEW.id; END;
+CREATE TRIGGER search_wandb_run_changed
+AFTER UPDATE OF name, group_name, notes, tags, entity, local_date, run_id ON wandb_run
+BEGIN
+  DELETE FROM search_row WHERE id = OLD.id * 8 + 6;
+  INSERT INTO search_row SELECT * FROM search_wandb_run WHERE source_id = NEW.id;
+END;
+CREATE TRIGGER search_wandb_run_gone AFTER DELETE ON wandb_run
+BEGIN DELETE FROM search_row WHERE id = OLD.id * 8 + 6; END;
+
 INSERT INTO search_row
 SELECT * FROM search_note UNION ALL SELECT * FROM search_todo UNION ALL SELECT * FROM search_reference
-UNION ALL SELECT * FROM search_run UNION ALL SELECT * FROM search_submission UNION ALL SELECT * FROM search_inbox;
+UNION ALL SELECT * FROM search_run UNION ALL SELECT * FROM search_submission UNION ALL SELECT * FROM search_inbox
+UNION ALL SELECT * FROM search_wandb_run;

@@ -456,3 +456,88 @@ class LeaderboardSnapshot(Base, table=True):
     is_over: bool = False  # the deadline has passed: the ranks above are of the private leaderboard
     public_rank: int | None = None  # ours on the public one, where the competition is over
     deadline_at: int | None = None
+
+
+class WandbSource(Base, table=True):
+    """Where runs are looked for that were not started here: a project on a W&B server, or a folder on this computer."""
+
+    __tablename__: ClassVar[str] = "wandb_source"
+    __table_args__ = (UniqueConstraint("challenge_id", "kind", "place", "server"),)
+
+    id: int = Field(default=None, primary_key=True)
+    challenge_id: int = Field(foreign_key="challenge.id")
+    kind: str  # project | folder
+    place: str  # entity/project, or the folder's path
+    server: str = ""  # address of the project's server
+    looked_at: int | None = None  # when it was looked through last
+    listed_at: int | None = None  # when all runs of the project were listed last
+    heartbeat_at: int | None = None  # of the newest run seen: the next look goes back to shortly before it
+    message: str = ""  # why the last look failed
+    origin: str
+    created_at: int
+
+
+class WandbRun(Base, table=True):
+    """A run as W&B knows it: of somebody's own script, or one of ours, for its address on the server. Names, notes and tags are W&B's."""
+
+    __tablename__: ClassVar[str] = "wandb_run"
+    __table_args__ = (
+        UniqueConstraint("challenge_id", "entity", "project", "wandb_id"),
+        Index("wandb_runs_of_a_day", "challenge_id", "local_date"),
+        Index("wandb_runs_by_id", "challenge_id", "project", "wandb_id"),
+        Index("wandb_runs_by_bundle", "challenge_id", "bundle"),
+    )
+
+    id: int = Field(default=None, primary_key=True)
+    challenge_id: int = Field(foreign_key="challenge.id")
+    entity: str  # empty while it is known from a file alone
+    project: str
+    wandb_id: str
+    name: str = ""
+    group_name: str = ""
+    bundle: str  # what is listed as one: the runs of a group, or a run alone
+    job_type: str = ""
+    state: str  # running | finished | failed | crashed, and what else a server says
+    tags: str = "[]"  # JSON
+    notes: str = ""
+    config: str = "{}"  # JSON
+    summary: str = "{}"  # JSON
+    score: float | None = None  # the value of its summary that goes by the name of the challenge's metric
+    score_name: str = ""
+    commit: str = ""
+    started_at: int
+    heartbeat_at: int
+    local_date: date  # the logical day on which it started
+    url: str = ""  # on its server; empty: not known there
+    run_id: int | None = Field(default=None, foreign_key="run.id", index=True)  # the run of ours that it mirrors
+    experiment_id: int | None = Field(default=None, foreign_key="experiment.id", index=True)  # that a person put it to
+    gone_at: int | None = None  # found to be no longer on its server
+    read_at: int
+
+
+class WandbPart(Base, table=True):
+    """Where a run's rows come from: a .wandb file (a resumed run has several) with how far it is read, or its server."""
+
+    __tablename__: ClassVar[str] = "wandb_part"
+    __table_args__ = (UniqueConstraint("wandb_run_id", "path"),)
+
+    id: int = Field(default=None, primary_key=True)
+    wandb_run_id: int = Field(foreign_key="wandb_run.id")
+    path: str = Field(index=True)  # empty: the server
+    offset: int = 0  # bytes read
+    size: int = 0  # of the file, when it was looked at
+    rows: int = 0
+    last_step: int = -1
+    state: str = ""  # what the file says: running | finished | failed | crashed
+
+
+class WandbCurve(Base, table=True):
+    """One metric of one part, in the order in which it was logged: blobs of equal length."""
+
+    __tablename__: ClassVar[str] = "wandb_curve"
+
+    part_id: int = Field(foreign_key="wandb_part.id", primary_key=True)
+    metric: str = Field(primary_key=True)
+    steps: bytes = Field(sa_column=Column(LargeBinary, nullable=False))  # float64: a step may be a count of images
+    runtimes_s: bytes = Field(sa_column=Column(LargeBinary, nullable=False))  # float32, since the run started
+    points: bytes = Field(sa_column=Column(LargeBinary, nullable=False))  # float32

@@ -15,8 +15,10 @@ from sqlmodel import Session, case, col, func, select
 from app.journal import usage
 from app.journal.days import DAY, day_number, logical_date
 from app.journal.tables import Challenge, LeaderboardScore, Run, Submission
+from app.scores import wandb_runs
 from app.scores.leaderboard import SOURCES
 from app.scores.run_rows import RunRow, run_rows
+from app.scores.wandb_runs import ForeignRun
 from engine.contract import METRIC_DIRECTIONS
 
 
@@ -58,6 +60,7 @@ class BoardDay:
     used_ms: int | None  # None: no hour was started
     runs: tuple[BoardRun, ...]
     sent_elsewhere: tuple[SentElsewhere, ...] = ()
+    foreign_runs: tuple[ForeignRun, ...] = ()  # that W&B tells of, and that were not started here
 
 
 @dataclass(frozen=True)
@@ -142,14 +145,24 @@ def _told(scores: Scores) -> tuple[float | None, float | None, str | None]:
 def board_days(
     db: Session, challenge: Challenge, first: date, last: date, now: int, elsewhere: Elsewhere
 ) -> list[BoardDay]:
-    """Every day from `first` to `last` (inclusive), newest first, with its hour, its runs and what was imported."""
+    """Every day from `first` to `last` (inclusive), newest first, with its hour, its runs, those of others and what was imported."""
     used = usage.used_ms(db, challenge, first, last, now)
     by_day: dict[date, list[BoardRun]] = defaultdict(list)
     for run in board_runs(db, challenge, first, last):
         by_day[run.row.local_date].append(run)
+    foreign: dict[date, list[ForeignRun]] = defaultdict(list)
+    for started in wandb_runs.of_days(db, challenge, first, last):
+        foreign[started.local_date].append(started)
     length = (last - first).days + 1
     return [
-        BoardDay(on, day_number(on, challenge.starts_on), used.get(on), tuple(by_day[on]), tuple(elsewhere.get(on, ())))
+        BoardDay(
+            on,
+            day_number(on, challenge.starts_on),
+            used.get(on),
+            tuple(by_day[on]),
+            tuple(elsewhere.get(on, ())),
+            tuple(foreign[on]),
+        )
         for on in (last - DAY * back for back in range(length))
     ]
 

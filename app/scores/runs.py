@@ -39,8 +39,10 @@ def take_in(journal: Journal, run: Run, folder: RunFolder) -> Finished:
         row = db.get(Run, run.id)
         assert row is not None
         assert row.id is not None
+        pushed = {"wandb_mode", "wandb_url"} if row.wandb_url is not None else set()  # since it finished
         for name, value in finished.columns.items():
-            setattr(row, name, value)
+            if name not in pushed:
+                setattr(row, name, value)
         if row.data_sha256 is None and row.folds_sha256 is not None:
             row.data_sha256 = _data_of_folds(db, row)
         row.remarks = json.dumps(finished.remarks, ensure_ascii=False)

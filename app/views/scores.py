@@ -17,6 +17,7 @@ from app.journal.store import Journal
 from app.scores import leaderboard
 from app.scores.board import BoardDay, BoardRun, SentElsewhere, board_days, days_before, sent_elsewhere
 from app.scores.run_rows import cv_text, score_text
+from app.scores.wandb_runs import ForeignRun
 from app.views.desk import attempt
 
 DAYS = "Days"
@@ -73,7 +74,11 @@ def _days(journal: Journal, at: Sitting) -> None:
             "CV": st.column_config.TextColumn(width=115),
             "Minutes": st.column_config.NumberColumn(format="%.0f", width="small"),
             "What": st.column_config.TextColumn(width="large"),
-            "W&B": st.column_config.TextColumn(width="small", help="offline runs lie in the run's folder under wandb/"),
+            "W&B": st.column_config.TextColumn(
+                width=190,
+                help="of a run of ours where it was mirrored: offline ones lie in its folder under wandb/; of one that was not started "
+                "here what its summary says, over the runs of its group",
+            ),
             "Page": st.column_config.LinkColumn(width="small", display_text="W&B", help="the run on its W&B server"),
             "LB": st.column_config.TextColumn(
                 width=150, help="public / private; kaggle: its own; local: scored here against a truth file"
@@ -81,7 +86,7 @@ def _days(journal: Journal, at: Sitting) -> None:
         },
     )
     runs = [run for day in days for run in day.runs]
-    if not runs:
+    if not runs and not any(day.foreign_runs for day in days):
         imported = any(day.sent_elsewhere for day in (*days, *earlier))
         yet = "Only imported submissions yet: start the hour on Today and queue a first run."
         none = yet if imported else "No run yet: start the hour on Today and queue one."
@@ -122,6 +127,7 @@ def _rows(day: BoardDay) -> list[dict[str, object]]:
     cells = [_run_cells(run) for run in reversed(day.runs)] + [
         _sent_cells(sent) for sent in reversed(day.sent_elsewhere)
     ]
+    cells += [_foreign_cells(run) for run in reversed(day.foreign_runs)]
     rows = [head | one for one in cells or [{"What": "no run" if day.used_ms is not None else "–"}]]
     # The minutes are the day's, not a run's: they stand once.
     rows[0]["Minutes"] = None if day.used_ms is None else day.used_ms / MINUTE_MS
@@ -138,6 +144,17 @@ def _run_cells(run: BoardRun) -> dict[str, object]:
         "LB": _lb_text(run.public, run.private, run.lb_source or ""),
         "W&B": row.wandb_mode or "",
         **({"Page": row.wandb_url} if row.wandb_url else {}),
+    }
+
+
+def _foreign_cells(run: ForeignRun) -> dict[str, object]:
+    many = f"{len(run.parts)} runs" if len(run.parts) > 1 else ""
+    return {
+        "Run": run.name,
+        "What": " · ".join(part for part in (run.notes, many, run.place, run.experiment_key or "") if part),
+        "State": "gone from W&B" if run.is_gone else run.state,
+        "W&B": run.score_words,
+        **({"Page": run.url} if run.url else {}),
     }
 
 

@@ -14,7 +14,7 @@ from app.journal.home import COMMAND
 from app.journal.rules import STRICTNESSES
 from app.journal.sittings import Sitting
 from app.journal.store import Journal
-from app.views import machines
+from app.views import machines, wandb_sources
 from app.views.account_words import account_words
 from app.views.desk import attempt, plain
 
@@ -36,6 +36,7 @@ def show(journal: Journal, at: Sitting) -> None:
         _checklist(journal, at)
         _notifications()
         machines.show(journal, at)
+        wandb_sources.show(journal, at)
         _keys(journal, at)
 
 
