@@ -32,14 +32,16 @@ from app.journal.home import Home
 from app.journal.store import Journal
 from app.journal.tables import Challenge, Job
 from engine.contract import OnehourError
-from engine.run_folder import RunFolder
+from engine.run_folder import RunFolder, file_sha256
 from tests.app.backends import sshd as daemon
 from tests.app.backends.contract import BackendContract
 from tests.app.backends.sshd import Sshd, make_key
 from tests.app.trainings import Training, alive, small_spec, training, until
 from tests.conftest import CHECKOUT, competition_folder
 
-LARGE = 3_000_000  # bytes of a picture that takes a while
+LARGE = 6_000_000  # bytes of a picture that takes a while
+HALF = 1 << 20  # so much of it has arrived when the way to the host is held
+LOST = 1_500_000  # what is on its way when a line is cut, and what is said besides
 LINK = Path(__file__).with_name("held_link.py")
 
 
@@ -71,6 +73,11 @@ class Box:
         folder = supervisor.attempt_dir(str(self.own / "jobs"), attempt.name)
         os.kill(supervisor.status(folder)["pid"], signal.SIGKILL)
         supervisor.clear(folder)
+
+    def arrived(self, file: Path) -> int:
+        """How much of a file's content lies there, not yet whole."""
+        part = self.root / "store" / "partial" / file_sha256(file)
+        return part.stat().st_size if part.exists() else 0
 
     def places(self) -> list[Path]:
         return [self.home.path, self.root]
@@ -124,12 +131,6 @@ def made(
     return attempt
 
 
-def code_bytes(data_dir: Path) -> int:
-    """The size of the code that goes along with an attempt."""
-    code = Training(EngineTraining(small_spec(data_dir)), "finish").inputs()[CODE]
-    return sum(file.size for file in manifest.of_input(code).files)
-
-
 @pytest.fixture
 def queued(journal: Journal, challenge: Challenge, data_dir: Path, box: Box) -> str:
     """The key of a run that waits for the box."""
@@ -140,6 +141,11 @@ def queued(journal: Journal, challenge: Challenge, data_dir: Path, box: Box) -> 
 def job(journal: Journal, key: str) -> Job:
     with journal.reading() as db:
         return backlog.job_of(db, key)
+
+
+def code_size(data_dir: Path) -> int:
+    programme = Training(EngineTraining(small_spec(data_dir)), "")
+    return sum(file.size for file in manifest.of_input(programme.inputs()[CODE]).files)
 
 
 def over(backend: SshBackend, attempt: Attempt) -> int | None:
@@ -327,10 +333,10 @@ def test_an_old_python_gives_way_to_a_newer_one_of_the_host(box: Box, user_home:
 
 
 def test_a_transfer_that_is_cut_goes_on_where_it_was(
-    box: Box, client: SshBackend, sshd: Sshd, attempt: Attempt, held: HeldLink, data_dir: Path
+    box: Box, client: SshBackend, sshd: Sshd, attempt: Attempt, data_dir: Path, held: HeldLink
 ) -> None:
     client.submit(attempt)
-    until(lambda: held.sent() > LARGE // 2)
+    until(lambda: box.arrived(data_dir / "train" / "a.jpg") >= HALF)
     waits = client.status(attempt)
     assert waits.condition is Condition.WAITING
     assert re.fullmatch(r"sending \d\.\d of \d\.\d MB", waits.reason)
@@ -341,7 +347,7 @@ def test_a_transfer_that_is_cut_goes_on_where_it_was(
     assert client.status(attempt).condition is Condition.ABSENT
     client.submit(attempt)
     assert over(client, attempt) == 0
-    assert held.sent() < 1.5 * LARGE + 1.1 * code_bytes(data_dir)  # the code goes once too
+    assert held.sent() < LARGE + code_size(data_dir) + LOST
     assert RunFolder(attempt.run_dir).read_result() is not None
 
 
@@ -354,7 +360,7 @@ def test_a_driver_that_is_killed_while_it_sends_loses_nothing(
     drive: Callable[[], subprocess.Popen[bytes]],
 ) -> None:
     first = drive()
-    until(lambda: held.sent() > LARGE // 2)
+    until(lambda: box.arrived(data_dir / "train" / "a.jpg") >= HALF)
     until(lambda: job(journal, queued).message.startswith("sending "))
     first.kill()
     first.wait()
@@ -365,7 +371,7 @@ def test_a_driver_that_is_killed_while_it_sends_loses_nothing(
     assert second.wait() == 0
     done = job(journal, queued)
     assert (done.state, done.attempt, done.lost) == ("succeeded", 1, 0)
-    assert held.sent() < 1.5 * LARGE + 1.1 * code_bytes(data_dir)
+    assert held.sent() < LARGE + code_size(data_dir) + LOST
     assert len((box.own / "runs" / queued / "starts").read_text().split()) == 1
 
 
