@@ -21,7 +21,7 @@ from engine.contract import OnehourError
 app = typer.Typer(no_args_is_help=True, help="The machines that runs may use.")
 Name = Annotated[str, typer.Argument(metavar="NAME", help="the backend's name")]
 
-COLAB = "colab"
+COLAB, KAGGLE = "colab", "kaggle"
 # What Colab's own command line calls the machine; it is reached by the program, not by its name.
 COLAB_HOST = "root@colab-runtime"
 
@@ -41,17 +41,23 @@ def setup(
     ] = None,
     time_limit: Annotated[str | None, typer.Option(metavar="TIME", help="of an attempt, as 90min or 12h")] = None,
     gpu: Annotated[
-        str | None, typer.Option(metavar="TYPE", help="colab: the accelerator to ask for, T4 or A100")
+        str | None,
+        typer.Option(
+            metavar="TYPE", help="of colab, T4 or A100; of kaggle, as Kaggle names it; the accelerator to ask for"
+        ),
     ] = None,
     accept_host_key: Annotated[
         list[str] | None,
         typer.Option(metavar="SHA256:…", help="the host key's fingerprint, compared with the host's own"),
     ] = None,
 ) -> None:
-    """Make a machine behind ssh ready, and write it into config.toml. The same again brings it up to date."""
+    """Make a machine behind ssh, or Kaggle, ready and write it into config.toml. The same again brings it up to date."""
     with opened_journal() as journal:
         table = configured.table_of(journal.home, name)
-        kind = table.get("kind", "ssh")
+        kind = table.get("kind", "kaggle" if name == KAGGLE else "ssh")
+        if kind == "kaggle":
+            _set_up_kaggle(journal, name, table, time_limit, gpu)
+            return
         if kind != "ssh" and not (kind == "slurm" and (host or "host" in table)):
             raise OnehourError(f"the backend {name!r} is of kind {kind!r}: there is nothing to set up by ssh")
         if name == COLAB and not table.get("proxy_command"):
@@ -119,6 +125,18 @@ def remove(name: Name) -> None:
         print(
             f"{name} is forgotten" + (f"; what it holds lies in {settings['dir']} there" if "dir" in settings else "")
         )
+
+
+def _set_up_kaggle(journal: Journal, name: str, table: dict[str, Any], time_limit: str | None, gpu: str | None) -> None:
+    """Its limits are Kaggle's to set and change, so they are asked for and never assumed; then the account is looked at."""
+    if time_limit is None and "time_limit" not in table:
+        time_limit = asked(None, "How long does Kaggle let a kernel run? (Kaggle says; as 12h)", "", str) or None
+    given = {"kind": "kaggle", "time_limit": time_limit, "accelerator": gpu}
+    config_file.write(
+        journal.home, name, {**table, **{key: value for key, value in given.items() if value is not None}}
+    )
+    print(f"written to {journal.home.config_toml}; use it with: {COMMAND} queue SPEC --backend {name}")
+    probe(name)
 
 
 def _made_ready(journal: Journal, name: str, table: dict[str, Any], accept: list[str]) -> Any:

@@ -7,10 +7,12 @@ import sys
 
 import pytest
 
+from app import cli
+from app.jobs import configured
 from app.jobs.backends import settings
 from app.jobs.kaggle_account import Account, NoEntry
-from app.journal.home import CHECKOUT
-from engine.contract import OnehourError
+from app.journal.home import CHECKOUT, Home
+from engine.contract import EXIT_BAD_INPUT, EXIT_OK, OnehourError
 from tests.doubles.kaggle_server import TOKEN, USER, KaggleServer
 
 
@@ -47,7 +49,7 @@ def test_without_a_key_it_says_where_one_belongs(kaggle: KaggleServer, monkeypat
 
 def test_settings_of_kaggle_name_what_is_missing_or_impossible() -> None:
     for table, words in (
-        ({"kind": "kaggle"}, "backends.kaggle.time_limit: field required"),
+        ({"kind": "kaggle"}, "backends.kaggle: time_limit is missing. Set it up with:"),
         ({"kind": "kaggle", "time_limit": "10min"}, "backends.kaggle: a margin of 900 s leaves nothing of 600 s"),
         ({"kind": "kaggle", "time_limit": "12h", "acelerator": "x"}, "Did you mean 'accelerator'?"),
         ({"kind": "kagle"}, "Did you mean 'kaggle'?"),
@@ -58,3 +60,17 @@ def test_settings_of_kaggle_name_what_is_missing_or_impossible() -> None:
     read = settings.parse("kaggle", {"kind": "kaggle", "time_limit": "12h", "kernels": 2}, "config.toml")
     assert isinstance(read, settings.KaggleSettings)
     assert (read.time_limit, read.margin, read.accelerator) == (43_200, 900, "")
+
+
+def test_kaggle_is_set_up_by_one_command_and_its_limit_is_never_assumed(
+    migrated_home: Home, kaggle: KaggleServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["backend", "setup", "kaggle"]) == EXIT_BAD_INPUT
+    assert "backends.kaggle: time_limit is missing" in capsys.readouterr().err
+    assert not migrated_home.config_toml.exists()
+    assert cli.main(["backend", "setup", "kaggle", "--time-limit", "12h", "--gpu", "NvidiaTeslaT4"]) == EXIT_OK
+    told = capsys.readouterr().out
+    assert "of 30.0 h used" in told
+    read = configured.settings_of(migrated_home, "kaggle")
+    assert isinstance(read, settings.KaggleSettings)
+    assert (read.time_limit, read.accelerator) == (43_200, "NvidiaTeslaT4")
