@@ -139,7 +139,8 @@ def _train_folds(
         stop.check()
         if reason := why_behind(spec, folder, competition, prepared.folds):
             log.info("stops: %s", reason)
-            write_json(folder.stopped_json, {"reason": reason, "fold": fold - 1})
+            done = [one for one in range(spec.folds) if folder.fold_predictions(one).exists()]
+            write_json(folder.stopped_json, {"reason": reason, "fold": done[-1]})
             return False
         data = fold_data(spec, prepared, fold, images)
         log.info(
@@ -186,4 +187,4 @@ def _known(folder: RunFolder, competition: competitions.Competition) -> dict[str
 
 def _first_row_at(folder: RunFolder, now: int) -> int:
     """When the first attempt began to train (ms UTC): the run may have been stopped and resumed since."""
-    return min((row["at"] for row in folder.metrics()), default=now)
+    return min((now, *(row["at"] for row in folder.metrics())))

@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -25,8 +26,8 @@ def command(spec_yaml: Path, out: Path, *more: str) -> list[str]:
     return [sys.executable, "-W", "ignore", "-m", "engine", "train", str(spec_yaml), "--out", str(out), *more]
 
 
-def one_fold(pictures: Path, out: Path, fold: int, time_limit_s: float | None = None) -> int:
-    spec = spec_from_mapping(SPEC | {"data": {"dir": str(pictures)}}, "test")
+def one_fold(pictures: Path, out: Path, fold: int, time_limit_s: float | None = None, **keys: Any) -> int:
+    spec = spec_from_mapping(SPEC | {"data": {"dir": str(pictures)}} | keys, "test")
     return train(spec, RunFolder(out), "as asked\n", time_limit_s, fold=fold)
 
 
@@ -97,6 +98,29 @@ def test_a_process_holds_its_fold_beside_those_who_hold_others_and_never_beside_
             run(pictures, folder.path)
     with alone(folder), pytest.raises(OnehourError, match="another process trains this run just now"):
         one_fold(pictures, folder.path, 0)
+
+
+def test_a_run_without_hope_begins_no_more_folds_in_whatever_order_they_were_trained(
+    pictures: Path, straight: RunFolder, tmp_path: Path
+) -> None:
+    folder, result = RunFolder(tmp_path / "behind_001-r01"), straight.read_result()
+    assert result is not None
+    rule = {
+        "run": straight.run_id,
+        "folds_sha256": result.folds_sha256,
+        "fold_scores": [one.score for one in result.fold_scores],
+        "by": [0.05],
+    }
+    slow = {"stages": [{"epochs": 1, "lr": 1e-6}], "stop_if_behind": rule}
+    assert one_fold(pictures, folder.path, 1, **slow) == EXIT_OK
+    assert folder.fold_predictions(1).exists()
+    for _ in range(2):
+        assert one_fold(pictures, folder.path, 0, **slow) == EXIT_OK
+        assert folder.stopped().startswith("after fold 1 it is behind straight_001-r01")
+    assert json.loads(folder.stopped_json.read_text())["fold"] == 1
+    assert {row["fold"] for row in folder.metrics()} == {1}
+    assert run(pictures, folder.path, **slow) == EXIT_OK
+    assert folder.read_result() is None
 
 
 def test_a_fold_that_the_spec_does_not_have_is_refused(pictures: Path, tmp_path: Path) -> None:
