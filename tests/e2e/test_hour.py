@@ -19,7 +19,7 @@ from app.journal.hour import State
 from app.journal.rules import AgainstTheRules
 from app.journal.store import Journal, open_journal
 from engine.run_folder import RunFolder
-from tests.app.trainings import small_spec, write_epoch
+from tests.app.trainings import write_epoch
 from tests.e2e.conftest import StartServer
 from tests.e2e.past import live_through
 from tests.e2e.today import SAVED, clock, editor, standing, start, stored_note, take_on, type_at_end
@@ -326,7 +326,6 @@ def test_a_run_is_watched_from_the_click_to_its_cv(
     expect(page.get_by_text("● running")).to_be_visible()
 
     folder = RunFolder(home.run_dir("humpback_001-r01"))
-    folder.create(small_spec(data_dir))
     write_epoch(folder, 1)
     expect(page.get_by_text("cpu:0: humpback_001-r01 running, 50%")).to_be_visible()
     page.get_by_role("link", name="Runs").click()
@@ -370,7 +369,6 @@ def test_the_picture_of_the_page_is_made(
     expect(page.get_by_text("384 px with the wider margin")).to_be_visible()
     expect(page.get_by_text("● running")).to_be_visible()
     folder = RunFolder(home.run_dir("humpback_008-r01"))
-    folder.create(small_spec(data_dir))
     write_epoch(folder, 1)
     expect(page.get_by_text("cpu:0: humpback_008-r01 running, 50%")).to_be_visible()
     expect(page.get_by_role("progressbar").last).to_have_attribute("aria-valuenow", "50")

@@ -178,7 +178,7 @@ class HeldLink:
     """The way to the sshd: counts what goes there, and holds it until `let_go`."""
 
     def __init__(self, sshd: Sshd, user_home: Path, folder: Path, hold_at: int | None) -> None:
-        self.count, self.gate = folder / "count", folder / "gate"
+        self.count, self.gate, self.hold_at = folder / "count", folder / "gate", hold_at or 0
         os.mkfifo(self.gate)
         words = [sys.executable, "-I", str(LINK), str(sshd.port), str(self.count)]
         words += [] if hold_at is None else [str(hold_at), str(self.gate)]
@@ -194,8 +194,9 @@ class HeldLink:
 
 
 @pytest.fixture
-def held(sshd: Sshd, user_home: Path, tmp_path: Path) -> HeldLink:
-    return HeldLink(sshd, user_home, tmp_path, LARGE // 2)
+def held(sshd: Sshd, user_home: Path, tmp_path: Path, data_dir: Path) -> HeldLink:
+    """All of the code and half of the picture go through."""
+    return HeldLink(sshd, user_home, tmp_path, code_size(data_dir) + LARGE // 2)
 
 
 # The way in
@@ -396,7 +397,7 @@ def test_a_run_can_be_cancelled_while_its_files_are_sent(
     journal: Journal, queued: str, box: Box, client: SshBackend, held: HeldLink
 ) -> None:
     jobs = Reconciler(journal, client, training("finish"))
-    until(lambda: held.sent() > LARGE // 2, jobs.tick)
+    until(lambda: held.sent() > held.hold_at, jobs.tick)
     assert backlog.cancel(journal, queued) == "starting"
     called_off(client, jobs, held)
     until(lambda: job(journal, queued).finished_at is not None, jobs.tick)
@@ -408,7 +409,7 @@ def test_a_run_that_is_moved_while_its_files_are_sent_never_begins_there(
     journal: Journal, queued: str, box: Box, client: SshBackend, held: HeldLink
 ) -> None:
     jobs = Reconciler(journal, client, training("finish"))
-    until(lambda: held.sent() > LARGE // 2, jobs.tick)
+    until(lambda: held.sent() > held.hold_at, jobs.tick)
     backlog.move_to(journal, queued, "local")
     called_off(client, jobs, held)
     until(lambda: job(journal, queued).state == "queued", jobs.tick)
