@@ -1,4 +1,4 @@
-"""onehour again | blend | run show"""
+"""onehour again | blend | run show | run note"""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ from typing import Annotated
 import typer
 
 from app.commands.runs import say_queued
-from app.commands.terminal import AsJson, iso, opened_journal
+from app.commands.terminal import AsJson, body_of, iso, opened_journal
 from app.jobs import again as repetition
 from app.jobs import blends
-from app.journal import challenges
+from app.journal import challenges, run_notes
 from app.reports import run_record
+from engine.contract import OnehourError
 
 app = typer.Typer()
 run_app = typer.Typer(no_args_is_help=True, help="What is known of a run.")
@@ -81,3 +82,24 @@ def show(run: Annotated[str, typer.Argument(metavar="RUN", help="the run's key")
         print(json.dumps(run_record.as_json(found), ensure_ascii=False))
     else:
         print(run_record.page(found, challenge.time_zone))
+
+
+@run_app.command()
+def note(
+    run: Annotated[str, typer.Argument(metavar="RUN", help="the run's key")],
+    text: Annotated[
+        str | None, typer.Argument(metavar="TEXT", help='takes the place of its note; "" takes it away')
+    ] = None,
+    tags: Annotated[
+        list[str] | None, typer.Option("--tag", metavar="TAG", help="these tags take the place of its tags")
+    ] = None,
+    untag: Annotated[bool, typer.Option("--untag", help="take all its tags away")] = False,
+) -> None:
+    """Write what you think of a run: a note, tags, or both."""
+    if text is None and not tags and not untag:
+        raise OnehourError("neither a note nor a tag is given", where=run, fix="Give TEXT, --tag TAG or --untag.")
+    with opened_journal() as journal:
+        run_notes.write(
+            journal, run, note=None if text is None else body_of(text), tags=tags or ([] if untag else None)
+        )
+        print(f"{run}: kept")

@@ -14,9 +14,10 @@ from app.jobs.as_queued import place_of, recorded
 from app.jobs.code_record import Code
 from app.jobs.orders import Parent, Queued
 from app.jobs.repository import NoRecord
+from app.journal.run_keys import no_such_run
 from app.journal.store import Journal
 from app.journal.tables import Experiment, Job, Run, RunCode
-from engine.contract import CommandSpec, OnehourError, nearest
+from engine.contract import CommandSpec
 
 
 def again(
@@ -36,8 +37,7 @@ def again(
     with journal.reading() as db:
         found = db.exec(select(Run, Experiment).join(Experiment).where(Run.key == run_key)).first()
         if found is None:
-            newest = db.exec(select(Run.key).order_by(col(Run.id).desc()).limit(100)).all()
-            raise OnehourError(f"there is no run {run_key!r}", fix=nearest(run_key, newest))
+            raise no_such_run(db, run_key)
         run, experiment = found
         row = db.get(RunCode, run.id)
         job = db.exec(select(Job).where(Job.run_id == run.id).order_by(col(Job.id).desc())).first()

@@ -17,9 +17,10 @@ from sqlalchemy import select as sa_select
 from sqlmodel import Session, col, select
 
 from app.jobs import attempts
+from app.journal.run_keys import no_such_run
 from app.journal.store import Journal
 from app.journal.tables import AttemptRow, Experiment, Job, Run
-from engine.contract import OnehourError, nearest
+from engine.contract import OnehourError
 
 QUEUED, STARTING, RUNNING, STOPPING = "queued", "starting", "running", "stopping"
 SUCCEEDED, FAILED, CANCELLED, STOPPED = "succeeded", "failed", "cancelled", "stopped"
@@ -114,8 +115,7 @@ def job_of(db: Session, run_key: str) -> Job:
     """The job of a run. Raises OnehourError with the nearest key."""
     job = db.exec(select(Job).join(Run).where(Run.key == run_key).order_by(col(Job.id).desc())).first()
     if job is None:
-        newest = db.exec(select(Run.key).order_by(col(Run.id).desc()).limit(100)).all()
-        raise OnehourError(f"there is no run {run_key!r}", fix=nearest(run_key, newest))
+        raise no_such_run(db, run_key)
     return job
 
 

@@ -9,9 +9,10 @@ from sqlmodel import Session, col, func, select
 
 from app.jobs import backlog, errands, submitting
 from app.journal import challenges, rules, sittings
+from app.journal.run_keys import run_named
 from app.journal.store import Journal
 from app.journal.tables import Job, Run, StandingOrder
-from engine.contract import OnehourError, nearest
+from engine.contract import OnehourError
 
 log = logging.getLogger("onehour.jobs")
 
@@ -26,7 +27,7 @@ def give(
     require_number(better_than)
     with journal.writing() as db:
         now = journal.now()
-        run = _run(db, run_key)
+        run = run_named(db, run_key)
         if origin == "person":
             challenge = challenges.active(db)
             rules.require(rules.Action.WORK, sittings.sitting(db, challenge, now).moment, "Submitting")
@@ -49,7 +50,7 @@ def require_number(better_than: float) -> None:
 def take_back(journal: Journal, run_key: str) -> None:
     """Possible as long as it is not decided, and afterwards as long as nothing was sent."""
     with journal.writing() as db:
-        run = _run(db, run_key)
+        run = run_named(db, run_key)
         order = _of(db, run)
         if order is None:
             raise OnehourError("there is no order for this run", where=run_key)
@@ -113,14 +114,6 @@ def _decide(journal: Journal, order: StandingOrder, run: Run, job: Job) -> str:
     except OnehourError as error:
         return f"not sent, though a CV of {run.cv:.4f} is better than {order.better_than:g}: {error}"
     return f"a CV of {run.cv:.4f} is better than {order.better_than:g}: it is to be sent"
-
-
-def _run(db: Session, run_key: str) -> Run:
-    run = db.exec(select(Run).where(Run.key == run_key)).first()
-    if run is None:
-        keys = db.exec(select(Run.key).order_by(col(Run.id).desc()).limit(100)).all()
-        raise OnehourError(f"there is no run {run_key!r}", fix=nearest(run_key, keys))
-    return run
 
 
 def _of(db: Session, run: Run) -> StandingOrder | None:

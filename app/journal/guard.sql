@@ -42,11 +42,16 @@ WHEN NEW.origin = 'person'
  AND NOT EXISTS (SELECT 1 FROM open_work f WHERE f.challenge_id = NEW.challenge_id)
 BEGIN SELECT RAISE(ABORT, 'the hour is not running: experiments are part of the hour'); END;
 
--- A run's and a job's later changes are measurements or management, allowed at any time.
+-- A run's and a job's later changes are measurements or management, allowed at any time; but for what a person writes about it.
 CREATE TRIGGER run_insert_in_hour BEFORE INSERT ON run
 WHEN NEW.origin = 'person'
  AND NOT EXISTS (SELECT 1 FROM open_work f WHERE f.challenge_id = NEW.challenge_id)
 BEGIN SELECT RAISE(ABORT, 'the hour is not running: queueing a run is part of the hour'); END;
+
+CREATE TRIGGER run_note_in_hour BEFORE UPDATE OF note, tags ON run
+WHEN NEW.origin = 'person' AND (NEW.note IS NOT OLD.note OR NEW.tags IS NOT OLD.tags)
+ AND NOT EXISTS (SELECT 1 FROM open_work f WHERE f.challenge_id = NEW.challenge_id)
+BEGIN SELECT RAISE(ABORT, 'the hour is not running: a note about a run is part of the hour'); END;
 
 CREATE TRIGGER job_insert_in_hour BEFORE INSERT ON job
 WHEN NEW.origin = 'person'

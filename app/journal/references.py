@@ -15,6 +15,7 @@ from sqlmodel import Session, col, func, or_, select
 from app.journal import challenges, links, notes, sittings
 from app.journal.home import COMMAND
 from app.journal.rules import Action, require
+from app.journal.run_keys import run_named
 from app.journal.store import Journal
 from app.journal.tables import Challenge, Note, Reference, Run, RunReference, TodoLink
 from engine.contract import OnehourError, nearest
@@ -300,17 +301,7 @@ def uncredited(
 def _pair(journal: Journal, db: Session, run_key: str, key: str) -> tuple[Run, Reference]:
     challenge = challenges.active(db)
     require(Action.WORK, sittings.moment(db, challenge, journal.now()), "Crediting a reference")
-    return run_named(db, challenge, run_key), named(db, challenge, key)
-
-
-def run_named(db: Session, challenge: Challenge, run_key: str) -> Run:
-    """The run with this key. Raises OnehourError with the nearest one."""
-    run_key = run_key.removeprefix("@")
-    run = db.exec(select(Run).where(Run.challenge_id == challenge.id, Run.key == run_key)).first()
-    if run is None:
-        keys = db.exec(select(Run.key).where(Run.challenge_id == challenge.id)).all()
-        raise OnehourError(f"there is no run {run_key!r}", fix=nearest(run_key, keys))
-    return run
+    return run_named(db, run_key, challenge), named(db, challenge, key)
 
 
 def _check(values: dict[str, str]) -> None:

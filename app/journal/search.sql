@@ -40,7 +40,8 @@ FROM reference r JOIN challenge c ON c.id = r.challenge_id;
 
 CREATE VIEW search_run AS
 SELECT run.id * 8 + 3 AS id, run.challenge_id, 'run' AS kind, run.key AS target, run.local_date, run.key AS title,
-       experiment.hypothesis || ' ' || run.spec_source AS body, run.id AS source_id
+       experiment.hypothesis || ' ' || run.spec_source || ' ' || run.note || ' '
+       || (SELECT coalesce(group_concat('#' || value, ' '), '') FROM json_each(run.tags)) AS body, run.id AS source_id
 FROM run JOIN experiment ON experiment.id = run.experiment_id;
 
 CREATE VIEW search_submission AS
@@ -56,7 +57,7 @@ FROM inbox_item;
 -- Runs that were not started here, by what W&B says of them.
 CREATE VIEW search_wandb_run AS
 SELECT id * 8 + 6 AS id, challenge_id, 'wandb' AS kind, CAST(id AS TEXT) AS target, local_date, name AS title,
-       notes || ' ' || (SELECT coalesce(group_concat(value, ' '), '') FROM json_each(tags)) || ' ' || group_name || ' ' || wandb_id
+       notes || ' ' || (SELECT coalesce(group_concat('#' || value, ' '), '') FROM json_each(tags)) || ' ' || group_name || ' ' || wandb_id
        || ' ' || entity || '/' || project AS body, id AS source_id
 FROM wandb_run WHERE run_id IS NULL;
 
@@ -83,7 +84,7 @@ BEGIN DELETE FROM search_row WHERE id = OLD.id * 8 + 2; END;
 
 CREATE TRIGGER search_run_made AFTER INSERT ON run
 BEGIN INSERT INTO search_row SELECT * FROM search_run WHERE source_id = NEW.id; END;
-CREATE TRIGGER search_run_changed AFTER UPDATE OF key, local_date, spec_source ON run
+CREATE TRIGGER search_run_changed AFTER UPDATE OF key, local_date, spec_source, note, tags ON run
 BEGIN DELETE FROM search_row WHERE id = OLD.id * 8 + 3; INSERT INTO search_row SELECT * FROM search_run WHERE source_id = NEW.id; END;
 CREATE TRIGGER search_run_gone AFTER DELETE ON run
 BEGIN DELETE FROM search_row WHERE id = OLD.id * 8 + 3; END;

@@ -51,6 +51,7 @@ class Challenge(Base, table=True):
     created_at: int
     archived_at: int | None = None
     backends: str | None = None  # JSON list of the backends that runs may use; None: all that are configured
+    run_columns: str | None = None  # JSON list of the columns that Runs shows; None: the usual ones
 
 
 class RestDay(Base, table=True):
@@ -224,6 +225,7 @@ class Run(Base, table=True):
     __table_args__ = (
         Index("cv_of_a_day", "challenge_id", "local_date", "cv"),
         Index("cv_on_the_same_folds", "challenge_id", "metric", "data_sha256", "folds_sha256", "cv"),
+        Index("runs_in_order", "challenge_id", "metric", "cv", "gpu_s", "key"),
     )
 
     id: int = Field(default=None, primary_key=True)
@@ -253,6 +255,8 @@ class Run(Base, table=True):
     finished_at: int | None = None
     kind: str = "train"  # train | blend | command: what `spec` is a spec of
     parent_id: int | None = Field(default=None, foreign_key="run.id")  # the run it is a variation or a repetition of
+    note: str = ""  # a person's, about this run
+    tags: str = "[]"  # JSON list: a person's, in the order in which they were given
 
 
 class RunCode(Base, table=True):

@@ -11,6 +11,7 @@ from sqlmodel import Session, col, func, or_, select
 from app.journal import challenges, references, sittings
 from app.journal.days import DAY, day_name
 from app.journal.rules import PLANNING, Action, require
+from app.journal.run_keys import run_named
 from app.journal.store import Journal
 from app.journal.tables import Challenge, Reference, Run, Todo, TodoLink
 from engine.contract import OnehourError
@@ -140,7 +141,7 @@ def link(journal: Journal, todo_id: int, target: str) -> None:
         at = sittings.sitting(db, challenges.active(db), journal.now())
         todo = _changeable(db, at, todo_id, "Linking a todo")
         if target.startswith("@"):
-            wanted = TodoLink(todo_id=todo.id, run_id=references.run_named(db, at.challenge, target).id)
+            wanted = TodoLink(todo_id=todo.id, run_id=run_named(db, target, at.challenge).id)
         elif target.startswith("&"):
             wanted = TodoLink(todo_id=todo.id, reference_id=references.named(db, at.challenge, target).id)
         else:

@@ -14,11 +14,11 @@ from app.jobs.as_queued import recorded
 from app.jobs.code_record import Code
 from app.jobs.commit_page import commit_page
 from app.journal import days
+from app.journal.run_keys import no_such_run
 from app.journal.tables import AttemptRow, Challenge, Job, Reference, Run, RunCode, RunReference
 from app.scores.board import BoardRun, board_runs_named
 from app.scores.run_rows import cv_text, score_text
 from app.scores.verdict import Verdict, verdict_text, verdicts
-from engine.contract import OnehourError, nearest
 
 # What every run has of its own, whatever was asked.
 NOT_ASKED = ("tracking", "search_path")
@@ -57,8 +57,7 @@ def read(db: Session, challenge: Challenge, run_key: str) -> RunRecord:
     """Raises OnehourError with the nearest key."""
     found = board_runs_named(db, challenge, [run_key])
     if not found:
-        newest = db.exec(select(Run.key).where(Run.challenge_id == challenge.id).order_by(col(Run.id).desc())).all()
-        raise OnehourError(f"there is no run {run_key!r}", fix=nearest(run_key, newest[:100]))
+        raise no_such_run(db, run_key, challenge)
     run = db.get(Run, found[0].row.run_id)
     assert run is not None
     parent = None if run.parent_id is None else db.get(Run, run.parent_id)
@@ -123,6 +122,8 @@ def page(record: RunRecord, time_zone: str) -> str:
     if row.fold_scores:
         lines.append("folds: " + " ".join(score_text(score) for score in row.fold_scores))
     lines += [f"remark: {remark}" for remark in row.remarks]
+    lines += [f"note: {row.note}"] if row.note else []
+    lines += ["tags: " + " ".join(f"#{tag}" for tag in row.tags)] if row.tags else []
     lines.append(f"{record.kind}: {row.spec_source}" + (f", in {record.spec['cwd']}" if "cwd" in record.spec else ""))
     if record.parent_key is not None:
         lines.append(lineage_words(record))

@@ -12,11 +12,13 @@ from dataclasses import dataclass
 from math import isfinite
 from pathlib import Path
 
-from sqlmodel import Session, col, select
+from sqlalchemy import ColumnElement
+from sqlmodel import Session, case, col, func, select
 
 from app.journal import challenges
 from app.journal.days import from_ms
 from app.journal.home import CHECKOUT
+from app.journal.run_keys import run_named
 from app.journal.store import Journal
 from app.journal.tables import Challenge, LeaderboardScore, Run, Submission
 from app.scores.runs import submission_path
@@ -106,12 +108,17 @@ def mark_sent(journal: Journal, run_key: str, at: int | None = None) -> Submissi
     return submission
 
 
+def public_of_newest() -> ColumnElement[float | None]:
+    """In SQL: the public score of the newest submission of a run of the enclosing query, from the first of SOURCES that tells it."""
+    newest = select(func.max(Submission.id)).where(col(Submission.run_id) == Run.id).correlate(Run).scalar_subquery()
+    lb = LeaderboardScore
+    told = [func.max(case((col(lb.source) == source, col(lb.public)))) for source in SOURCES]
+    return select(func.coalesce(*told)).where(col(lb.submission_id) == newest).correlate(Run).scalar_subquery()
+
+
 def submission_of(db: Session, run_key: str) -> tuple[Submission, Run]:
     """The newest submission of a run. Raises OnehourError when there is no such run or it has none yet."""
-    run = db.exec(select(Run).where(Run.key == run_key)).first()
-    if run is None:
-        keys = db.exec(select(Run.key).order_by(col(Run.id).desc()).limit(100)).all()
-        raise OnehourError(f"there is no run {run_key!r}", fix=nearest(run_key, keys))
+    run = run_named(db, run_key)
     newest = select(Submission).where(Submission.run_id == run.id).order_by(col(Submission.id).desc())
     submission = db.exec(newest).first()
     if submission is None:

@@ -41,6 +41,8 @@ class RunRow:
     train_s: float | None
     gpu_s: float | None
     remarks: tuple[str, ...]
+    note: str
+    tags: tuple[str, ...]
     cancel_asked: bool
     estimated_s: float | None
     queued_at: int
@@ -157,7 +159,7 @@ def _rows(challenge: Challenge) -> Select[Any]:
         .scalar_subquery()
     )
     of_run = (Run.local_date, Run.spec_source, Run.metric, Run.cv, Run.threshold, Run.device, Run.train_s, Run.gpu_s)
-    said = (Run.wandb_mode, Run.wandb_url, Run.remarks, Experiment.hypothesis)
+    said = (Run.wandb_mode, Run.wandb_url, Run.remarks, Run.note, Run.tags, Experiment.hypothesis)
     of_job = (Job.state, Job.message, Job.backend, Job.slot, Job.cancel_asked_at, Job.estimated_s)
     moments = (Job.queued_at, Job.first_started_at, Job.finished_at)
     named: tuple[Any, ...] = (col(Run.id).label("run_id"), col(Run.key).label("run_key"), scores.label("fold_scores"))
@@ -176,5 +178,6 @@ def _row(found: RowMapping) -> RunRow:
     values = dict(found)
     values["fold_scores"] = tuple(json.loads(values["fold_scores"]))
     values["remarks"] = tuple(json.loads(values["remarks"] or "[]"))
+    values["tags"] = tuple(json.loads(values["tags"]))
     values["cancel_asked"] = values.pop("cancel_asked_at") is not None
     return RunRow(**values)

@@ -227,6 +227,12 @@ def test_references_links_and_notes_outside_days_are_held_by_the_database_too(
         kept.title = f"in {state}"
         return kept
 
+    def noted(key: str, note: str, cv: float | None = None) -> Callable[[Session], Run]:
+        return lambda db: _changed(db.exec(select(Run).where(Run.key == key)).one(), note=note, cv=cv)
+
+    assert _write(journal, noted("x_001-r01", "seen")) == in_focus
+    assert _write(journal, noted("x_001-r01", "seen" if in_focus else "", cv=0.5))
+    assert _write(journal, noted("x_001-r02", "seen"))
     assert _write(journal, lambda db: reference(3, "person")) == in_focus
     assert _write(journal, lambda db: reference(4, "system"))
     assert _write(journal, renamed) == in_focus
