@@ -1,4 +1,4 @@
-"""onehour again | blend | run show | run note"""
+"""onehour again | blend | run list | show | diff | tree | note"""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from app.commands.runs import say_queued
 from app.commands.terminal import AsJson, body_of, iso, opened_journal
 from app.jobs import again as repetition
 from app.jobs import blends
-from app.journal import challenges, run_notes
-from app.reports import run_record
+from app.journal import challenges, run_keys, run_notes
+from app.reports import experiment_tree, lineage, run_list, run_record
+from app.scores import run_search
 from engine.contract import OnehourError
 
 app = typer.Typer()
@@ -82,6 +83,52 @@ def show(run: Annotated[str, typer.Argument(metavar="RUN", help="the run's key")
         print(json.dumps(run_record.as_json(found), ensure_ascii=False))
     else:
         print(run_record.page(found, challenge.time_zone))
+
+
+@run_app.command("list")
+def list_runs(
+    words: Annotated[list[str] | None, typer.Argument(metavar="WORD...", help="each stands somewhere in a run")] = None,
+    which: Annotated[str, typer.Option(help=f"one of: {', '.join(run_search.WHICH)}")] = run_search.WHICH[0],
+    order: Annotated[str, typer.Option(help=f"one of: {', '.join(run_search.ORDERS)}")] = run_search.ORDERS[0],
+    limit: Annotated[int, typer.Option(metavar="N", min=1, help="how many")] = 20,
+    as_json: AsJson = False,
+) -> None:
+    """Runs with their scores, verdicts and what was changed in each."""
+    with opened_journal() as journal, journal.reading() as db:
+        challenge = challenges.active(db)
+        keys = run_search.keys(db, challenge, run_search.asked(" ".join(words or ()), which, order), limit=limit)
+        found = run_list.listed(db, challenge, keys)
+    print(json.dumps([run_list.as_json(one) for one in found], ensure_ascii=False) if as_json else run_list.page(found))
+
+
+@run_app.command()
+def diff(
+    runs: Annotated[list[str], typer.Argument(metavar="RUN RUN...", help="keys of two runs, or more")],
+    as_json: AsJson = False,
+) -> None:
+    """Where the specs of runs differ: a line a key, their values in the order of the runs."""
+    with opened_journal() as journal, journal.reading() as db:
+        challenge = challenges.active(db)
+        keys = [run_keys.run_named(db, run, challenge).key for run in runs]
+        found = lineage.differing(db, keys)
+    if as_json:
+        print(json.dumps({name: dict(zip(keys, values, strict=True)) for name, values in found}, ensure_ascii=False))
+        return
+    for name, values in found:
+        print("  ".join([name, *(lineage.written(value) for value in values)]))
+    if not found:
+        print("Their specs are the same.")
+
+
+@run_app.command()
+def tree(
+    best: Annotated[bool, typer.Option("--best", help="only the way to the best run")] = False,
+) -> None:
+    """The experiments, each below the one that it was held against, with what was changed and what came of it."""
+    with opened_journal() as journal, journal.reading() as db:
+        challenge = challenges.active(db)
+        branches = experiment_tree.branches(db, challenge, to_the_best=best)
+        print(experiment_tree.page(experiment_tree.told(db, challenge, branches)))
 
 
 @run_app.command()

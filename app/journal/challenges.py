@@ -249,6 +249,10 @@ def _backends(named: str | Sequence[str] | None) -> str | None:
     return json.dumps(list(dict.fromkeys(words))) if words else None
 
 
+def _run_columns(names: Sequence[str] | None) -> str | None:
+    return json.dumps(list(dict.fromkeys(names)), ensure_ascii=False) if names else None
+
+
 # What may be changed at any time, and how a value is checked and stored.
 CHANGEABLE: Mapping[str, Callable[[Any], Any]] = {
     "habit_at": _habit_at,  # HH:MM
@@ -261,6 +265,7 @@ CHANGEABLE: Mapping[str, Callable[[Any], Any]] = {
     "data_dir": _data_dir,  # of the runs to come: a queued one has its own in its spec
     "submissions_per_day": _submissions_per_day,
     "backends": _backends,  # that runs to come may use
+    "run_columns": _run_columns,  # that Runs shows, by their titles
 }
 JUDGED = "Past days were counted by it and would be judged anew. End the challenge and begin another."
 # What may not, and why.

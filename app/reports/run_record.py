@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shlex
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -16,21 +15,10 @@ from app.jobs.commit_page import commit_page
 from app.journal import days
 from app.journal.run_keys import no_such_run
 from app.journal.tables import AttemptRow, Challenge, Job, Reference, Run, RunCode, RunReference
+from app.reports.lineage import Lineage, lineages
 from app.scores.board import BoardRun, board_runs_named
 from app.scores.run_rows import cv_text, score_text
 from app.scores.verdict import Verdict, verdict_text, verdicts
-
-# What every run has of its own, whatever was asked.
-NOT_ASKED = ("tracking", "search_path")
-
-
-@dataclass(frozen=True)
-class Change:
-    """A key of the spec, dotted, that differs from the parent's; None where one of them lacks it."""
-
-    key: str
-    before: Any
-    after: Any
 
 
 @dataclass(frozen=True)
@@ -40,8 +28,7 @@ class RunRecord:
     experiment_id: int
     spec: Mapping[str, Any]
     parent_key: str | None
-    changes: tuple[Change, ...]
-    other_code: bool  # than the parent's
+    lineage: Lineage | None  # against its parent, else against the baseline of its verdict
     code: Code | None
     recorded_at: int | None
     attempts: tuple[AttemptRow, ...]
@@ -61,6 +48,8 @@ def read(db: Session, challenge: Challenge, run_key: str) -> RunRecord:
     run = db.get(Run, found[0].row.run_id)
     assert run is not None
     parent = None if run.parent_id is None else db.get(Run, run.parent_id)
+    verdict = verdicts(db, challenge, [run.id]).get(run.id)
+    against = parent.key if parent is not None else verdict.against if verdict is not None else None
     code = db.get(RunCode, run.id)
     attempts = db.exec(
         select(AttemptRow).join(Job, col(Job.id) == col(AttemptRow.job_id)).where(Job.run_id == run.id)
@@ -72,21 +61,13 @@ def read(db: Session, challenge: Challenge, run_key: str) -> RunRecord:
         experiment_id=run.experiment_id,
         spec=json.loads(run.spec),
         parent_key=None if parent is None else parent.key,
-        changes=() if parent is None else changes(json.loads(parent.spec), json.loads(run.spec)),
-        other_code=parent is not None and _key(code) != _key(db.get(RunCode, parent.id)),
+        lineage=None if against is None else lineages(db, {run.key: against})[run.key],
         code=None if code is None else recorded(code),
         recorded_at=None if code is None else code.recorded_at,
         attempts=tuple(sorted(attempts, key=lambda one: (one.job_id, one.number))),
-        verdict=verdicts(db, challenge, [run.id]).get(run.id),
+        verdict=verdict,
         references=tuple(db.exec(used.where(RunReference.run_id == run.id).order_by(col(Reference.id))).all()),
     )
-
-
-def changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[Change, ...]:
-    """The keys in which two specs differ, in the order of the second."""
-    old, new = _flat(before), _flat(after)
-    keys = [*new, *(key for key in old if key not in new)]
-    return tuple(Change(key, old.get(key), new.get(key)) for key in keys if old.get(key) != new.get(key))
 
 
 def as_json(record: RunRecord) -> dict[str, Any]:
@@ -96,7 +77,8 @@ def as_json(record: RunRecord) -> dict[str, Any]:
         "local_date": row.local_date.isoformat(),
         "kind": record.kind,
         "parent": record.parent_key,
-        "changes": [asdict(one) for one in record.changes],
+        "against": None if record.lineage is None else record.lineage.against,
+        "changes": [] if record.lineage is None else [asdict(one) for one in record.lineage.changes],
         "spec": record.spec,
         "code": None
         if record.code is None
@@ -125,8 +107,7 @@ def page(record: RunRecord, time_zone: str) -> str:
     lines += [f"note: {row.note}"] if row.note else []
     lines += ["tags: " + " ".join(f"#{tag}" for tag in row.tags)] if row.tags else []
     lines.append(f"{record.kind}: {row.spec_source}" + (f", in {record.spec['cwd']}" if "cwd" in record.spec else ""))
-    if record.parent_key is not None:
-        lines.append(lineage_words(record))
+    lines += [lineage_words(record)] if record.lineage is not None else []
     lines += code_words(record)
     lines += [_attempt_words(one, time_zone) for one in record.attempts]
     lines += [f"reference: {one.title} (&{one.key})" for one in record.references]
@@ -136,12 +117,13 @@ def page(record: RunRecord, time_zone: str) -> str:
 
 
 def lineage_words(record: RunRecord) -> str:
-    """`once more after humpback_001-r01, with seed: 0 → 1`; empty for a run without a parent."""
-    if record.parent_key is None:
+    """`once more after humpback_001-r01, with seed: 0 → 1`, or `against humpback_001-r01: seed: 0 → 1`; empty for the very first."""
+    if record.lineage is None:
         return ""
-    changed = [f"{one.key}: {_written(one.before)} → {_written(one.after)}" for one in record.changes]
-    changed += ["other code"] * record.other_code
-    return f"once more after {record.parent_key}, " + ("with " + ", ".join(changed) if changed else "nothing changed")
+    if record.parent_key is None:
+        return f"against {record.lineage.against}: {record.lineage.words}"
+    same = not record.lineage.changes and not record.lineage.other_code
+    return f"once more after {record.parent_key}, {'' if same else 'with '}{record.lineage.words}"
 
 
 def code_words(record: RunRecord) -> list[str]:
@@ -155,10 +137,6 @@ def code_words(record: RunRecord) -> list[str]:
     return words + [f"code: {line}" for line in record.code.left_out]
 
 
-def _key(row: RunCode | None) -> str:
-    return "" if row is None else recorded(row).key
-
-
 def _attempt_words(one: AttemptRow, zone: str) -> str:
     ended = "running" if one.ended_at is None else f"to {_moment(one.ended_at, zone)}"
     code = "" if one.exit_code is None else f", exit code {one.exit_code}"
@@ -167,21 +145,3 @@ def _attempt_words(one: AttemptRow, zone: str) -> str:
 
 def _moment(at: int, zone: str) -> str:
     return f"{days.local(at, zone):%Y-%m-%d %H:%M}"
-
-
-def _flat(spec: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for key, value in spec.items():
-        if not prefix and key in NOT_ASKED:
-            continue
-        if isinstance(value, Mapping):
-            found |= _flat(value, f"{prefix}{key}.")
-        else:
-            found[f"{prefix}{key}"] = value
-    return found
-
-
-def _written(value: Any) -> str:
-    if isinstance(value, list) and all(isinstance(one, str) for one in value):
-        return shlex.join(value)
-    return json.dumps(value, ensure_ascii=False)

@@ -14,12 +14,12 @@ from sqlmodel import Session, col
 
 from app.journal.tables import Curve
 
-ELAPSED = "time/elapsed_s"  # a curve too: seconds since the fold's first epoch
+ELAPSED = "time/elapsed_s"  # a curve too: the seconds that a fold was trained for, up to the end of an epoch
 
 
 @dataclass(frozen=True)
 class FoldCurve:
-    """One metric of one fold: `values[i]` after `epochs[i]` epochs, `elapsed_s[i]` seconds after the first (empty: not known)."""
+    """One metric of one fold: `values[i]` after `epochs[i]` epochs, `elapsed_s[i]` seconds of training (empty: not known)."""
 
     fold: int
     epochs: tuple[float, ...]

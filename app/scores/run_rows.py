@@ -74,15 +74,12 @@ def run_rows(
     last: date | None = None,
     finished_since: int | None = None,
     keys: Collection[str] | None = None,
-    words: str = "",
-    start: int = 0,
-    limit: int | None = None,
 ) -> list[RunRow]:
     """The runs of a challenge, newest first: of the days from `first` to `last` (inclusive), ended at `finished_since` or later.
 
-    With `keys` those alone that have one of them. `words` as in `count_runs`; of what is left, `limit` runs from the one at `start` on.
+    With `keys` those alone that have one of them.
     """
-    query = _with_words(_rows(challenge), words).order_by(col(Run.id).desc()).offset(start).limit(limit)
+    query = _rows(challenge).order_by(col(Run.id).desc())
     if first is not None:
         query = query.where(col(Run.local_date) >= first)
     if last is not None:
@@ -101,14 +98,6 @@ def run_row(db: Session, challenge: Challenge, key: str) -> RunRow | None:
     query = _rows(challenge).where(or_(col(Run.key) == key, col(Experiment.key) == key))
     found = db.connection().execute(query.order_by(col(Run.id).desc()).limit(1)).mappings().first()
     return None if found is None else _row(found)
-
-
-def count_runs(db: Session, challenge: Challenge, words: str = "") -> int:
-    """How many runs the challenge has; with `words` those that hold each of them in key, hypothesis, preset or state."""
-    if not words.split():
-        return db.connection().execute(select(func.count()).where(col(Run.challenge_id) == challenge.id)).scalar_one()
-    every = _with_words(_joined(select(func.count()), challenge), words)
-    return db.connection().execute(every).scalar_one()
 
 
 def cv_text(run: RunRow) -> str:
@@ -139,17 +128,6 @@ def spread(fold_scores: Sequence[float]) -> float | None:
     return sqrt(fsum((score - mean) ** 2 for score in fold_scores) / (len(fold_scores) - 1))
 
 
-def _joined(query: Select[Any], challenge: Challenge) -> Select[Any]:
-    """Each run of the challenge once, with its experiment and its newest job."""
-    newest_job = select(func.max(Job.id)).where(col(Job.run_id) == Run.id).correlate(Run).scalar_subquery()
-    return (
-        query.select_from(Run)
-        .join(Experiment, col(Run.experiment_id) == col(Experiment.id))
-        .join(Job, col(Job.id) == newest_job)
-        .where(col(Run.challenge_id) == challenge.id)
-    )
-
-
 def _rows(challenge: Challenge) -> Select[Any]:
     """What a RunRow is made of: columns alone, for a run carries its whole spec and there may be thousands."""
     scores = (
@@ -164,14 +142,14 @@ def _rows(challenge: Challenge) -> Select[Any]:
     moments = (Job.queued_at, Job.first_started_at, Job.finished_at)
     named: tuple[Any, ...] = (col(Run.id).label("run_id"), col(Run.key).label("run_key"), scores.label("fold_scores"))
     columns: list[Any] = [*named, *of_run, *said, *of_job, *moments]
-    return _joined(select(*columns), challenge)
-
-
-def _with_words(query: Select[Any], words: str) -> Select[Any]:
-    for word in words.split():
-        places = (Run.key, Experiment.hypothesis, Run.spec_source, Job.state)
-        query = query.where(or_(*(col(place).contains(word, autoescape=True) for place in places)))
-    return query
+    newest_job = select(func.max(Job.id)).where(col(Job.run_id) == Run.id).correlate(Run).scalar_subquery()
+    return (
+        select(*columns)
+        .select_from(Run)
+        .join(Experiment, col(Run.experiment_id) == col(Experiment.id))
+        .join(Job, col(Job.id) == newest_job)
+        .where(col(Run.challenge_id) == challenge.id)
+    )
 
 
 def _row(found: RowMapping) -> RunRow:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
-from sqlalchemy import ColumnElement, Select, or_
+from sqlalchemy import ColumnElement, Select, String, cast, or_
 from sqlalchemy import select as columns
 from sqlmodel import Session, case, col, func, select
 
 from app.journal.tables import Challenge, Experiment, Job, Run, Submission
 from app.scores.leaderboard import public_of_newest
-from engine.contract import METRIC_DIRECTIONS
+from engine.contract import METRIC_DIRECTIONS, OnehourError, nearest
 
 Which = Literal["all", "open", "with a CV", "submitted", "failed"]
 Order = Literal["newest", "best CV", "best LB", "most GPU"]
@@ -32,9 +32,32 @@ class RunSearch:
     order: Order = "newest"
 
 
-def keys(db: Session, challenge: Challenge, search: RunSearch = RunSearch()) -> list[str]:
-    """The keys of all runs that are asked for, in order; one query, which for a sort alone reads an index and no row."""
-    query: Select[Any] = columns(col(Run.key)).where(col(Run.challenge_id) == challenge.id)
+def asked(words: str, which: str, order: str) -> RunSearch:
+    """A search as a person types it. Raises OnehourError for a kind or an order that there is not."""
+    kind = next((one for one in WHICH if one == which), None)
+    sort = next((one for one in ORDERS if one == order), None)
+    if kind is None:
+        raise OnehourError(f"there is no kind of runs {which!r}", fix=nearest(which, WHICH))
+    if sort is None:
+        raise OnehourError(f"runs cannot be ordered by {order!r}", fix=nearest(order, ORDERS))
+    return RunSearch(words, kind, sort)
+
+
+def count(db: Session, challenge: Challenge, search: RunSearch = RunSearch()) -> int:
+    """How many runs are asked for."""
+    return db.connection().execute(_asked(columns(func.count()), challenge, search)).scalar_one()
+
+
+def keys(
+    db: Session, challenge: Challenge, search: RunSearch = RunSearch(), start: int = 0, limit: int | None = None
+) -> list[str]:
+    """The keys of the runs that are asked for, in order, `limit` of them from the one at `start` on."""
+    query = _asked(columns(col(Run.key)), challenge, search).order_by(*_order(challenge, search.order))
+    return [key for (key,) in db.connection().execute(query.offset(start).limit(limit))]
+
+
+def _asked(query: Select[Any], challenge: Challenge, search: RunSearch) -> Select[Any]:
+    query = query.select_from(Run).where(col(Run.challenge_id) == challenge.id)
     if search.words.split():
         query = _holding(query, search.words)
     over = {
@@ -43,9 +66,7 @@ def keys(db: Session, challenge: Challenge, search: RunSearch = RunSearch()) -> 
         "submitted": col(Run.id).in_(select(Submission.run_id).where(col(Submission.run_id).is_not(None))),
         "failed": _jobs(col(Job.state).in_(("failed", "stopped", "cancelled"))),
     }
-    if search.which in over:
-        query = query.where(over[search.which])
-    return [key for (key,) in db.connection().execute(query.order_by(*_order(challenge, search.order)))]
+    return query.where(over[search.which]) if search.which in over else query
 
 
 def _order(challenge: Challenge, order: Order) -> list[ColumnElement[Any]]:
@@ -69,7 +90,7 @@ def _holding(query: Select[Any], words: str) -> Select[Any]:
     newest_job = select(func.max(Job.id)).where(col(Job.run_id) == Run.id).correlate(Run).scalar_subquery()
     query = query.join(Experiment, col(Run.experiment_id) == col(Experiment.id)).join(Job, col(Job.id) == newest_job)
     for word in words.split():
-        of_run = (Run.key, Run.spec_source, Run.local_date, Run.note, Run.tags)
-        places = (*of_run, Experiment.hypothesis, Job.state, Job.backend)
-        query = query.where(or_(*(col(place).contains(word.lstrip("#"), autoescape=True) for place in places)))
+        said = (Run.key, Run.spec_source, Run.note, Run.tags, Experiment.hypothesis, Job.state, Job.backend)
+        places = (cast(col(Run.local_date), String), *(col(each) for each in said))
+        query = query.where(or_(*(place.contains(word.lstrip("#"), autoescape=True) for place in places)))
     return query

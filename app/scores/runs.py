@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from array import array
 from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
 
 from sqlmodel import Session, col, delete, select
@@ -14,6 +15,7 @@ from app.journal.store import Journal
 from app.journal.tables import Curve, FoldScore, Run, Submission
 from app.scores import own_results
 from app.scores.finished import Finished, of_engine
+from app.scores.run_curves import ELAPSED
 from engine.contract import CommandSpec, OnehourError
 from engine.run_folder import RunFolder
 
@@ -85,21 +87,24 @@ def _data_of_folds(db: Session, run: Run) -> str | None:
 
 
 def points(folder: RunFolder) -> list[Points]:
-    """The epoch rows of metrics.jsonl as curves. A resumed fold repeats epochs: the last row of an epoch counts."""
+    """The epoch rows of metrics.jsonl as curves, and the time of training beside them where they tell what an epoch took.
+
+    A resumed fold repeats epochs: the last row of an epoch counts.
+    """
     series: dict[tuple[int, str], dict[float, float]] = {}
     for row in folder.epochs():
         for metric, value in row.values.items():
             series.setdefault((row.fold, metric), {})[row.epoch] = value
+    for fold in {fold for fold, _ in series}:
+        took = [series.get((fold, name), {}) for name in ("time/data_s", "time/compute_s")]
+        epochs = sorted(took[0].keys() & took[1].keys())
+        if epochs:
+            elapsed = accumulate(sum(each[epoch] for each in took) for epoch in epochs)
+            series[fold, ELAPSED] = dict(zip(epochs, elapsed, strict=True))
     return [
         Points(fold, metric, tuple(sorted(values)), tuple(values[epoch] for epoch in sorted(values)))
         for (fold, metric), values in sorted(series.items())
     ]
-
-
-def curves(db: Session, run_id: int) -> list[Points]:
-    """The stored curves of a run, by fold and metric."""
-    rows = db.exec(select(Curve).where(Curve.run_id == run_id).order_by(col(Curve.fold), col(Curve.metric))).all()
-    return [Points(row.fold, row.metric, _floats(row.epochs), _floats(row.points)) for row in rows]
 
 
 def submission_path(home: Home, submission: Submission) -> Path:
@@ -119,9 +124,3 @@ def _list_submission(db: Session, journal: Journal, run: Run, path: Path, sha256
                 created_at=journal.now(),
             )
         )
-
-
-def _floats(blob: bytes) -> tuple[float, ...]:
-    read = array("f")
-    read.frombytes(blob)
-    return tuple(read)

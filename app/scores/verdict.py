@@ -6,17 +6,19 @@ interval is that of `student.corrected_margin`: folds share training rows.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from math import fsum
-from typing import Literal
+from typing import Any, Literal
 
-from sqlalchemy.orm import aliased
-from sqlmodel import Session, col, or_, select
+from sqlalchemy import select as columns
+from sqlmodel import Session, col, func, select
 
 from app.journal.tables import Challenge, FoldScore, Run
-from app.scores.run_rows import EQUAL, spread, spread_text
+from app.scores.baselines import Ground
+from app.scores.run_rows import EQUAL, RunRow, spread, spread_text
 from app.scores.student import corrected_margin
 from engine.contract import METRIC_DIRECTIONS
 
@@ -56,36 +58,25 @@ def compare(
 
 
 def verdicts(db: Session, challenge: Challenge, run_ids: Collection[int]) -> dict[int, Verdict]:
-    """The verdicts of the runs among `run_ids` that have a CV in the challenge's metric and a baseline; two queries."""
+    """The verdicts of the runs among `run_ids` that have a CV in the challenge's metric and a baseline; three queries, or four."""
     direction = METRIC_DIRECTIONS[challenge.metric]
-    earlier = aliased(Run)
-    best_first = col(earlier.cv).desc() if direction == "max" else col(earlier.cv)
-    baseline = (
-        select(earlier.id)
-        .where(
-            earlier.challenge_id == challenge.id,
-            earlier.metric == Run.metric,
-            earlier.data_sha256 == Run.data_sha256,
-            earlier.folds_sha256 == Run.folds_sha256,
-            col(earlier.cv).is_not(None),
-            col(earlier.id) < Run.id,
-            # A blend is made of runs and better than each: what an idea did to a run is seen beside runs.
-            or_(col(earlier.kind) != "blend", col(Run.kind) == "blend"),
-        )
-        .order_by(best_first, col(earlier.id))
-        .limit(1)
-        .correlate(Run)
-        .scalar_subquery()
+    asked: Sequence[Any] = (Run.id, Run.data_sha256, Run.folds_sha256, Run.kind)
+    scored = columns(*asked).where(
+        col(Run.id).in_(run_ids),
+        col(Run.metric) == challenge.metric,
+        col(Run.cv).is_not(None),
+        col(Run.data_sha256).is_not(None),
+        col(Run.folds_sha256).is_not(None),
     )
-    compared = {
-        run_id: before
-        for run_id, before in db.exec(
-            select(Run.id, baseline).where(
-                col(Run.id).in_(run_ids), Run.metric == challenge.metric, col(Run.cv).is_not(None)
-            )
-        ).all()
-        if before is not None
-    }
+    mine = [(run_id, (data, folds), kind == "blend") for run_id, data, folds, kind in db.connection().execute(scored)]
+    compared: dict[int, int] = {}
+    for blends in (False, True):
+        of_kind = [(run_id, ground) for run_id, ground, is_blend in mine if is_blend == blends]
+        led = _leaders(db, challenge, of_kind, blends) if of_kind else {}
+        for run_id, ground in of_kind:
+            place = bisect_left(led.get(ground, []), run_id)
+            if place:
+                compared[run_id] = led[ground][place - 1]
     wanted = {*compared, *compared.values()}
     scores: dict[int, dict[int, float]] = defaultdict(dict)
     keys: dict[int, str] = {}
@@ -100,6 +91,61 @@ def verdicts(db: Session, challenge: Challenge, run_ids: Collection[int]) -> dic
         if before in keys
     }
     return {run_id: verdict for run_id, verdict in found.items() if verdict is not None}
+
+
+def _leaders(
+    db: Session, challenge: Challenge, runs: Sequence[tuple[int, Ground]], blends: bool
+) -> dict[Ground, list[int]]:
+    """The runs that were the best so far on their data and folds when they were queued, by these, in order; one pass over an index.
+
+    Up to the newest of `runs` and on their grounds alone. Blends count among them only where `blends` are compared.
+    """
+    upwards = METRIC_DIRECTIONS[challenge.metric] == "max"
+    best = func.max if upwards else func.min
+    ground = (col(Run.data_sha256), col(Run.folds_sha256))
+    before = best(Run.cv).over(partition_by=ground, order_by=col(Run.id), rows=(None, -1)).label("best_before")
+    read: Sequence[Any] = (col(Run.id).label("id"), *ground, col(Run.cv).label("cv"), before)
+    query = columns(*read).where(
+        col(Run.challenge_id) == challenge.id,
+        col(Run.metric) == challenge.metric,
+        ground[0].in_({data for _, (data, _) in runs}),
+        ground[1].in_({folds for _, (_, folds) in runs}),
+        col(Run.cv).is_not(None),
+        # An expression and not the column, or SQLite takes the runs one by one by their numbers and not from the index.
+        col(Run.id) + 0 < max(run_id for run_id, _ in runs),
+    )
+    # A blend is made of runs and better than each: what an idea did to a run is seen beside runs.
+    so_far = (query if blends else query.where(col(Run.kind) != "blend")).subquery().c
+    is_better = so_far.cv > so_far.best_before if upwards else so_far.cv < so_far.best_before
+    led = columns(so_far.id, so_far.data_sha256, so_far.folds_sha256).where(so_far.best_before.is_(None) | is_better)
+    found: dict[Ground, list[int]] = defaultdict(list)
+    for run_id, data, folds in db.connection().execute(led.order_by(so_far.id)):
+        found[data, folds].append(run_id)
+    return found
+
+
+def why_none(db: Session, challenge: Challenge, run: RunRow) -> str:
+    """Why a run has no verdict, as half a sentence: what it, or each run before it, lacks."""
+    if run.cv is None:
+        return "no CV yet" if run.is_open else "it has no CV"
+    if run.metric != challenge.metric:
+        return f"its metric is {run.metric}, the challenge's {challenge.metric}"
+    data, folds, kind = db.exec(select(Run.data_sha256, Run.folds_sha256, Run.kind).where(Run.id == run.run_id)).one()
+    if data is None or folds is None:
+        return "its data and folds are not known"
+    earlier = select(func.count()).where(
+        col(Run.challenge_id) == challenge.id,
+        col(Run.id) < run.run_id,
+        col(Run.metric) == run.metric,
+        col(Run.cv).is_not(None),
+    )
+    if kind != "blend":
+        earlier = earlier.where(col(Run.kind) != "blend")
+    if not db.exec(earlier).one():
+        return "no run with a CV before it"
+    if not db.exec(earlier.where(col(Run.data_sha256) == data)).one():
+        return "no run before it on the same data"
+    return "no run before it on the same folds"
 
 
 def verdict_text(verdict: Verdict) -> str:

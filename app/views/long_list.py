@@ -27,29 +27,36 @@ def stretch(name: str, count: Callable[[str], int]) -> Stretch:
     every = count("")
     if every <= ROWS:
         return Stretch()
-    find, page = f"find_{name}", f"{name}_page"
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        words = st.text_input(
-            f"Find {name}",
-            key=find,
-            bind="query-params",
-            type="search",
-            placeholder=f"Find {name}",
-            label_visibility="collapsed",
-            width=260,
-        )
-        words = " ".join((words or "").split())
-        found = count(words) if words else every
-        pages = max(1, -(-found // ROWS))
-        # Fewer are found than before: the page that was open may be gone.
-        if st.session_state.get(page, 1) > pages:
-            st.session_state[page] = 1
-        chosen = st.pagination(pages, key=page, bind="query-params") if pages > 1 else 1
-        start = ROWS * (chosen - 1)
-        st.caption(
-            f"Showing {start + 1}–{min(start + ROWS, found)} of {found}, newest first"
-            if found
-            else "Nothing found. Fewer words find more.",
-            width="content",
-        )
-    return Stretch(words, start)
+        words = find(name)
+        return Stretch(words, turn(name, count(words) if words else every))
+
+
+def find(name: str) -> str:
+    """The words that rows are to hold, one space between them."""
+    words = st.text_input(
+        f"Find {name}",
+        key=f"find_{name}",
+        bind="query-params",
+        type="search",
+        placeholder=f"Find {name}",
+        label_visibility="collapsed",
+        width=260,
+    )
+    return " ".join((words or "").split())
+
+
+def turn(name: str, found: int, order: str = "newest first") -> int:
+    """Where the stretch of the `found` rows begins that is shown; said in words too."""
+    page, pages = f"{name}_page", max(1, -(-found // ROWS))
+    # Fewer are found than before: the page that was open may be gone.
+    if st.session_state.get(page, 1) > pages:
+        st.session_state[page] = 1
+    start = ROWS * ((st.pagination(pages, key=page, bind="query-params") if pages > 1 else 1) - 1)
+    st.caption(
+        f"Showing {start + 1}–{min(start + ROWS, found)} of {found}, {order}"
+        if found
+        else "Nothing found. Fewer words find more.",
+        width="content",
+    )
+    return start

@@ -20,7 +20,7 @@ SAID = "again_said"
 
 def show(journal: Journal, at: Sitting, record: RunRecord) -> None:
     run_key = record.run.row.run_key
-    if record.parent_key is not None:
+    if record.lineage is not None:
         words = run_record.lineage_words(record)
         st.markdown(plain(words[0].upper() + words[1:]))
     st.markdown(code_words(record))

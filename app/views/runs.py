@@ -1,110 +1,88 @@
-"""Runs: what did I do, how do they compare? A table; selecting one shows its folds, remarks, origin, log and submission.
-
-Selecting several offers to blend them.
-"""
+"""Runs: what did I do, how do they compare? A table of runs, the experiments as a tree, and runs that were not started here."""
 
 from __future__ import annotations
 
+from importlib import import_module
+
 import streamlit as st
 
-from app.jobs import backlog, standing_orders
+from app.jobs import backlog
 from app.journal.sittings import Sitting
 from app.journal.store import Journal
-from app.reports import run_record
-from app.scores.run_rows import RunRow, count_runs, run_row, run_rows
-from app.views import blend_form, live_run, long_list, run_origin, submit_form
-from app.views.desk import attempt, plain
-from app.views.run_words import cv_words, state_words, wandb_words
-from engine.run_folder import RunFolder
+from app.reports import run_list
+from app.scores import run_search
+from app.scores.run_rows import RunRow, run_row
+from app.scores.run_search import ORDERS, WHICH, RunSearch
+from app.views import long_list, run_columns, run_details
+
+TABLE, TREE, ELSEWHERE = "Table", "Tree", "Elsewhere"
+PARTS = {TREE: "app.views.experiment_tree", ELSEWHERE: "app.views.foreign_runs"}
+ORDER_WORDS = {
+    "newest": "newest first",
+    "best CV": "best CV first",
+    "best LB": "best LB first",
+    "most GPU": "most GPU first",
+}
 
 
 def show(journal: Journal, at: Sitting) -> None:
+    part = st.segmented_control(
+        "Show",
+        (TABLE, *PARTS),
+        default=ELSEWHERE if "wandb" in st.query_params else TABLE,
+        key="runs_part",
+        bind="query-params",
+        required=True,
+        label_visibility="collapsed",
+    )
+    if part in PARTS:
+        import_module(PARTS[part]).show(journal, at)
+    else:
+        _table(journal, at)
+
+
+def _table(journal: Journal, at: Sitting) -> None:
     with journal.reading() as db:
-        part = long_list.stretch("runs", lambda words: count_runs(db, at.challenge, words))
-        rows = run_rows(db, at.challenge, words=part.words, start=part.start, limit=long_list.ROWS)
-        asked = run_row(db, at.challenge, st.query_params.get("run", ""))
-    if not rows:
-        if not part.words:
+        if not run_search.count(db, at.challenge):
             st.caption("No run yet. Start the hour on Today, then queue one below the note.")
+            return
+        with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+            words = long_list.find("runs")
+            which = st.selectbox(
+                "Which", WHICH, key="which", bind="query-params", label_visibility="collapsed", width=140
+            )
+            order = st.selectbox(
+                "Order", ORDERS, key="order", bind="query-params", label_visibility="collapsed", width=140
+            )
+            run_columns.choice(journal, at.challenge)
+            search = RunSearch(words, which, order)
+            start = long_list.turn("runs", run_search.count(db, at.challenge, search), ORDER_WORDS[order])
+        keys = run_search.keys(db, at.challenge, search, start, long_list.ROWS)
+        listed = run_list.listed(db, at.challenge, keys)
+        asked = run_row(db, at.challenge, st.query_params.get("run", ""))
+    rows = [run.row for run in listed]
+    chosen = _chosen(listed, run_columns.chosen(at.challenge), f"{start}_{words}_{which}_{order}")
+    if len(chosen) > 1:
+        # Imported when first wanted: comparing and blending are for some days, the table is for each.
+        import_module("app.views.run_comparison").show(journal, at, chosen)
         return
+    # The selected run, or the one in the page's address (by its own key or its experiment's), or one that runs, or the first.
+    running = next((row for row in rows if row.state in backlog.ACTIVE), rows[0] if rows else None)
+    shown = chosen[0] if chosen else asked or running
+    if shown is not None:
+        run_details.show(journal, at, shown)
+
+
+def _chosen(listed: list[run_list.ListedRun], names: list[str], key: str) -> list[RunRow]:
+    if not listed:
+        return []
     table = st.dataframe(
-        [_cells(row) for row in rows],
-        key=f"runs_{part.key}_{rows[0].run_id}",  # a new run moves the rows: what was selected would be others
+        [run_columns.cells(run, names) for run in listed],
+        key=f"runs_{key}_{listed[0].row.run_id}",  # a new run moves the rows: what was selected would be others
         hide_index=True,
         on_select="rerun",
         selection_mode="multi-row",
         placeholder="–",
-        column_config={
-            "CV": st.column_config.NumberColumn(format="%.4f", width="small"),
-            "±": st.column_config.NumberColumn(
-                format="%.4f", width="small", help="standard deviation of the fold scores"
-            ),
-            "Minutes": st.column_config.NumberColumn(format="%.1f", width="small"),
-            "Hypothesis": st.column_config.TextColumn(width="large"),
-            "Page": st.column_config.LinkColumn(width="small", display_text="W&B", help="the run on its W&B server"),
-        },
+        column_config=run_columns.configs(),
     )
-    chosen = [rows[place] for place in table.selection.rows if place < len(rows)]
-    if len(chosen) > 1:
-        blend_form.show(journal, at, chosen)
-    # The selected run, or the one in the page's address (by its own key or its experiment's), or one that runs, or the newest.
-    running = next((row for row in rows if row.state in backlog.ACTIVE), rows[0])
-    _details(journal, at, chosen[0] if chosen else asked or running)
-
-
-def _cells(row: RunRow) -> dict[str, object]:
-    return {
-        "Run": row.run_key,
-        "State": state_words(row).rpartition("] ")[2],
-        "Hypothesis": row.hypothesis,
-        "CV": row.cv,
-        "±": row.spread,
-        "Minutes": row.minutes,
-        "Device": row.device,
-        "Preset": row.spec_source,
-        "Day": row.local_date,
-        "W&B": row.wandb_mode,
-        **({"Page": row.wandb_url} if row.wandb_url else {}),
-    }
-
-
-def _details(journal: Journal, at: Sitting, row: RunRow) -> None:
-    folder = RunFolder(journal.home.run_dir(row.run_key))
-    head = (f"**{row.run_key}**", state_words(row), cv_words(row), wandb_words(row), plain(row.message))
-    st.markdown(" · ".join(part for part in head if part))
-    for remark in row.remarks:
-        st.markdown(f"- {plain(remark)}")
-    if row.fold_scores:
-        st.table([{f"fold {fold}": f"{score:.4f}" for fold, score in enumerate(row.fold_scores)}])
-    if folder.threshold_png.is_file():
-        st.image(str(folder.threshold_png), caption="Where the unknown label goes: its threshold, chosen on OOF")
-    with journal.reading() as db:
-        record = run_record.read(db, at.challenge, row.run_key)
-    listed = record.run.submission_path
-    submission = folder.submission_csv if listed is None else journal.home.path / listed
-    if submission.is_file():
-        st.markdown("Submission")
-        st.code(str(submission), language=None)
-        submit_form.show(journal, at, row.run_key)
-    _order(journal, row)
-    run_origin.show(journal, at, record)
-    if row.is_open:
-        live_run.show(journal, at, row)
-        return
-    st.markdown("Log")
-    st.code(folder.log_tail() or "Nothing is written yet.", language=None, height=live_run.LOG_HEIGHT, wrap_lines=True)
-
-
-def _order(journal: Journal, row: RunRow) -> None:
-    """What the worker may do with its submission."""
-    with journal.reading() as db:
-        order = standing_orders.of_run(db, row.run_id)
-        said = "" if order is None else standing_orders.words(db, order, row.run_key)
-    if order is not None:
-        with st.container(horizontal=True, vertical_alignment="center"):
-            st.caption(f"Standing order: {plain(said)}")
-            if order.decided_at is None:
-                st.button(
-                    "Take it back", key=f"order_{row.run_key}", on_click=attempt,
-                    args=(standing_orders.take_back, journal, row.run_key),
-                )  # fmt: skip
+    return [listed[place].row for place in table.selection.rows if place < len(listed)]

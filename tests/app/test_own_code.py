@@ -24,7 +24,8 @@ from app.journal import sessions
 from app.journal.home import Home
 from app.journal.store import Journal
 from app.journal.tables import Challenge, Job, Run, RunCode, Submission
-from app.scores import runs
+from app.scores import run_curves
+from app.scores.run_curves import FoldCurve
 from engine.contract import CommandSpec, OnehourError
 from engine.run_folder import RunFolder
 from tests.app.own_script import SCRIPT
@@ -87,9 +88,9 @@ def test_its_result_and_submission_are_taken_in_like_the_engines(
     assert (run.kind, run.metric, run.direction, run.cv) == ("command", "map5", "max", 0.5)
     assert (run.wandb_mode, json.loads(run.remarks or "")) == ("off", [])
     with journal.reading() as db:
-        curves = runs.curves(db, run.id)
+        curves = run_curves.of_runs(db, [run.id], "valid/map5")[run.id]
         assert db.exec(select(Submission.path)).one() == f"runs/{key}/submission.csv"
-    assert curves == [runs.Points(0, "valid/map5", (1.0, 2.0), (0.25, 0.5))]
+    assert curves == [FoldCurve(0, (1.0, 2.0), (0.25, 0.5))]
 
 
 def test_it_is_told_where_it_stands(

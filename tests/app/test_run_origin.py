@@ -15,7 +15,7 @@ from app.jobs import as_queued, backlog, orders
 from app.journal import sessions
 from app.journal.store import Journal
 from app.journal.tables import Challenge, Run
-from app.reports import run_record
+from app.reports import lineage
 from app.views import desk
 from app.views.run_words import STATE_WORDS
 from engine.contract import EXIT_BAD_INPUT, EXIT_OK
@@ -60,7 +60,7 @@ def texts(at: AppTest) -> str:
 
 def selected(at: AppTest, newest: int, *places: int) -> AppTest:
     """The page with rows of its table selected, as a click does it; `newest`: the number of the run in its first row."""
-    at.session_state[f"runs_0__{newest}"] = {"selection": {"rows": list(places), "columns": [], "cells": []}}
+    at.session_state[f"runs_0__all_newest_{newest}"] = {"selection": {"rows": list(places), "columns": [], "cells": []}}
     return ran(at)
 
 
@@ -239,5 +239,5 @@ def test_specs_are_compared_key_by_key() -> None:
         "search_path": "/b",
         "new": [1],
     }
-    found = [(one.key, one.before, one.after) for one in run_record.changes(before, after)]
+    found = [(one.key, one.before, one.after) for one in lineage.changes(before, after)]
     assert found == [("data.dir", "a", "b"), ("new", None, [1]), ("old", 1, None)]

@@ -12,7 +12,8 @@ from app.jobs import orders
 from app.journal import sessions
 from app.journal.store import Journal
 from app.journal.tables import Challenge, Curve, FoldScore, Run, Submission
-from app.scores import runs
+from app.scores import run_curves, runs
+from app.scores.run_curves import FoldCurve
 from engine.contract import OnehourError
 from engine.run_folder import RunFolder
 from tests.app.trainings import small_spec, write_epoch, write_result
@@ -50,14 +51,14 @@ def test_a_result_fills_the_run_its_folds_curves_and_submission(journal: Journal
         stored = db.get(Run, run.id)
         scores = db.exec(select(FoldScore.fold, FoldScore.score, FoldScore.images)).all()
         submission = db.exec(select(Submission)).one()
-        curves = runs.curves(db, run.id or 0)
+        curves = run_curves.of_runs(db, [run.id], "valid/map5")[run.id]
     assert stored is not None
     assert (stored.cv, stored.threshold, stored.images, stored.folds_sha256) == (0.625, 0.375, 80, "f")
     assert json.loads(stored.remarks or "") == ["two images are copies"]
     assert scores == [(0, 0.5, 40), (1, 0.75, 40)]
     assert curves == [
-        runs.Points(0, "valid/map5", (1.0, 2.0), (0.25, 0.5)),
-        runs.Points(1, "valid/map5", (1.0, 2.0), (0.375, 0.625)),
+        FoldCurve(0, (1.0, 2.0), (0.25, 0.5)),
+        FoldCurve(1, (1.0, 2.0), (0.375, 0.625)),
     ]
     assert (submission.sha256, submission.origin) == (result.submission_sha256, "system")
     assert runs.submission_path(journal.home, submission) == folder.submission_csv
@@ -108,3 +109,17 @@ def test_the_result_of_another_run_is_refused(journal: Journal, run: Run, folder
     folder.result_json.write_text(text)
     with pytest.raises(OnehourError, match="this is the result of 'humpback_009-r01', not of 'humpback_001-r01'"):
         runs.take_in(journal, run, folder)
+
+
+def test_the_time_of_training_is_added_up_beside_the_curves(folder: RunFolder) -> None:
+    rows = [
+        {"kind": "epoch", "fold": 0, "epoch": epoch, "step": 10, "at": at, "valid/map5": 0.5, **took}
+        for epoch, at, took in (
+            (1, 0, {"time/data_s": 1.0, "time/compute_s": 9.0}),
+            (2, 9_000_000, {"time/data_s": 2.0, "time/compute_s": 8.0}),  # it lay still for hours between them
+            (2, 9_100_000, {"time/data_s": 1.5, "time/compute_s": 8.5}),  # and was trained once more
+        )
+    ]
+    folder.metrics_jsonl.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    found = {one.metric: (one.epochs, one.values) for one in runs.points(folder)}
+    assert found[run_curves.ELAPSED] == ((1.0, 2.0), (10.0, 20.0))

@@ -588,10 +588,10 @@ def test_the_scoreboard_shows_cv_beside_lb_and_links_to_wandb(journal: Journal, 
         run = db.exec(select(Run)).one()
         run.wandb_url = "https://wandb.example/run"
         db.add(run)
-    for name in ("scores", "runs"):
+    for name, column in (("scores", "Page"), ("runs", "W&B")):
         table = page(name).dataframe[0]
-        assert table.value["Page"].tolist() == ["https://wandb.example/run"]
-        assert json.loads(table.proto.columns)["Page"]["type_config"]["type"] == "link"
+        assert table.value[column].tolist() == ["https://wandb.example/run"]
+        assert json.loads(table.proto.columns)[column]["type_config"]["type"] == "link"
 
 
 def test_imported_submissions_stand_on_their_day_and_the_days_minutes_once(

@@ -1,4 +1,4 @@
-"""What a person writes about a run, its tags, and which columns of runs they want to see."""
+"""What a person writes about a run, its tags, and which columns of runs they want to see; indices that hold all that is asked."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -11,4 +11,7 @@ def upgrade() -> None:
     op.add_column("run", sa.Column("note", sa.String(), nullable=False, server_default=""))
     op.add_column("run", sa.Column("tags", sa.String(), nullable=False, server_default="[]"))
     op.create_index("runs_in_order", "run", ["challenge_id", "metric", "cv", "gpu_s", "key"])
+    op.drop_index("cv_on_the_same_folds", "run")
+    on_folds = ["challenge_id", "metric", "data_sha256", "folds_sha256", "cv", "kind"]
+    op.create_index("cv_on_the_same_folds", "run", on_folds)
     op.add_column("challenge", sa.Column("run_columns", sa.String(), nullable=True))

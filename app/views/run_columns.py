@@ -1,0 +1,86 @@
+"""The columns of the table of runs: what stands in each, and which of them a person wants to see."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import streamlit as st
+
+from app.journal import challenges
+from app.journal.store import Journal
+from app.journal.tables import Challenge
+from app.reports.run_list import ListedRun
+from app.scores.verdict import verdict_text
+from app.views.desk import attempt
+from app.views.run_words import STATE_WORDS
+
+FIRST = "Run"  # stands in front of all, whatever is chosen
+VERDICT_SHAPES = {"helped": "▲", "hurt": "▼", "unclear": "◆"}
+CELLS: Mapping[str, Callable[[ListedRun], object]] = {
+    "Hypothesis": lambda run: run.row.hypothesis,
+    "State": lambda run: STATE_WORDS[run.row.state].rpartition("] ")[2],
+    "Change": lambda run: None if run.lineage is None else run.lineage.words,
+    "CV": lambda run: run.row.cv,
+    "±": lambda run: run.row.spread,
+    "LB": lambda run: run.on_board.public,
+    "LB private": lambda run: run.on_board.private,
+    "Verdict": lambda run: (
+        None if run.verdict is None else f"{VERDICT_SHAPES[run.verdict.word]} {verdict_text(run.verdict)}"
+    ),
+    "GPU": lambda run: None if run.row.gpu_s is None else run.row.gpu_s / 60,
+    "Minutes": lambda run: run.row.minutes,
+    "Day": lambda run: run.row.local_date,
+    "Backend": lambda run: run.row.backend,
+    "Device": lambda run: run.row.device,
+    "Preset": lambda run: run.row.spec_source,
+    "Metric": lambda run: run.row.metric,
+    "Threshold": lambda run: run.row.threshold,
+    "Tags": lambda run: " ".join(f"#{tag}" for tag in run.row.tags) or None,
+    "Note": lambda run: run.row.note or None,
+    "W&B": lambda run: run.row.wandb_url,
+    "Tracking": lambda run: run.row.wandb_mode,
+}
+USUAL = ("Hypothesis", "State", "Change", "CV", "±", "LB", "Verdict", "GPU", "Day", "Backend", "W&B")
+CHOICE = "run_columns"
+
+
+def configs() -> dict[str, Any]:
+    """How Streamlit is to show them."""
+    number, text = st.column_config.NumberColumn, st.column_config.TextColumn
+    return {
+        "Hypothesis": text(width="medium"),
+        "Change": text(width="medium", help="against the run that it varies, else against the baseline of its verdict"),
+        "CV": number(format="%.4f", width="small"),
+        "±": number(format="%.4f", width="small", help="standard deviation of the fold scores"),
+        "LB": number(format="%.4f", width="small", help="public, of its newest submission"),
+        "LB private": number(format="%.4f", width="small"),
+        "Verdict": text(width="medium"),
+        "GPU": number(format="%.1f", width="small", help="minutes in which a GPU was held"),
+        "Minutes": number(format="%.1f", width="small", help="from the start of its first attempt to its end"),
+        "W&B": st.column_config.LinkColumn(width="small", display_text="W&B", help="the run on its W&B server"),
+    }
+
+
+def chosen(challenge: Challenge) -> list[str]:
+    """The columns that the person keeps, in their order; those that this version does not know are left out."""
+    kept = json.loads(challenge.run_columns) if challenge.run_columns else []
+    return [name for name in kept if name in CELLS] or [*USUAL]
+
+
+def cells(run: ListedRun, names: list[str]) -> dict[str, object]:
+    return {FIRST: run.row.run_key, **{name: CELLS[name](run) for name in names}}
+
+
+def choice(journal: Journal, challenge: Challenge) -> None:
+    """A small form behind a button; what is chosen is kept with the challenge."""
+    with st.popover("Columns"):
+        st.multiselect(
+            "Columns", [*CELLS], default=chosen(challenge), key=CHOICE, on_change=attempt, args=(_keep, journal)
+        )
+        st.caption("Kept with the challenge. With none chosen the usual ones are shown.")
+
+
+def _keep(journal: Journal) -> None:
+    challenges.change(journal, run_columns=st.session_state[CHOICE])
