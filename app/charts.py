@@ -122,7 +122,7 @@ def cv_against_lb(scored: Sequence[Scored], drawn: Line | None, outside: Sequenc
                 "hovertext": [one.run_key for one in mine],
                 "error_x": {
                     "type": "data",
-                    "array": [one.noise for one in mine],
+                    "array": [one.noise or 0.0 for one in mine],
                     "thickness": 1,
                     "width": 0,
                     "visible": len(scored) <= MOST_WITH_NOISE,

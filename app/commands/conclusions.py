@@ -74,7 +74,8 @@ def agree(as_json: AsJson = False) -> None:
         return
     for one in found.scored:
         print(
-            f"{one.run_key}: CV {one.cv:.4f}, LB {one.lb:.4f}, gap {gap(one, direction):+.4f} (chance {one.noise:.4f})"
+            f"{one.run_key}: CV {one.cv:.4f}, LB {one.lb:.4f}, gap {gap(one, direction):+.4f}"
+            f" (chance {'not known' if one.noise is None else f'{one.noise:.4f}'})"
         )
     if found.line is not None:
         print(

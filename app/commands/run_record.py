@@ -33,6 +33,9 @@ def again(
     backend: Annotated[
         str | None, typer.Option(metavar="NAME", help="where it runs; else where the first one did")
     ] = None,
+    hypothesis: Annotated[
+        str, typer.Option(help="what you expect of a variation; else it is of the same experiment")
+    ] = "",
     yes: Annotated[bool, typer.Option("--yes", help="also when it passes a time limit or a quota")] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -40,7 +43,9 @@ def again(
     with opened_journal() as journal:
         with journal.reading() as db:
             challenge = challenges.active(db)
-        queued = repetition.again(journal, run, overrides or (), present_code=present_code, backend=backend, sure=yes)
+        queued = repetition.again(
+            journal, run, overrides or (), present_code=present_code, backend=backend, hypothesis=hypothesis, sure=yes
+        )
         if as_json:
             told = {"run": queued.run_key, "experiment": queued.experiment_key, "parent": run}
             print(json.dumps(told | {"ends_at": iso(queued.forecast.ends_at), "says": queued.says}, ensure_ascii=False))

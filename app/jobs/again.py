@@ -27,9 +27,12 @@ def again(
     *,
     present_code: bool = False,
     backend: str | None = None,
+    hypothesis: str = "",
     sure: bool = False,
 ) -> Queued:
-    """Queue the run `run_key` once more as a run of its experiment, with `key=value` overrides laid over its spec.
+    """Queue the run `run_key` once more, with `key=value` overrides laid over its spec.
+
+    It is a run of the same experiment, or with a `hypothesis` of its own of another one.
 
     Its code is the recorded one: where the present code differs it is built again when the run starts. With `present_code` it is
     what lies there now. Raises OnehourError where the record cannot be built, and as `orders.queue_run` does.
@@ -48,8 +51,8 @@ def again(
         journal,
         spec.line if isinstance(spec, CommandSpec) else run.spec_source,
         spec,
-        "",
-        experiment_key=experiment.key,
+        hypothesis,
+        experiment_key=None if hypothesis.strip() else experiment.key,
         backend=backend or (job.backend if job is not None else "local"),
         sure=sure,
         parent=Parent(run.id, code),

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from sqlmodel import Session
 
-from app.journal.tables import AttemptRow, Job
+from app.journal.tables import AttemptRow, Job, Run
 
 
 def begin(db: Session, job_id: int, number: int, backend: str, slot: str, gpus: int, now: int) -> None:
@@ -23,11 +23,16 @@ def found(db: Session, job: Job, kept: int) -> None:
 
 
 def end(db: Session, job: Job, now: int, exit_code: int | None, gpu_s: float | None = None) -> None:
-    """The job's present attempt is over; a job that never began has none."""
+    """The job's present attempt is over, and its run took so much more of GPUs; a job that never began has none."""
     row = db.get(AttemptRow, (job.id, job.attempt))
     if row is not None and row.ended_at is None:
         row.ended_at, row.exit_code, row.gpu_s = now, exit_code, gpu_s
         db.add(row)
+        run = db.get(Run, job.run_id)
+        if run is not None:
+            took = gpu_s if gpu_s is not None else row.gpus * (now - row.started_at) / 1000
+            run.gpu_s = (run.gpu_s or 0.0) + took
+            db.add(run)
 
 
 def got_further(db: Session, job: Job, kept: int) -> bool:

@@ -213,6 +213,8 @@ class Reconciler:
 
     def _finish(self, job: Job, run: Run, state: str, message: str = "", found: Status | None = None) -> None:
         code, gpu_s = (None, None) if found is None else (found.exit_code, found.gpu_s)
+        if state != backlog.SUCCEEDED:  # what it measured until then is what tells why
+            runs.take_in_curves(self.journal, run, RunFolder(self.journal.home.run_dir(run.key)))
         with self.journal.writing() as db:
             fresh = backlog.held(db, job)
             if fresh is not None:

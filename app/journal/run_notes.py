@@ -20,10 +20,18 @@ MAX_TAGS = 20
 _TAG = re.compile(r"[^\W_][\w/.+-]*")
 
 
-def write(journal: Journal, run_key: str, *, note: str | None = None, tags: Iterable[str] | None = None) -> Run:
+def write(
+    journal: Journal,
+    run_key: str,
+    *,
+    note: str | None = None,
+    tags: Iterable[str] | None = None,
+    instead_of: str | None = None,
+) -> Run:
     """Replace the note, or the tags, or both of a run of the active challenge; None leaves what is there.
 
-    Raises OnehourError for an unknown run, a note or tag that is too long, a tag that is no word, and outside the hour.
+    `instead_of`: the note that the person saw when they wrote this one. Raises OnehourError where another one stands there now, for an
+    unknown run, a note or tag that is too long, a tag that is no word, and outside the hour.
     """
     kept = None if tags is None else [*dict.fromkeys(_tag(tag) for tag in tags)]
     if kept is not None and len(kept) > MAX_TAGS:
@@ -37,6 +45,12 @@ def write(journal: Journal, run_key: str, *, note: str | None = None, tags: Iter
         require(Action.WORK, at.moment, DOING)
         run = run_named(db, run_key, at.challenge)
         if note is not None:
+            if instead_of is not None and run.note not in (instead_of, note.strip()):
+                raise OnehourError(
+                    f"its note was changed elsewhere: {run.note!r}",
+                    where=run_key,
+                    fix="Take over what you want, then keep it again.",
+                )
             run.note = note.strip()
         if kept is not None:
             run.tags = json.dumps(kept, ensure_ascii=False)

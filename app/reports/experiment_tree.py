@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import select as columns
+from sqlalchemy.orm import aliased
 from sqlmodel import Session, col
 
 from app.journal.tables import Challenge, Experiment, Run
@@ -32,7 +33,7 @@ class Branch:
 
 @dataclass(frozen=True)
 class Told:
-    """A branch as it is read. `lineage` and `verdict` are those of its best run against the one above."""
+    """A branch as it is read. `lineage` and `verdict` are those of its best run."""
 
     depth: int
     experiment_key: str
@@ -47,7 +48,9 @@ class Told:
 def branches(db: Session, challenge: Challenge, *, to_the_best: bool = False) -> list[Branch]:
     """Every experiment behind the one it hangs below, in the order of their first runs.
 
-    A blend with none before it hangs below the best run that it was made of. With `to_the_best` the way to the best run alone: its
+    A variation hangs below the experiment of the run that it varies, a blend below that of the best run it was made of.
+
+    With `to_the_best` the way to the best run alone: its
     experiment and those above it. Two queries.
     """
     rows = runs_on_folds(db, challenge)
@@ -60,7 +63,11 @@ def branches(db: Session, challenge: Challenge, *, to_the_best: bool = False) ->
         for experiment_id, (best, before) in pairs.items()
         if before is not None and before.experiment_id != experiment_id
     }
-    above |= {one: of for one, of in _blended(db, challenge, rows).items() if one not in above}
+    first = {experiment_id: mine[0].run_id for experiment_id, mine in of.items()}
+    for one, its in {**_blended(db, challenge, rows), **_varied(db, challenge)}.items():
+        # Below an earlier one alone, or a branch would hang in the air: an experiment may have blends of later ones too.
+        if first[its] < first[one]:
+            above[one] = its
     below: dict[int | None, list[int]] = defaultdict(list)
     for experiment_id in of:
         below[above.get(experiment_id)].append(experiment_id)
@@ -85,8 +92,8 @@ def told(db: Session, challenge: Challenge, shown: Sequence[Branch]) -> list[Tol
     said = {
         number: (key, words) for number, key, words in db.connection().execute(asked.where(col(Experiment.id).in_(ids)))
     }
-    pairs = {branch.best.key: branch.against.key for branch in shown if branch.best and branch.against}
-    differ = lineages(db, pairs)
+    baselines = {branch.best.key: branch.against.key for branch in shown if branch.best and branch.against}
+    differ = lineages(db, [branch.best.key for branch in shown if branch.best], baselines)
     scores = fold_scores(db, {run.run_id for branch in shown for run in (branch.best, branch.against) if run})
     direction = METRIC_DIRECTIONS[challenge.metric]
     found = []
@@ -116,7 +123,7 @@ def page(shown: Sequence[Told]) -> str:
 
 
 def _blended(db: Session, challenge: Challenge, rows: Sequence[RunOnFolds]) -> dict[int, int]:
-    """For the experiment of each blend that of the best run it was made of."""
+    """For the experiment of each blend that of the best run that it was made of."""
     better = is_better(challenge.metric)
     by_key = {row.key: row for row in rows}
     query = columns(col(Run.experiment_id), col(Run.spec)).where(
@@ -132,6 +139,18 @@ def _blended(db: Session, challenge: Challenge, rows: Sequence[RunOnFolds]) -> d
         if best is not None and best.experiment_id != experiment_id:
             found[experiment_id] = best.experiment_id
     return found
+
+
+def _varied(db: Session, challenge: Challenge) -> dict[int, int]:
+    """For each experiment that begins with a variation of another one's run that one."""
+    parent = aliased(Run)
+    query = (
+        columns(col(Run.experiment_id), col(parent.experiment_id))
+        .join(parent, col(parent.id) == col(Run.parent_id))
+        .where(col(Run.challenge_id) == challenge.id, col(parent.experiment_id) != col(Run.experiment_id))
+        .order_by(col(Run.id).desc())
+    )
+    return {experiment_id: its for experiment_id, its in db.connection().execute(query)}
 
 
 def _way(pairs: Mapping[int, tuple[RunOnFolds, RunOnFolds | None]], above: Mapping[int, int], metric: str) -> set[int]:

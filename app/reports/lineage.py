@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import or_
+from sqlalchemy import and_, case, or_
 from sqlalchemy import select as columns
 from sqlalchemy.orm import aliased
 from sqlmodel import Session, col, func
 
 from app.journal.tables import Run, RunCode
 
-# What every run has of its own, whatever was asked.
-NOT_ASKED = ("tracking", "search_path")
+# What every run has of its own, or only follows from which runs stand before it.
+NOT_ASKED = ("tracking", "search_path", "stop_if_behind", "folders")
 
 
 @dataclass(frozen=True)
@@ -30,30 +30,51 @@ class Change:
 
 @dataclass(frozen=True)
 class Lineage:
-    """How a run differs from the one with the key `against`. `other_code`: than that one's, where both are recorded."""
+    """How a run differs from the one with the key `against`.
+
+    `changes` are empty where that one is of another kind. `other_code` and `other_packages` (by the lock file): than that one's; None
+    where one of them is not recorded.
+    """
 
     against: str
+    other_kind: bool
     changes: tuple[Change, ...]
-    other_code: bool
+    other_code: bool | None
+    other_packages: bool | None
+
+    @property
+    def is_same(self) -> bool:
+        return not (self.other_kind or self.changes or self.other_code or self.other_packages)
 
     @property
     def words(self) -> str:
-        """`seed: 0 → 1, other code`, or `nothing changed`."""
+        """`seed: 0 → 1, other code`, `another kind of run`, or `nothing changed`."""
+        if self.other_kind:
+            return "another kind of run"
         changed = [f"{one.key}: {written(one.before)} → {written(one.after)}" for one in self.changes]
-        return ", ".join([*changed, *["other code"] * self.other_code]) or "nothing changed"
+        changed += ["other code"] if self.other_code else []
+        changed += ["other packages"] if self.other_packages else []
+        return ", ".join(changed) or ("the same spec" if self.other_code is None else "nothing changed")
 
 
-def lineages(db: Session, pairs: Mapping[str, str]) -> dict[str, Lineage]:
-    """For each run's key how that run differs from the one it is paired with; two queries, however many there are."""
-    query = columns(col(Run.key), col(Run.spec)).where(col(Run.key).in_({*pairs, *pairs.values()}))
-    told = {key: _flat(json.loads(spec)) for key, spec in db.connection().execute(query)}
-    other_code = _of_other_code(db, pairs)
-    return {key: Lineage(before, _changes(told[before], told[key]), key in other_code) for key, before in pairs.items()}
+def lineages(db: Session, keys: Collection[str], baselines: Mapping[str, str]) -> dict[str, Lineage]:
+    """By their keys how runs differ from the ones that they vary or repeat, else from their baselines; three queries, however many.
 
-
-def changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[Change, ...]:
-    """The keys in which two specs differ, in the order of the second."""
-    return _changes(_flat(before), _flat(after))
+    A run with neither is left out.
+    """
+    parent = aliased(Run)
+    of_parents = columns(col(Run.key), col(parent.key)).join(parent, col(parent.id) == col(Run.parent_id))
+    found_parents = db.connection().execute(of_parents.where(col(Run.key).in_(keys)))
+    pairs = {**baselines, **{key: of for key, of in found_parents}}
+    query = columns(col(Run.key), col(Run.kind), col(Run.spec)).where(col(Run.key).in_({*pairs, *pairs.values()}))
+    told = {key: (kind, _flat(json.loads(spec))) for key, kind, spec in db.connection().execute(query)}
+    code = _code(db, pairs)
+    found = {}
+    for key, before in pairs.items():
+        (kind, spec), (earlier_kind, earlier) = told[key], told[before]
+        changed = _changes(earlier, spec) if kind == earlier_kind else ()
+        found[key] = Lineage(before, kind != earlier_kind, changed, *code.get(key, (None, None)))
+    return found
 
 
 def differing(db: Session, keys: Sequence[str]) -> list[tuple[str, list[Any]]]:
@@ -70,24 +91,39 @@ def differing(db: Session, keys: Sequence[str]) -> list[tuple[str, list[Any]]]:
 
 
 def _changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[Change, ...]:
+    """The keys in which two flat specs differ, in the order of the second."""
     keys = [*new, *(key for key in old if key not in new)]
     return tuple(Change(key, old.get(key), new.get(key)) for key in keys if old.get(key) != new.get(key))
 
 
-def _of_other_code(db: Session, pairs: Mapping[str, str]) -> set[str]:
-    """The runs whose code is not that of the one they are paired with. Compared in SQL: what was not committed may be long."""
+def _code(db: Session, pairs: Mapping[str, str]) -> dict[str, tuple[bool, bool | None]]:
+    """Whether code and lock file are others than those of the run it is paired with, of runs where both are recorded.
+
+    Compared in SQL: what was not committed may be long.
+    """
     given = func.json_each(json.dumps([*pairs.items()])).table_valued("value")
     run, before, mine, its = aliased(Run), aliased(Run), aliased(RunCode), aliased(RunCode)
     query = (
-        columns(col(run.key))
+        columns(
+            col(run.key),
+            or_(col(mine.commit) != col(its.commit), col(mine.diff) != col(its.diff)),
+            case(
+                (
+                    and_(col(mine.lock_sha256) != "", col(its.lock_sha256) != ""),
+                    col(mine.lock_sha256) != col(its.lock_sha256),
+                )
+            ),
+        )
         .select_from(given)
         .join(run, col(run.key) == func.json_extract(given.c.value, "$[0]"))
         .join(before, col(before.key) == func.json_extract(given.c.value, "$[1]"))
         .join(mine, col(mine.run_id) == col(run.id))
         .join(its, col(its.run_id) == col(before.id))
-        .where(or_(col(mine.commit) != col(its.commit), col(mine.diff) != col(its.diff)))
     )
-    return {key for (key,) in db.connection().execute(query)}
+    return {
+        key: (bool(code), None if packages is None else bool(packages))
+        for key, code, packages in db.connection().execute(query)
+    }
 
 
 def _flat(spec: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -6,11 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import select as columns
-from sqlalchemy.orm import aliased
-from sqlmodel import Session, col
+from sqlmodel import Session
 
-from app.journal.tables import Challenge, Run
+from app.journal.tables import Challenge
 from app.reports.lineage import Lineage, lineages
 from app.scores.board import BoardRun, board_runs_named
 from app.scores.run_rows import RunRow, cv_text, score_text
@@ -35,10 +33,7 @@ def listed(db: Session, challenge: Challenge, keys: Sequence[str]) -> list[Liste
     board = {run.row.run_key: run for run in board_runs_named(db, challenge, keys)}
     found = verdicts(db, challenge, [run.row.run_id for run in board.values()])
     against = {run.row.run_key: found[run.row.run_id].against for run in board.values() if run.row.run_id in found}
-    parent = aliased(Run)
-    of_parents = columns(col(Run.key), col(parent.key)).join(parent, col(parent.id) == col(Run.parent_id))
-    against |= {key: of for key, of in db.connection().execute(of_parents.where(col(Run.key).in_(keys)))}
-    differ = lineages(db, against)
+    differ = lineages(db, keys, against)
     return [ListedRun(board[key], found.get(board[key].row.run_id), differ.get(key)) for key in keys if key in board]
 
 

@@ -49,7 +49,7 @@ def read(db: Session, challenge: Challenge, run_key: str) -> RunRecord:
     assert run is not None
     parent = None if run.parent_id is None else db.get(Run, run.parent_id)
     verdict = verdicts(db, challenge, [run.id]).get(run.id)
-    against = parent.key if parent is not None else verdict.against if verdict is not None else None
+    baseline = {} if verdict is None else {run.key: verdict.against}
     code = db.get(RunCode, run.id)
     attempts = db.exec(
         select(AttemptRow).join(Job, col(Job.id) == col(AttemptRow.job_id)).where(Job.run_id == run.id)
@@ -61,7 +61,7 @@ def read(db: Session, challenge: Challenge, run_key: str) -> RunRecord:
         experiment_id=run.experiment_id,
         spec=json.loads(run.spec),
         parent_key=None if parent is None else parent.key,
-        lineage=None if against is None else lineages(db, {run.key: against})[run.key],
+        lineage=lineages(db, [run.key], baseline).get(run.key),
         code=None if code is None else recorded(code),
         recorded_at=None if code is None else code.recorded_at,
         attempts=tuple(sorted(attempts, key=lambda one: (one.job_id, one.number))),
@@ -122,8 +122,7 @@ def lineage_words(record: RunRecord) -> str:
         return ""
     if record.parent_key is None:
         return f"against {record.lineage.against}: {record.lineage.words}"
-    same = not record.lineage.changes and not record.lineage.other_code
-    return f"once more after {record.parent_key}, {'' if same else 'with '}{record.lineage.words}"
+    return f"once more after {record.parent_key}, {'' if record.lineage.is_same else 'with '}{record.lineage.words}"
 
 
 def code_words(record: RunRecord) -> list[str]:

@@ -11,7 +11,8 @@ from typing import Literal
 
 from app.scores.agreement import Direction, Line, Scored
 from app.scores.families import BLEND
-from app.scores.run_rows import EQUAL
+from app.scores.run_rows import EQUAL, spread
+from app.scores.student import corrected_error
 from app.scores.submissions import Slots
 from app.scores.verdict import Verdict
 
@@ -169,8 +170,7 @@ def _standard_error(one: Candidate) -> float:
     scores = [score for _, score in one.fold_scores]
     if len(scores) < 2:
         return 0.0
-    mean = fmean(scores)
-    return sqrt(fsum((score - mean) ** 2 for score in scores) / (len(scores) - 1) / len(scores))
+    return corrected_error(spread(scores) or 0.0, len(scores))
 
 
 def _shared_chance(ranked: Sequence[Candidate]) -> float:

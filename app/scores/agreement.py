@@ -31,9 +31,9 @@ class Scored:
     lb: float
 
     @property
-    def noise(self) -> float:
-        """How far the CV may be off by the folds' chance: half of its 95 % interval; 0 where one fold tells nothing."""
-        return 0.0 if self.spread is None or self.folds < 2 else corrected_margin(self.spread, self.folds)
+    def noise(self) -> float | None:
+        """How far the CV may be off by the folds' chance: half of its 95 % interval; None where one fold tells nothing."""
+        return None if self.spread is None or self.folds < 2 else corrected_margin(self.spread, self.folds)
 
 
 @dataclass(frozen=True)
@@ -118,8 +118,11 @@ def _gap_grew(scored: Sequence[Scored], direction: Direction) -> list[str]:
     *before, newest = scored
     usual = median(gap(one, direction) for one in before)
     now = gap(newest, direction)
+    chances = [one.noise for one in before if one.noise is not None]
+    if newest.noise is None or not chances:  # nobody can tell what the folds' chance explains
+        return []
     # The gap to the usual one is off by both CVs' chance.
-    noise = hypot(newest.noise, median(one.noise for one in before))
+    noise = hypot(newest.noise, median(chances))
     if now - usual <= max(noise, EQUAL):
         return []
     return [
@@ -135,6 +138,8 @@ def _disorder(scored: Sequence[Scored], direction: Direction) -> list[str]:
     worst: tuple[float, str] | None = None
     for one in before:
         better, other = (newest, one) if sign * (newest.cv - one.cv) > 0 else (one, newest)
+        if better.noise is None or other.noise is None:
+            continue
         in_cv, on_lb = sign * (better.cv - other.cv), sign * (better.lb - other.lb)
         if in_cv > max(hypot(better.noise, other.noise), EQUAL) and on_lb < -EQUAL:
             said = f"{better.run_key} is {in_cv:.3f} better than {other.run_key} in CV and {-on_lb:.3f} worse on the leaderboard"

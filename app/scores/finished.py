@@ -10,7 +10,7 @@ from typing import Any
 from engine.contract import FoldScore, OnehourError, RunResult
 from engine.run_folder import RunFolder, file_sha256
 
-COLUMNS = ("cv", "threshold", "images", "classes", "train_s", "gpu_s", "device", "metric", "direction")
+COLUMNS = ("cv", "threshold", "images", "classes", "train_s", "device", "metric", "direction")
 ORIGINS = ("data_sha256", "folds_sha256", "wandb_mode", "wandb_url", "started_at", "finished_at")
 
 

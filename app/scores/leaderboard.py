@@ -77,7 +77,7 @@ def score_locally(journal: Journal, run_key: str) -> Scored | None:
 
 
 def enter_by_hand(journal: Journal, run_key: str, public: float | None, private: float | None = None) -> Scored:
-    """What the competition's own leaderboard says of a run's submission. Entering it again replaces it."""
+    """What the competition's own leaderboard says of a run's submission. Entering one again replaces it; None leaves what is there."""
     if public is None and private is None:
         raise OnehourError(
             "a leaderboard score is missing", where=run_key, fix="Give the public score, the private or both."
@@ -89,6 +89,13 @@ def enter_by_hand(journal: Journal, run_key: str, public: float | None, private:
             )
     with journal.writing() as db:
         submission, _ = submission_of(db, run_key)
+        known = db.exec(
+            select(LeaderboardScore).where(
+                LeaderboardScore.submission_id == submission.id, LeaderboardScore.source == MANUAL
+            )
+        ).first()
+        if known is not None:
+            public, private = known.public if public is None else public, known.private if private is None else private
         score = Scored(run_key, public, private)
         submission.sent_at = submission.sent_at or journal.now()  # it has a score there, so it was sent
         db.add(submission)

@@ -31,6 +31,7 @@ class RunRow:
     message: str
     metric: str
     cv: float | None
+    folds: tuple[int, ...]  # their numbers, in order; `fold_scores` go with them
     fold_scores: tuple[float, ...]
     threshold: float | None
     device: str | None
@@ -131,7 +132,7 @@ def spread(fold_scores: Sequence[float]) -> float | None:
 def _rows(challenge: Challenge) -> Select[Any]:
     """What a RunRow is made of: columns alone, for a run carries its whole spec and there may be thousands."""
     scores = (
-        select(func.json_group_array(FoldScore.score))
+        select(func.json_group_array(func.json_array(FoldScore.fold, FoldScore.score)))
         .where(col(FoldScore.run_id) == Run.id)
         .correlate(Run)
         .scalar_subquery()
@@ -154,7 +155,8 @@ def _rows(challenge: Challenge) -> Select[Any]:
 
 def _row(found: RowMapping) -> RunRow:
     values = dict(found)
-    values["fold_scores"] = tuple(json.loads(values["fold_scores"]))
+    folds = sorted(json.loads(values["fold_scores"]))
+    values["folds"], values["fold_scores"] = tuple(fold for fold, _ in folds), tuple(score for _, score in folds)
     values["remarks"] = tuple(json.loads(values["remarks"] or "[]"))
     values["tags"] = tuple(json.loads(values["tags"]))
     values["cancel_asked"] = values.pop("cancel_asked_at") is not None

@@ -13,7 +13,7 @@ from app.journal.tables import Challenge, Experiment, Job, Run, Submission
 from app.scores.leaderboard import public_of_newest
 from engine.contract import METRIC_DIRECTIONS, OnehourError, nearest
 
-Which = Literal["all", "open", "with a CV", "submitted", "failed"]
+Which = Literal["all", "open", "with a CV", "submitted", "without a result"]
 Order = Literal["newest", "best CV", "best LB", "most GPU"]
 WHICH: tuple[Which, ...] = get_args(Which)
 ORDERS: tuple[Order, ...] = get_args(Order)
@@ -23,8 +23,8 @@ ORDERS: tuple[Order, ...] = get_args(Order)
 class RunSearch:
     """`words` each stand in a run's key, hypothesis, preset, state, backend, day, note or tags.
 
-    "failed" are those that ended without a result, however. The best come first in the direction of the challenge's metric, and runs
-    without such a number last.
+    "without a result" are those that failed, stopped or were cancelled. The best come first in the direction of the challenge's
+    metric, and runs without such a number last.
     """
 
     words: str = ""
@@ -64,7 +64,7 @@ def _asked(query: Select[Any], challenge: Challenge, search: RunSearch) -> Selec
         "open": _jobs(col(Job.finished_at).is_(None)),
         "with a CV": col(Run.cv).is_not(None),
         "submitted": col(Run.id).in_(select(Submission.run_id).where(col(Submission.run_id).is_not(None))),
-        "failed": _jobs(col(Job.state).in_(("failed", "stopped", "cancelled"))),
+        "without a result": _jobs(col(Job.state).in_(("failed", "stopped", "cancelled"))),
     }
     return query.where(over[search.which]) if search.which in over else query
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from array import array
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
@@ -50,22 +51,26 @@ def take_in(journal: Journal, run: Run, folder: RunFolder) -> Finished:
         row.remarks = json.dumps(finished.remarks, ensure_ascii=False)
         db.add(row)
         db.exec(delete(FoldScore).where(col(FoldScore.run_id) == row.id))
-        db.exec(delete(Curve).where(col(Curve.run_id) == row.id))
         for one in finished.fold_scores:
             db.add(FoldScore(run_id=row.id, fold=one.fold, score=one.score, images=one.images))
-        for curve in found:
-            db.add(
-                Curve(
-                    run_id=row.id,
-                    fold=curve.fold,
-                    metric=curve.metric,
-                    epochs=array("f", curve.epochs).tobytes(),
-                    points=array("f", curve.values).tobytes(),
-                )
-            )
+        _keep_curves(db, row.id, found)
         if finished.submission is not None and finished.submission_sha256 is not None:
             _list_submission(db, journal, row, finished.submission, finished.submission_sha256)
     return finished
+
+
+def take_in_curves(journal: Journal, run: Run, folder: RunFolder) -> None:
+    """Store what a run without a result measured until it ended; doing it again changes nothing."""
+    found = points(folder)
+    with journal.writing() as db:
+        _keep_curves(db, run.id, found)
+
+
+def _keep_curves(db: Session, run_id: int, found: Sequence[Points]) -> None:
+    db.exec(delete(Curve).where(col(Curve.run_id) == run_id))
+    for one in found:
+        epochs, values = array("f", one.epochs).tobytes(), array("f", one.values).tobytes()
+        db.add(Curve(run_id=run_id, fold=one.fold, metric=one.metric, epochs=epochs, points=values))
 
 
 def read_finished(run: Run, folder: RunFolder) -> Finished:

@@ -29,4 +29,9 @@ def corrected_margin(spread: float, folds: int, seen: int | None = None) -> floa
     Folds share most of their training rows, so their values vary together: the variance of the mean is s² (1/k + 1/(k-1)), test to
     training rows being 1 : k-1. Corrected resampled t-test, Nadeau and Bengio, Machine Learning 52, 2003.
     """
-    return t_975(folds - 1) * spread * sqrt(1 / (seen or folds) + 1 / (folds - 1))
+    return t_975(folds - 1) * corrected_error(spread, folds, seen)
+
+
+def corrected_error(spread: float, folds: int, seen: int | None = None) -> float:
+    """The standard error in `corrected_margin`."""
+    return spread * sqrt(1 / (seen or folds) + 1 / (folds - 1))

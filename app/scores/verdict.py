@@ -111,6 +111,7 @@ def _leaders(
         ground[0].in_({data for _, (data, _) in runs}),
         ground[1].in_({folds for _, (_, folds) in runs}),
         col(Run.cv).is_not(None),
+        col(Run.id).in_(select(FoldScore.run_id)),  # a CV alone is nothing to be compared with
         # An expression and not the column, or SQLite takes the runs one by one by their numbers and not from the index.
         col(Run.id) + 0 < max(run_id for run_id, _ in runs),
     )
@@ -130,6 +131,8 @@ def why_none(db: Session, challenge: Challenge, run: RunRow) -> str:
         return "no CV yet" if run.is_open else "it has no CV"
     if run.metric != challenge.metric:
         return f"its metric is {run.metric}, the challenge's {challenge.metric}"
+    if not run.folds:
+        return "it has no scores of folds"
     data, folds, kind = db.exec(select(Run.data_sha256, Run.folds_sha256, Run.kind).where(Run.id == run.run_id)).one()
     if data is None or folds is None:
         return "its data and folds are not known"
@@ -138,11 +141,12 @@ def why_none(db: Session, challenge: Challenge, run: RunRow) -> str:
         col(Run.id) < run.run_id,
         col(Run.metric) == run.metric,
         col(Run.cv).is_not(None),
+        col(Run.id).in_(select(FoldScore.run_id)),
     )
     if kind != "blend":
         earlier = earlier.where(col(Run.kind) != "blend")
     if not db.exec(earlier).one():
-        return "no run with a CV before it"
+        return "no run with scores of folds before it"
     if not db.exec(earlier.where(col(Run.data_sha256) == data)).one():
         return "no run before it on the same data"
     return "no run before it on the same folds"
@@ -150,5 +154,8 @@ def why_none(db: Session, challenge: Challenge, run: RunRow) -> str:
 
 def verdict_text(verdict: Verdict) -> str:
     """`helped (+0.021 ± 0.006 against h_009-r01)`."""
-    margin = "one fold only" if verdict.margin is None else f"± {spread_text(verdict.margin)}"
-    return f"{verdict.word} ({verdict.gain:+.3f} {margin} against {verdict.against})"
+    if verdict.margin is None:
+        return f"{verdict.word} ({verdict.gain:+.3f} one fold only against {verdict.against})"
+    margin = spread_text(verdict.margin)
+    digits = len(margin.partition(".")[2])  # as many before the ± as behind it
+    return f"{verdict.word} ({verdict.gain:+.{digits}f} ± {margin} against {verdict.against})"

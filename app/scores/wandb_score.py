@@ -17,6 +17,8 @@ OTHER_NAMES = {
 }
 # Where several fit: measured on images that were held out, before what was measured elsewhere.
 HELD_OUT = ("oof", "cv", "valid", "val", "eval", "dev")
+# What may stand before the name itself: where, how or over what it was measured.
+WHERE = r"(?:oof|cv|valid|validation|val|eval|evaluation|dev|holdout|test|mean|best|final|score|scores|metric|metrics|fold|epoch|avg|\d)+"
 
 
 def score_of(summary: Mapping[str, Any], metric: str) -> tuple[str, float] | None:
@@ -25,9 +27,16 @@ def score_of(summary: Mapping[str, Any], metric: str) -> tuple[str, float] | Non
     found = [
         (name, value)
         for name, value in numbers(summary)
-        if isfinite(value) and _plain(name).endswith(wanted) and "train" not in name.lower()
+        if isfinite(value) and _goes_by(name, wanted) and "train" not in name.lower()
     ]
     return min(found, key=lambda one: (_rank(one[0]), len(one[0]), one[0]), default=None)
+
+
+def _goes_by(name: str, wanted: tuple[str, ...]) -> bool:
+    """Whether a name ends in one of `wanted`, and what stands before it says at most where it was measured."""
+    plain = _plain(name)
+    before = [plain.removesuffix(one) for one in wanted if plain.endswith(one)]
+    return any(not rest or re.fullmatch(WHERE, rest) for rest in before)
 
 
 def _rank(name: str) -> int:

@@ -18,7 +18,7 @@ Read = Callable[[str], Mapping[str, Sequence[FoldCurve]]]  # the curves of a met
 def show(name: str, metrics: Sequence[str], preferred: str, read: Read) -> None:
     """`name` tells its widgets from others of the page; `preferred` is shown first where it is among `metrics`."""
     if not metrics:
-        st.caption("No curve is kept of these yet: they come with the end of a run.")
+        st.caption("No curve is kept: a run's come with its end, where it logged any.")
         return
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
         at = metrics.index(preferred) if preferred in metrics else 0

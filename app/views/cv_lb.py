@@ -56,7 +56,7 @@ def _gap(at: Sitting, found: Standing) -> None:
     few = "" if found.line is not None else " From the third submission on a line is drawn, and the gap is watched."
     st.markdown(
         f"`{newest.run_key}`: CV {newest.cv:.4f}, LB {newest.lb:.4f}. The CV is {abs(fairer):.4f} {word} than the leaderboard"
-        f" (the folds' chance: {newest.noise:.4f}).{few}"
+        f" (the folds' chance: {'not known' if newest.noise is None else f'{newest.noise:.4f}'}).{few}"
     )
 
 

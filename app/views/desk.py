@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable
 from functools import cache
 from typing import Any
+from urllib.parse import quote
 
 import streamlit as st
 
@@ -51,6 +52,12 @@ def say_refusal() -> None:
     sentence = st.session_state.pop(REFUSED, None)
     if sentence:
         st.warning(plain(sentence))
+
+
+def link(words: str, address: str) -> str:
+    """A link in Markdown of ours to an address from elsewhere; empty without one, and where it is none of the web."""
+    safe = quote(address, safe=":/?#[]@!$&'*+,;=%~-._")
+    return f"[{words}]({safe})" if safe.startswith(("https://", "http://")) else ""
 
 
 def plain(text: str) -> str:

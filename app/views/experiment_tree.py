@@ -9,9 +9,8 @@ from app.journal.store import Journal
 from app.reports import experiment_tree
 from app.reports.experiment_tree import Told
 from app.scores.run_rows import run_row
-from app.scores.verdict import verdict_text
 from app.views import long_list, run_details
-from app.views.run_columns import VERDICT_SHAPES
+from app.views.run_words import verdict_cell
 
 STEP = "\u2003"  # an em space, which a table does not swallow
 DEEPEST = 16  # steps to the right; further down the number says it
@@ -34,7 +33,7 @@ def show(journal: Journal, at: Sitting) -> None:
             told = experiment_tree.told(db, at.challenge, branches[start : start + long_list.ROWS])
     table = st.dataframe(
         [_cells(one) for one in told],
-        key=f"tree_{start}_{to_the_best}_{len(branches)}",
+        key=long_list.table_key("tree", (one.run_key for one in told)),
         hide_index=True,
         on_select="rerun",
         selection_mode="single-row",
@@ -65,7 +64,7 @@ def _cells(one: Told) -> dict[str, object]:
         "Experiment": f"{stem}{one.hypothesis or one.experiment_key}",
         "What was changed": None if one.lineage is None else one.lineage.words,
         "CV": one.cv,
-        "Verdict": None if one.verdict is None else f"{VERDICT_SHAPES[one.verdict.word]} {verdict_text(one.verdict)}",
+        "Verdict": verdict_cell(one.verdict),
         "Runs": one.runs,
         "Best run": one.run_key,
     }

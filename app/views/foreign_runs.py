@@ -14,7 +14,7 @@ from app.scores import wandb_adoption, wandb_curves, wandb_runs
 from app.scores.run_curves import FoldCurve
 from app.scores.wandb_runs import ForeignRun
 from app.views import curve_overlay, long_list
-from app.views.desk import attempt, plain
+from app.views.desk import attempt, link, plain
 
 MOST_PARTS = 20  # of a group, whose configs are offered
 
@@ -31,7 +31,7 @@ def show(journal: Journal, at: Sitting) -> None:
             start = long_list.turn("W&B runs", wandb_runs.count(db, at.challenge, words))
         listed = wandb_runs.listed(db, at.challenge, words, start, long_list.ROWS)
         asked = wandb_runs.named(db, at.challenge, st.query_params.get("wandb", ""))
-    chosen = _chosen(listed, at.challenge.time_zone, f"{start}_{words}")
+    chosen = _chosen(listed, at.challenge.time_zone)
     shown = chosen or ([asked] if asked is not None else listed[:1])
     if len(shown) == 1:
         _details(journal, at, shown[0])
@@ -39,12 +39,12 @@ def show(journal: Journal, at: Sitting) -> None:
         _curves(journal, at, shown)
 
 
-def _chosen(listed: list[ForeignRun], time_zone: str, key: str) -> list[ForeignRun]:
+def _chosen(listed: list[ForeignRun], time_zone: str) -> list[ForeignRun]:
     if not listed:
         return []
     table = st.dataframe(
         [_cells(run, time_zone) for run in listed],
-        key=f"foreign_{key}_{listed[0].key}",
+        key=long_list.table_key("foreign", (run.key for run in listed)),
         hide_index=True,
         on_select="rerun",
         selection_mode="multi-row",
@@ -73,8 +73,8 @@ def _cells(run: ForeignRun, time_zone: str) -> dict[str, object]:
 
 
 def _details(journal: Journal, at: Sitting, run: ForeignRun) -> None:
-    page = f"[W&B]({run.url})" if run.url else ""
-    head = (f"**{plain(run.name)}**", plain(run.place), run.state, plain(run.score_words), page)
+    said = (run.place, run.state, run.score_words)
+    head = (f"**{plain(run.name)}**", *(plain(words) for words in said), link("W&B", run.url))
     st.markdown(" · ".join(part for part in head if part))
     if run.notes:
         st.markdown(plain(run.notes))

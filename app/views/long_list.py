@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import zlib
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import streamlit as st
@@ -32,6 +33,19 @@ def stretch(name: str, count: Callable[[str], int]) -> Stretch:
         return Stretch(words, turn(name, count(words) if words else every))
 
 
+def table_key(name: str, rows: Iterable[object]) -> str:
+    """The key of a table whose rows can be selected. `rows`: what tells them apart, in order.
+
+    Streamlit keeps the places that are selected, and not the rows: with other rows it has to be another table.
+    """
+    return f"{name}_{zlib.crc32(repr([*rows]).encode()):08x}"
+
+
+def from_the_first(name: str) -> None:
+    """Something else is asked for: the page that was open is none of it. A callback of widgets beside the words."""
+    st.session_state[f"{name}_page"] = 1
+
+
 def find(name: str) -> str:
     """The words that rows are to hold, one space between them."""
     words = st.text_input(
@@ -41,6 +55,8 @@ def find(name: str) -> str:
         type="search",
         placeholder=f"Find {name}",
         label_visibility="collapsed",
+        on_change=from_the_first,
+        args=(name,),
         width=260,
     )
     return " ".join((words or "").split())

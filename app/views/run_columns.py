@@ -12,23 +12,19 @@ from app.journal import challenges
 from app.journal.store import Journal
 from app.journal.tables import Challenge
 from app.reports.run_list import ListedRun
-from app.scores.verdict import verdict_text
 from app.views.desk import attempt
-from app.views.run_words import STATE_WORDS
+from app.views.run_words import state_cell, verdict_cell
 
 FIRST = "Run"  # stands in front of all, whatever is chosen
-VERDICT_SHAPES = {"helped": "▲", "hurt": "▼", "unclear": "◆"}
 CELLS: Mapping[str, Callable[[ListedRun], object]] = {
     "Hypothesis": lambda run: run.row.hypothesis,
-    "State": lambda run: STATE_WORDS[run.row.state].rpartition("] ")[2],
+    "State": lambda run: state_cell(run.row),
     "Change": lambda run: None if run.lineage is None else run.lineage.words,
     "CV": lambda run: run.row.cv,
     "±": lambda run: run.row.spread,
     "LB": lambda run: run.on_board.public,
     "LB private": lambda run: run.on_board.private,
-    "Verdict": lambda run: (
-        None if run.verdict is None else f"{VERDICT_SHAPES[run.verdict.word]} {verdict_text(run.verdict)}"
-    ),
+    "Verdict": lambda run: verdict_cell(run.verdict),
     "GPU": lambda run: None if run.row.gpu_s is None else run.row.gpu_s / 60,
     "Minutes": lambda run: run.row.minutes,
     "Day": lambda run: run.row.local_date,

@@ -37,7 +37,8 @@ def show(journal: Journal, at: Sitting, row: RunRow) -> None:
     for remark in row.remarks:
         st.markdown(f"- {plain(remark)}")
     if row.fold_scores:
-        st.table([{f"fold {fold}": f"{score:.4f}" for fold, score in enumerate(row.fold_scores)}])
+        scores = zip(row.folds, row.fold_scores, strict=True)
+        st.table([{f"fold {fold}": f"{score:.4f}" for fold, score in scores}])
     if folder.threshold_png.is_file():
         st.image(str(folder.threshold_png), caption="Where the unknown label goes: its threshold, chosen on OOF")
     listed = record.run.submission_path

@@ -26,11 +26,19 @@ def show(journal: Journal, at: Sitting, row: RunRow) -> None:
             )  # fmt: skip
             kept = st.form_submit_button("Keep", disabled=closed)
     if kept:
-        attempt(_write, journal, row.run_key, note, tags)
+        attempt(_write, journal, row, note, tags)
         st.rerun()
     if closed:
         st.caption(refusal(Action.WORK, at.moment, run_notes.DOING))
 
 
-def _write(journal: Journal, run_key: str, note: str, tags: str) -> None:
-    run_notes.write(journal, run_key, note=note, tags=run_notes.split(tags))
+def _write(journal: Journal, row: RunRow, note: str, tags: str) -> None:
+    """What was changed, and no more: the other may have been written elsewhere since the page was drawn."""
+    wanted = tuple(run_notes.split(tags))
+    run_notes.write(
+        journal,
+        row.run_key,
+        note=note if note.strip() != row.note else None,
+        tags=wanted if wanted != row.tags else None,
+        instead_of=row.note,
+    )

@@ -50,13 +50,20 @@ def _again(journal: Journal, at: Sitting, run_key: str) -> None:
         changes = st.text_input(
             "Changes", key=f"again_changes_{run_key}", placeholder="none: exactly as it was", disabled=closed, width=280
         )
+        hypothesis = st.text_input(
+            "Hypothesis",
+            key=f"again_hypothesis_{run_key}",
+            placeholder="of a new experiment; else the same",
+            disabled=closed,
+            width=260,
+        )
         present = st.checkbox(
             "With the present code",
             key=f"again_present_{run_key}",
             disabled=closed,
             help="Else the code is as recorded, built again where it was changed since.",
         )
-        wanted = (run_key, changes, present)
+        wanted = (run_key, changes, hypothesis, present)
         sure = st.session_state.get(SURE_OF) == wanted
         st.button(
             "All the same" if sure else "Queue a variation" if changes else "Run again",
@@ -75,11 +82,11 @@ def _again(journal: Journal, at: Sitting, run_key: str) -> None:
 def _queue(journal: Journal, run_key: str) -> None:
     """What the form holds now: a change that was typed just before the click has not been drawn yet."""
     asked = st.session_state
-    changes, present = asked[f"again_changes_{run_key}"], asked[f"again_present_{run_key}"]
-    sure = asked.pop(SURE_OF, None) == (run_key, changes, present)
+    changes, hypothesis, present = (asked[f"again_{name}_{run_key}"] for name in ("changes", "hypothesis", "present"))
+    sure = asked.pop(SURE_OF, None) == (run_key, changes, hypothesis, present)
     try:
-        queued = again.again(journal, run_key, pairs(changes), present_code=present, sure=sure)
+        queued = again.again(journal, run_key, pairs(changes), present_code=present, hypothesis=hypothesis, sure=sure)
     except SecondThought:
-        asked[SURE_OF] = (run_key, changes, present)  # the same once more means it
+        asked[SURE_OF] = (run_key, changes, hypothesis, present)  # the same once more means it
         raise
     asked[SAID] = " ".join([f"{queued.run_key} is queued.", *queued.says])

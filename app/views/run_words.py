@@ -8,28 +8,38 @@ from app.scores.board import BoardRun
 from app.scores.run_rows import RunRow, cv_text, score_text
 from app.scores.submissions import Slots
 from app.scores.verdict import Verdict, verdict_text
-from app.views.desk import plain
+from app.views.desk import link, plain
 
 # A shape and a word each, so that nobody needs the colour.
-STATE_WORDS = {
-    "queued": ":orange[○] queued",
-    "starting": ":blue[◔] starting",
-    "running": ":blue[●] running",
-    "stopping": ":gray[◌] stopping",
-    "succeeded": ":green[✓] succeeded",
-    "failed": ":red[✗] failed",
-    "cancelled": ":gray[–] cancelled",
-    "stopped": ":orange[■] stopped",
+STATE_SHAPES = {
+    "queued": ":orange[○]",
+    "starting": ":blue[◔]",
+    "running": ":blue[●]",
+    "stopping": ":gray[◌]",
+    "succeeded": ":green[✓]",
+    "failed": ":red[✗]",
+    "cancelled": ":gray[–]",
+    "stopped": ":orange[■]",
 }
 
-VERDICT_SHAPES = {"helped": ":green[▲]", "hurt": ":red[▼]", "unclear": ":gray[◆]"}
+VERDICT_SHAPES = {"helped": ("green", "▲"), "hurt": ("red", "▼"), "unclear": ("gray", "◆")}
 
 # What honour mode let through after the hour: seen, and outside the count.
 OVERTIME = ":orange[overtime]"
 
 
 def state_words(run: RunRow) -> str:
-    return ":gray[◌] cancelling" if run.cancel_asked and run.is_open else STATE_WORDS[run.state]
+    shape, word = _state(run)
+    return f"{shape} {word}"
+
+
+def state_cell(run: RunRow) -> str:
+    """The word alone: in a table no Markdown is read."""
+    return _state(run)[1]
+
+
+def _state(run: RunRow) -> tuple[str, str]:
+    return (":gray[◌]", "cancelling") if run.cancel_asked and run.is_open else (STATE_SHAPES[run.state], run.state)
 
 
 def result_words(run: RunRow) -> str:
@@ -54,7 +64,13 @@ def verdict_words(verdict: Verdict | None) -> str:
     """Shape, word and difference; empty where there was nothing to compare with."""
     if verdict is None:
         return ""
-    return f"{VERDICT_SHAPES[verdict.word]} {verdict_text(verdict)}"
+    colour, shape = VERDICT_SHAPES[verdict.word]
+    return f":{colour}[{shape}] {verdict_text(verdict)}"
+
+
+def verdict_cell(verdict: Verdict | None) -> str | None:
+    """The same in a table."""
+    return None if verdict is None else f"{VERDICT_SHAPES[verdict.word][1]} {verdict_text(verdict)}"
 
 
 def slots_words(slots: Slots) -> str:
@@ -72,5 +88,5 @@ def quota_words(backend: str, quota: Quota) -> str:
 def wandb_words(run: RunRow) -> str:
     """A link where the run is on a server, else what it was tracked with."""
     if run.wandb_url:
-        return f"[W&B]({run.wandb_url})"
+        return link("W&B", run.wandb_url)
     return f"W&B {run.wandb_mode}" if run.wandb_mode else ""

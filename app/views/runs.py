@@ -49,11 +49,13 @@ def _table(journal: Journal, at: Sitting) -> None:
         with st.container(horizontal=True, vertical_alignment="center", gap="small"):
             words = long_list.find("runs")
             which = st.selectbox(
-                "Which", WHICH, key="which", bind="query-params", label_visibility="collapsed", width=140
-            )
+                "Which", WHICH, key="which", bind="query-params", label_visibility="collapsed", width=140,
+                on_change=long_list.from_the_first, args=("runs",),
+            )  # fmt: skip
             order = st.selectbox(
-                "Order", ORDERS, key="order", bind="query-params", label_visibility="collapsed", width=140
-            )
+                "Order", ORDERS, key="order", bind="query-params", label_visibility="collapsed", width=140,
+                on_change=long_list.from_the_first, args=("runs",),
+            )  # fmt: skip
             run_columns.choice(journal, at.challenge)
             search = RunSearch(words, which, order)
             start = long_list.turn("runs", run_search.count(db, at.challenge, search), ORDER_WORDS[order])
@@ -61,7 +63,7 @@ def _table(journal: Journal, at: Sitting) -> None:
         listed = run_list.listed(db, at.challenge, keys)
         asked = run_row(db, at.challenge, st.query_params.get("run", ""))
     rows = [run.row for run in listed]
-    chosen = _chosen(listed, run_columns.chosen(at.challenge), f"{start}_{words}_{which}_{order}")
+    chosen = _chosen(listed, run_columns.chosen(at.challenge))
     if len(chosen) > 1:
         # Imported when first wanted: comparing and blending are for some days, the table is for each.
         import_module("app.views.run_comparison").show(journal, at, chosen)
@@ -73,12 +75,12 @@ def _table(journal: Journal, at: Sitting) -> None:
         run_details.show(journal, at, shown)
 
 
-def _chosen(listed: list[run_list.ListedRun], names: list[str], key: str) -> list[RunRow]:
+def _chosen(listed: list[run_list.ListedRun], names: list[str]) -> list[RunRow]:
     if not listed:
         return []
     table = st.dataframe(
         [run_columns.cells(run, names) for run in listed],
-        key=f"runs_{key}_{listed[0].row.run_id}",  # a new run moves the rows: what was selected would be others
+        key=long_list.table_key("runs", (run.row.run_id for run in listed)),
         hide_index=True,
         on_select="rerun",
         selection_mode="multi-row",

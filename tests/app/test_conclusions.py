@@ -174,6 +174,13 @@ def advised(
     return advice.submit(candidate, verdict, sent, agreement.line(sent), slots, "max")
 
 
+def test_where_nothing_tells_the_folds_chance_nobody_is_alarmed() -> None:
+    grown = scored((0.70, 0.69), (0.72, 0.71), (0.80, 0.60))
+    one_fold = [Scored(one.run_key, one.family, one.cv, None, 1, one.lb) for one in grown]
+    assert agreement.alarm(grown, "max") is not None
+    assert agreement.alarm(one_fold, "max") is None
+
+
 def test_a_gain_beyond_chance_and_inside_the_band_is_worth_a_slot() -> None:
     found = advised(0.75, HELPED)
     assert found.word == "send"

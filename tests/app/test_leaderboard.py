@@ -89,7 +89,9 @@ def test_scores_are_typed_in_at_any_time_and_replaced_by_better_reading(
 ) -> None:
     clock.move(5 * 60 * 60)
     leaderboard.enter_by_hand(journal, keys[0], 0.8, None)
-    leaderboard.enter_by_hand(journal, keys[0], 0.81, 0.79)
+    leaderboard.enter_by_hand(journal, keys[0], 0.81)
+    told = leaderboard.enter_by_hand(journal, keys[0], None, 0.79)  # at the end of the competition
+    assert (told.public, told.private) == (0.81, 0.79)
     assert stored(journal) == [("manual", 0.81, 0.79, "person")]
     with pytest.raises(OnehourError, match="a leaderboard score is missing"):
         leaderboard.enter_by_hand(journal, keys[0], None, None)

@@ -108,7 +108,7 @@ def test_runs_are_found_by_kind_and_order(journal: Journal, five: Challenge) -> 
     assert found(journal, five, which="open") == [5]
     assert found(journal, five, which="with a CV") == [3, 2, 1]
     assert found(journal, five, which="submitted", order="best CV") == [2, 1]
-    assert found(journal, five, which="failed") == [4]
+    assert found(journal, five, which="without a result") == [4]
 
 
 def test_where_less_is_better_the_lowest_come_first(journal: Journal, five: Challenge) -> None:
@@ -183,7 +183,7 @@ def test_why_there_is_no_verdict_is_said(journal: Journal, five: Challenge) -> N
             assert row is not None
             said[number] = verdict.why_none(db, five, row)
     assert said == {
-        1: "no run with a CV before it",
+        1: "no run with scores of folds before it",
         4: "it has no CV",
         5: "no CV yet",
         6: "no run before it on the same data",
@@ -208,14 +208,25 @@ def test_each_experiment_hangs_below_the_one_it_was_held_against(journal: Journa
     assert tree(journal, five) == [
         (0, "h_001"),
         (1, "h_002"),
-        (2, "h_003"),
         (2, "h_006"),
         (2, "h_008"),  # the first blend: below the best that it was made of
+        (1, "h_003"),  # a variation of the first
         (0, "h_004"),
         (0, "h_005"),
         (0, "h_007"),
     ]
     assert tree(journal, five, to_the_best=True) == [(0, "h_001"), (1, "h_002"), (2, "h_008")]
+
+
+def test_an_experiment_that_blends_later_ones_keeps_its_place(journal: Journal, five: Challenge) -> None:
+    blend = {"runs": ["h_001-r01", "h_002-r01"]}
+    add(journal, five, 6, (0.8, 0.81), kind="blend", spec=blend)
+    with journal.writing() as db:
+        run = db.get(Run, 6)
+        assert run is not None
+        run.experiment_id = 1
+        db.add(run)
+    assert [key for _, key in tree(journal, five)] == ["h_001", "h_002", "h_003", "h_004", "h_005"]
 
 
 def test_what_was_changed_and_what_came_of_it_stands_in_the_tree(journal: Journal, five: Challenge) -> None:

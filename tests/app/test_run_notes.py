@@ -47,6 +47,16 @@ def test_what_was_typed_is_split_into_tags() -> None:
     assert run_notes.split(" #crops, looked-at  学習,, # ") == ["crops", "looked-at", "学習"]
 
 
+def test_a_note_that_was_changed_elsewhere_is_not_written_over(journal: Journal, run: str) -> None:
+    run_notes.write(journal, run, note="from a terminal")
+    with pytest.raises(OnehourError, match="changed elsewhere: 'from a terminal'"):
+        run_notes.write(journal, run, note="from the page", tags=["seen"], instead_of="")
+    assert written(journal, run) == ("from a terminal", [])
+    run_notes.write(journal, run, tags=["seen"], instead_of="")
+    run_notes.write(journal, run, note="both", instead_of="from a terminal")
+    assert written(journal, run) == ("both", ["seen"])
+
+
 @pytest.mark.parametrize(
     ("note", "tags", "says"),
     [

@@ -16,8 +16,8 @@ from app.journal import sessions
 from app.journal.store import Journal
 from app.journal.tables import Challenge, Run
 from app.reports import lineage
-from app.views import desk
-from app.views.run_words import STATE_WORDS
+from app.views import desk, long_list
+from app.views.run_words import STATE_SHAPES
 from engine.contract import EXIT_BAD_INPUT, EXIT_OK
 from tests.app.repositories import Repository, repository
 from tests.app.test_views import page, ran
@@ -60,7 +60,9 @@ def texts(at: AppTest) -> str:
 
 def selected(at: AppTest, newest: int, *places: int) -> AppTest:
     """The page with rows of its table selected, as a click does it; `newest`: the number of the run in its first row."""
-    at.session_state[f"runs_0__all_newest_{newest}"] = {"selection": {"rows": list(places), "columns": [], "cells": []}}
+    at.session_state[long_list.table_key("runs", range(newest, 0, -1))] = {
+        "selection": {"rows": list(places), "columns": [], "cells": []}
+    }
     return ran(at)
 
 
@@ -131,7 +133,7 @@ def test_every_state_has_its_words_and_a_stopped_run_says_why(
     journal: Journal, queue: Callable[[str], str], clock: MovableClock
 ) -> None:
     states = {backlog.QUEUED, *backlog.ACTIVE, backlog.SUCCEEDED, backlog.FAILED, backlog.CANCELLED, backlog.STOPPED}
-    assert STATE_WORDS.keys() == states
+    assert STATE_SHAPES.keys() == states
     key, why = queue("a"), "after fold 0 it is behind h_001-r01 by 0.0500"
     with journal.writing() as db:
         backlog.finish(db, backlog.job_of(db, key), backlog.STOPPED, clock.move(2 * 60 * 60), why)
@@ -239,5 +241,5 @@ def test_specs_are_compared_key_by_key() -> None:
         "search_path": "/b",
         "new": [1],
     }
-    found = [(one.key, one.before, one.after) for one in lineage.changes(before, after)]
+    found = [(one.key, one.before, one.after) for one in lineage._changes(lineage._flat(before), lineage._flat(after))]
     assert found == [("data.dir", "a", "b"), ("new", None, [1]), ("old", 1, None)]

@@ -14,7 +14,7 @@ from app.jobs import orders, wandb_folders
 from app.journal import sessions
 from app.journal.store import Journal
 from app.journal.tables import Challenge, Experiment
-from app.views import desk
+from app.views import desk, long_list
 from tests.app.test_views import SHOW, page, ran
 from tests.app.test_views import texts as escaped
 from tests.app.test_wandb_folders import START, logged
@@ -92,7 +92,7 @@ def test_selected_runs_are_laid_over_each_other_and_their_specs_held_against_eac
     queue: Callable[..., str],
 ) -> None:
     first, second = queue("whole pictures", 0.5), queue("another seed", 0.6, seed=3)
-    at = selected(page("runs"), "runs_0__all_newest_2", 0, 1)
+    at = selected(page("runs"), long_list.table_key("runs", [2, 1]), 0, 1)
     assert at.selectbox(key="compared_metric").value == "valid/map5"
     lines = figure(at)["data"]
     assert {line["name"] for line in lines if "name" in line} == {first, second}
@@ -108,7 +108,7 @@ def test_selected_runs_are_laid_over_each_other_and_their_specs_held_against_eac
 def test_a_run_tells_why_it_has_no_verdict_and_shows_curves_and_spec(queue: Callable[..., str]) -> None:
     queue("whole pictures", 0.5)
     at = page("runs")
-    assert "No verdict: no run with a CV before it." in texts(at)
+    assert "No verdict: no run with scores of folds before it." in texts(at)
     ran(at.segmented_control(key="run_part").set_value("Curves"))
     assert figure(at)["layout"]["yaxis"]["title"]["text"] == "valid/map5"
     ran(at.segmented_control(key="run_part").set_value("Spec"))
@@ -143,7 +143,7 @@ def test_the_tree_shows_what_was_changed_and_opens_the_best_run(queue: Callable[
     at = ran(page("runs").segmented_control(key="runs_part").set_value("Tree"))
     assert shown(at, "Experiment") == ["whole pictures", "\u2003└ another seed", "\u2003\u2003└ worse"]
     assert shown(at, "What was changed")[1:] == ["seed: 0 → 3", "seed: 3 → 5"]
-    at = selected(at, "tree_0_False_3", 1)
+    at = selected(at, long_list.table_key("tree", [first, second, third]), 1)
     assert f"**{second}**" in texts(at)
     at = ran(at.toggle(key="to_the_best").set_value(True))
     assert shown(at, "Best run") == [first, second]

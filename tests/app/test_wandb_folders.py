@@ -368,6 +368,9 @@ def test_a_run_is_put_to_an_experiment_and_taken_from_it(journal: Journal, many:
         ({"valid/map5": "NaN", "map5": True}, "map5", ("map5", 1.0)),
         ({"valid/map3": 0.5, "loss": 0.1}, "map5", None),
         ({}, "map5", None),
+        ({"valid/micro_f1": 0.5}, "macro_f1", None),
+        ({"val_top5_acc": 0.9}, "accuracy", None),
+        ({"log_rmse": 0.1, "best_val_rmse": 0.3}, "rmse", ("best_val_rmse", 0.3)),
     ],
 )
 def test_the_score_is_what_goes_by_the_name_of_the_metric(

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from sqlmodel import select
 
-from app.jobs import backlog, orders, presence, supervisor
+from app.jobs import attempts, backlog, orders, presence, supervisor
 from app.jobs.backends import local
 from app.jobs.backends.interface import Attempt
 from app.jobs.backends.local import LocalBackend
@@ -25,6 +25,7 @@ from app.journal import sessions
 from app.journal.home import CHECKOUT, Home
 from app.journal.store import Journal
 from app.journal.tables import AttemptRow, Challenge, Job, Run
+from app.scores import run_curves
 from engine.contract import OnehourError, RunSpec, read_spec
 from engine.run_folder import RunFolder
 from tests.app.trainings import alive, small_spec, training, until, words
@@ -417,6 +418,31 @@ def test_each_attempt_is_written_down_with_its_slot_and_its_end(journal: Journal
     told = [(row.number, row.backend, row.slot, row.gpus, row.kept_before, row.exit_code) for row in rows]
     assert told == [(1, "local", "cpu:0", 0, 0, 75), (2, "local", "cpu:0", 0, 2, 0)]
     assert all(row.ended_at is not None for row in rows)
+
+
+def test_a_run_that_is_cancelled_keeps_the_curves_it_had(journal: Journal, data_dir: Path) -> None:
+    key = queue(journal, data_dir)
+    works = worker(journal, "leave")
+    until((folder(journal, key).path / "ready").exists, works.tick)
+    backlog.cancel(journal, key)
+    until(lambda: is_over(journal, key), works.tick)
+    assert job(journal, key).state == "cancelled"
+    with journal.reading() as db:
+        curves = run_curves.of_runs(db, [1], "valid/map5")
+    assert [(one.fold, one.epochs, one.values) for one in curves[1]] == [(0, (1.0,), (0.25,)), (1, (1.0,), (0.375,))]
+
+
+def test_what_all_attempts_took_of_gpus_stands_in_the_run(journal: Journal, data_dir: Path) -> None:
+    queue(journal, data_dir)
+    with journal.writing() as db:
+        running = db.exec(select(Job)).one()
+        for number, counted in ((1, None), (2, 7.0)):
+            running.attempt = number
+            attempts.begin(db, running.id, number, "box", "gpu:0", 2, 1_000)
+            attempts.end(db, running, 11_000, 75, counted)
+            attempts.end(db, running, 99_000, 75, counted)  # it is over already
+    with journal.reading() as db:
+        assert db.exec(select(Run.gpu_s)).one() == 27.0
 
 
 def test_a_run_without_a_result_has_failed(journal: Journal, data_dir: Path) -> None:
