@@ -22,8 +22,10 @@ from app.reports.day_calendar import CalendarDay
 from app.reports.score_days import ScoreDay
 from app.reports.week import Week
 from app.reports.what_helped import Idea
+from app.scores import position
 from app.scores.baselines import is_better
 from app.scores.board import best, board_runs
+from app.scores.position import Position
 from engine.contract import METRIC_DIRECTIONS
 
 LEARNT_A_WEEK = 7
@@ -58,6 +60,7 @@ class Story:
     submissions: int
     best_public: float | None
     best_private: float | None
+    position: Position | None  # on the competition's leaderboard; None where it was never seen
 
     def counts(self) -> Counter[str]:
         return Counter(day.mark for day in self.calendar)
@@ -91,6 +94,7 @@ def read(db: Session, at: Sitting) -> Story:
         ).one(),
         best_public=best((day.public for day in scored), direction),
         best_private=best((day.private for day in scored), direction),
+        position=position.newest(db, challenge),
     )
 
 

@@ -12,7 +12,7 @@ from sqlmodel import Session
 from app.jobs.forecast import hours_text
 from app.journal.home import Home
 from app.journal.sittings import Sitting
-from app.reports import credits, standalone, story, story_figures, week_page
+from app.reports import credits, final_rank, standalone, story, story_figures, week_page
 from app.reports.plain import plain
 from app.reports.story import Story
 from app.reports.week import Week
@@ -133,7 +133,8 @@ def values(db: Session, told: Story) -> dict[str, Any]:
         "best_cv": told.days[-1].best_cv if told.days else None,
         "best_public": told.best_public,
         "best_private": told.best_private,
-        "rank": "",
+        "rank": final_rank.short(told.position, told.challenge),
+        "rank_sentence": final_rank.sentence(told.position, told.challenge),
         "steps": told.steps,
         "weeks": [_week(told, week) for week in told.weeks],
         "helped": of("helped"),
