@@ -9,7 +9,7 @@ from datetime import date
 from typing import Any
 
 from sqlalchemy import select as columns
-from sqlmodel import Session, col
+from sqlmodel import Session, col, func
 
 from app.journal.tables import Challenge, FoldScore, Run
 from engine.contract import METRIC_DIRECTIONS
@@ -49,6 +49,26 @@ def runs_on_folds(db: Session, challenge: Challenge) -> list[RunOnFolds]:
         RunOnFolds(run_id, key, experiment_id, on, metric, cv, (data, folds), kind)
         for run_id, key, experiment_id, on, metric, cv, data, folds, kind in found
     ]
+
+
+def best_so_far(db: Session, challenge: Challenge, last: date) -> list[str]:
+    """The keys of the runs queued up to the day `last` whose CV was better than that of every run before, in that order; one query."""
+    more = METRIC_DIRECTIONS[challenge.metric] == "max"
+    before = (func.max if more else func.min)(Run.cv).over(order_by=col(Run.id), rows=(None, -1)).label("before")
+    scored = (
+        columns(col(Run.id), col(Run.key), col(Run.cv), before)
+        .where(
+            col(Run.challenge_id) == challenge.id,
+            col(Run.metric) == challenge.metric,
+            col(Run.cv).is_not(None),
+            col(Run.local_date).between(challenge.starts_on, last),
+        )
+        .subquery()
+        .c
+    )
+    led = scored.cv > scored.before if more else scored.cv < scored.before
+    asked = columns(scored.key).where(scored.before.is_(None) | led).order_by(scored.id)
+    return list(db.connection().execute(asked).scalars())
 
 
 def best_and_baseline(rows: Sequence[RunOnFolds], metric: str) -> dict[int, tuple[RunOnFolds, RunOnFolds | None]]:

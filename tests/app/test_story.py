@@ -249,6 +249,8 @@ def test_it_is_written_and_previewed_on_the_page(
 ) -> None:
     monkeypatch.setattr(desk, "_journal_of", lambda _home: journal)
     at = ran(page("scores").segmented_control(key="part").set_value("Story"))
+    assert "humpback: 60 days" not in texts(at), "it is told when it is asked for"
+    ran(at.toggle(key="story_preview").set_value(True))
     assert "humpback: 60 days" in texts(at)
     ran(next(one for one in at.button if one.label.startswith("Write what stands")).click())
     with journal.reading() as db:
