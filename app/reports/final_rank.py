@@ -21,11 +21,10 @@ def short(found: Position | None, challenge: Challenge) -> str:
 def sentence(found: Position | None, challenge: Challenge) -> str:
     """`Final rank 13 of 101 teams (top 12.9%) on the private leaderboard, with 0.9885: silver; gold at 0.991, 0.0025 away.`
 
-    Then what the end changed, where that is known. Empty where nothing is known of a leaderboard.
+    Then what the end changed, where that is known. Empty without a rank.
     """
     if found is None or found.rank is None:
-        said = _without_rank(found, challenge)
-        return f"{said[0].upper()}{said[1:]}." if said else ""
+        return ""
     seen_on = local(found.seen_at, challenge.time_zone).date()
     where = "on the private leaderboard" if found.is_over else f"on the public leaderboard of {seen_on}"
     score = "" if found.score is None else f", with {found.score:.4g}"

@@ -129,7 +129,6 @@ def stands(journal: Journal, challenge: Challenge, **board: object) -> None:
             "3 of 101 (top 3.0%) on the public leaderboard so far",
             "Rank 3 of 101 teams (top 3.0%) on the public leaderboard of 2026-03-10, with 0.8.",
         ),
-        ({"rank": None}, "not on the leaderboard of 101 teams", "Not on the leaderboard of 101 teams."),
     ],
 )
 def test_the_rank_stands_among_the_numbers_and_as_a_sentence(
@@ -145,14 +144,14 @@ def test_the_rank_stands_among_the_numbers_and_as_a_sentence(
     assert f"</table>\n<p>{sentence}</p>" in html
 
 
-def test_a_leaderboard_at_home_ranks_nobody_and_an_unseen_one_is_left_out(
-    journal: Journal, lived: Challenge, tmp_path: Path
-) -> None:
+def test_without_a_rank_the_story_says_why_or_nothing(journal: Journal, lived: Challenge, tmp_path: Path) -> None:
     assert "rank" not in told(journal)[0].partition("## How the score rose")[0]
+    stands(journal, lived, rank=None)
+    assert "| rank | not on the leaderboard of 101 teams |\n\n![" in told(journal)[0]
     with journal.writing() as db:
         challenges.active(db).truth_path = str(tmp_path / "truth.csv")
     text, _ = told(journal)
-    assert "| rank | not ranked: the leaderboard is a truth file at home |\n\nNot ranked: the leaderboard is" in text
+    assert "| rank | not ranked: the leaderboard is a truth file at home |\n\n![" in text
 
 
 def test_the_rank_comes_into_a_story_that_was_changed_and_changes_no_word_of_it(
