@@ -29,8 +29,9 @@ def look(journal: Journal, errand: Errand) -> dict[str, Any]:
     facts = competition.facts()
     public = competition.leaderboard()
     team = _team(competition.submissions())
-    is_over = facts.deadline_at is not None and facts.deadline_at < journal.now()
-    board = (competition.final_leaderboard() or public) if is_over else public
+    has_ended = facts.deadline_at is not None and facts.deadline_at < journal.now()
+    final = competition.final_leaderboard() if has_ended else []
+    board, is_over = final or public, bool(final)  # what the public one says is not called final
     ours = position.place_of(board, team, facts.rank)
     lines = position.lines_of(board, facts.awards_medals)
     position.keep(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -56,12 +57,15 @@ def by_backend(
     return sorted((each for each in found if each.held_s > 0), key=lambda each: (-each.held_s, each.backend))
 
 
-def by_experiment(db: Session, challenge: Challenge, now: int) -> list[ExperimentTime]:
-    """What each experiment took of each backend, the dearest first."""
+def by_experiment(
+    db: Session, challenge: Challenge, now: int, experiments: Collection[int] | None = None
+) -> list[ExperimentTime]:
+    """What each experiment took of each backend, the dearest first; with `experiments` these alone."""
     names: tuple[Any, ...] = (Experiment.key, Experiment.hypothesis, AttemptRow.backend)
     query = _times(now, *names, func.count(Run.id.distinct()))  # type: ignore[attr-defined]
     query = query.join(Experiment, col(Experiment.id) == col(Run.experiment_id))
-    query = query.where(col(Run.challenge_id) == challenge.id).group_by(Experiment.id, col(AttemptRow.backend))
+    which = col(Run.challenge_id) == challenge.id if experiments is None else col(Run.experiment_id).in_(experiments)
+    query = query.where(which).group_by(Experiment.id, col(AttemptRow.backend))
     of: dict[str, tuple[str, int, list[MachineTime]]] = {}
     for key, hypothesis, backend, runs, held_s, gpu_s in db.connection().execute(query):
         said, most, machines = of.get(key, (hypothesis, 0, []))

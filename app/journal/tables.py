@@ -457,7 +457,7 @@ class LeaderboardSnapshot(Base, table=True):
     gold_score: float | None = None  # of the last team that gets one; None: no medals, or too few teams
     silver_score: float | None = None
     bronze_score: float | None = None
-    is_over: bool = False  # the deadline has passed: the ranks above are of the private leaderboard
+    is_over: bool = False  # the deadline has passed, and the ranks above are of the private leaderboard
     public_rank: int | None = None  # ours on the public one, where the competition is over
     deadline_at: int | None = None
 

@@ -1,4 +1,4 @@
-"""The whole challenge day by day in scores: what a plot of it needs, in two queries."""
+"""The whole challenge day by day in scores: what a plot of it needs, in three queries."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from sqlmodel import Session
 from app.journal import challenges
 from app.journal.days import day_number
 from app.journal.sittings import Sitting
-from app.scores.board import best, board_scores, sent_elsewhere
+from app.scores.board import best, best_cv_by_day, best_lb_by_day, sent_elsewhere
 from engine.contract import METRIC_DIRECTIONS
 
 Scores = tuple[float | None, float | None, float | None]  # CV, public, private
@@ -34,8 +34,10 @@ def read(db: Session, at: Sitting) -> list[ScoreDay]:
     challenge = at.challenge
     until = min(at.local_date, challenges.last_day(challenge))
     by_day: dict[date, list[Scores]] = defaultdict(list)
-    for on, cv, public, private in board_scores(db, challenge):
-        by_day[on].append((cv, public, private))
+    for on, best_cv in best_cv_by_day(db, challenge).items():
+        by_day[on].append((best_cv, None, None))
+    for on, (best_public, best_private) in best_lb_by_day(db, challenge).items():
+        by_day[on].append((None, best_public, best_private))
     for on, sent in sent_elsewhere(db, challenge).items():
         by_day[on] += [(None, one.public, one.private) for one in sent]
     direction = METRIC_DIRECTIONS[challenge.metric]

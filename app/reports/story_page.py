@@ -12,10 +12,10 @@ from sqlmodel import Session
 from app.jobs.forecast import hours_text
 from app.journal.home import Home
 from app.journal.sittings import Sitting
-from app.reports import credits, standalone, story, story_figures, week_page
+from app.reports import credits, final_rank, standalone, story, story_figures, week_page
 from app.reports.plain import plain
 from app.reports.story import Story
-from app.reports.week import Week
+from app.reports.story_weeks import StoryWeek
 from app.reports.what_helped import Idea
 from app.scores.run_rows import score_text
 from app.scores.verdict import verdict_text
@@ -133,9 +133,10 @@ def values(db: Session, told: Story) -> dict[str, Any]:
         "best_cv": told.days[-1].best_cv if told.days else None,
         "best_public": told.best_public,
         "best_private": told.best_private,
-        "rank": "",
+        "rank": final_rank.short(told.position, told.challenge),
+        "rank_sentence": final_rank.sentence(told.position, told.challenge),
         "steps": told.steps,
-        "weeks": [_week(told, week) for week in told.weeks],
+        "weeks": [_week(week) for week in told.weeks],
         "helped": of("helped"),
         "hurt": of("hurt"),
         "unclear": of("unclear"),
@@ -143,15 +144,15 @@ def values(db: Session, told: Story) -> dict[str, Any]:
     }
 
 
-def _week(told: Story, week: Week) -> dict[str, Any]:
+def _week(week: StoryWeek) -> dict[str, Any]:
+    told_apart = [(idea, idea.verdict) for idea in week.ideas if idea.verdict and idea.verdict.word != "unclear"]
     verdicts = [
-        f"{plain(run.row.hypothesis)}: {verdict_text(week.verdicts[run.row.run_id])}"
-        for run in week.runs
-        if run.row.run_id in week.verdicts and week.verdicts[run.row.run_id].word != "unclear"
+        f"{plain(idea.hypothesis)}: {verdict_text(verdict)}"
+        for idea, verdict in sorted(told_apart, key=lambda each: -abs(each[1].gain))
     ]
     lost = week_page.lost_days(week)
-    scores = [f"best CV {score_text(week.cv.score)}" if week.cv.score is not None else ""]
-    scores += [f"best LB {score_text(week.public.score)}" if week.public.score is not None else ""]
+    scores = [f"best CV {score_text(week.cv)}" if week.cv is not None else ""]
+    scores += [f"best LB {score_text(week.public)}" if week.public is not None else ""]
     words = ", ".join(part for part in scores if part)
     return {
         "number": week.number,
@@ -162,10 +163,8 @@ def _week(told: Story, week: Week) -> dict[str, Any]:
         "lost_words": f", {lost}" if lost else "",
         "score_words": f"{words[0].upper()}{words[1:]}." if words else "No score yet.",
         "verdicts": verdicts[:MOST_VERDICTS],
-        "learnt": [plain(line) for line in told.learnt.get(week.number, ())],
-        "review": standalone.links_in_words(week.note.body).replace("\n## ", "\n### ").removeprefix("## ").strip()
-        if week.note
-        else "",
+        "learnt": [plain(line) for line in week.learnt],
+        "review": standalone.links_in_words(week.review).replace("\n## ", "\n### ").removeprefix("## ").strip(),
     }
 
 

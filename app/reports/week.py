@@ -100,7 +100,7 @@ def of_day(db: Session, challenge: Challenge, on: date, now: int) -> Week:
         last=last,
         marks=marks,
         used_ms=sum(used.values()),
-        planned_ms=_planned_ms(challenge, first, len(rest)),
+        planned_ms=planned_ms(challenge, first, len(rest)),
         lost_ms=_lost_ms(challenge, marks, last < today),
         lost_days=sum(state == "lost" for _, state, _ in marks),
         split=sittings.split_between(db, challenge, first, last, now),
@@ -122,6 +122,12 @@ def week_number(challenge: Challenge, on: date) -> int:
     return (on - challenge.starts_on).days // 7 + 1
 
 
+def planned_ms(challenge: Challenge, first: date, rests: int) -> int:
+    """A day of rest takes its hour out of the daily plan; a weekly budget stays what it is."""
+    allowance_ms = usage.week_allowance_ms(challenge, first)
+    return allowance_ms - rests * _day_ms(challenge) if challenge.mode == "daily" else allowance_ms
+
+
 def _next_week(db: Session, challenge: Challenge, last: date, open_ones: Sequence[Todo]) -> NextWeek | None:
     first = last + DAY
     if first > challenges.last_day(challenge):
@@ -130,7 +136,7 @@ def _next_week(db: Session, challenge: Challenge, last: date, open_ones: Sequenc
     rest = tuple(sorted(day for day in rest_days.of(db, challenge) if first <= day <= until))
     planned = tuple(todo for todo in open_ones if first <= todo.planned_on <= until)
     minutes = sum(todo.minutes or 0 for todo in planned)
-    return NextWeek(first, until, _planned_ms(challenge, first, len(rest)), rest, planned, minutes)
+    return NextWeek(first, until, planned_ms(challenge, first, len(rest)), rest, planned, minutes)
 
 
 def mark(challenge: Challenge, used_ms: int | None, day: date, today: date, rests: bool = False) -> DayMark:
@@ -150,12 +156,6 @@ def mark(challenge: Challenge, used_ms: int | None, day: date, today: date, rest
 
 def _day_ms(challenge: Challenge) -> int:
     return round(challenge.minutes_per_day * MINUTE_MS)
-
-
-def _planned_ms(challenge: Challenge, first: date, rests: int) -> int:
-    """A day of rest takes its hour out of the daily plan; a weekly budget stays what it is."""
-    allowance_ms = usage.week_allowance_ms(challenge, first)
-    return allowance_ms - rests * _day_ms(challenge) if challenge.mode == "daily" else allowance_ms
 
 
 def _lost_ms(challenge: Challenge, marks: tuple[tuple[date, DayMark, int], ...], week_is_over: bool) -> int:

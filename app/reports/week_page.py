@@ -16,6 +16,7 @@ from app.journal.tables import Challenge, Todo
 from app.reports import standalone
 from app.reports.day import run_line
 from app.reports.plain import plain
+from app.reports.story_weeks import StoryWeek
 from app.reports.week import BestScore, NextWeek, Week
 from app.scores.run_rows import score_text
 
@@ -42,7 +43,7 @@ def hours(ms: int) -> str:
     return f"{ms / MINUTE_MS / 60:.1f}"
 
 
-def lost_days(week: Week) -> str:
+def lost_days(week: Week | StoryWeek) -> str:
     """`1 day without an hour`; empty when there was none."""
     return f"{week.lost_days} day{'s' * (week.lost_days > 1)} without an hour" if week.lost_days else ""
 

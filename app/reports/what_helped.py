@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 
@@ -14,8 +14,8 @@ from app.jobs import ledger
 from app.jobs.ledger import ExperimentTime
 from app.journal import challenges, usage
 from app.journal.days import MINUTE_MS
-from app.journal.tables import Challenge, Experiment
-from app.scores.baselines import RunOnFolds, best_and_baseline, fold_scores, runs_on_folds
+from app.journal.tables import Challenge, Experiment, Run
+from app.scores.baselines import RunOnFolds, best_and_baseline, fold_scores, newest_experiments, runs_on_folds
 from app.scores.verdict import Verdict, compare
 from engine.contract import METRIC_DIRECTIONS
 
@@ -50,23 +50,27 @@ class Idea:
 
 def ideas(db: Session, challenge: Challenge, now: int, limit: int | None = None) -> list[Idea]:
     """The experiments of the challenge, the newest first: all, or `limit` of them. A handful of queries, however many runs there are."""
-    rows = runs_on_folds(db, challenge)
-    named = db.connection().execute(
-        columns(col(Experiment.id), col(Experiment.key), col(Experiment.hypothesis)).where(
-            col(Experiment.challenge_id) == challenge.id
-        )
-    )
-    said = {experiment_id: (key, hypothesis) for experiment_id, key, hypothesis in named}
+    chosen = None if limit is None else newest_experiments(db, challenge, limit)
+    rows = runs_on_folds(db, challenge, chosen)
     of: dict[int, list[RunOnFolds]] = defaultdict(list)
     for row in rows:
         of[row.experiment_id].append(row)
-    newest = list(reversed(of))[:limit]  # in the order of their first runs
+    newest = list(reversed(of)) if chosen is None else chosen  # by their first runs
+    if not newest:
+        return []
+    named = columns(col(Experiment.id), col(Experiment.key), col(Experiment.hypothesis))
+    which = col(Experiment.challenge_id) == challenge.id if chosen is None else col(Experiment.id).in_(chosen)
+    said = {
+        experiment_id: (key, hypothesis)
+        for experiment_id, key, hypothesis in db.connection().execute(named.where(which))
+    }
     best = best_and_baseline(rows, challenge.metric)
     pairs = {experiment: best[experiment] for experiment in newest if experiment in best}
     scores = fold_scores(db, {run.run_id for pair in pairs.values() for run in pair if run is not None})
-    took = {each.experiment_key: each for each in ledger.by_experiment(db, challenge, now)}
-    last = challenges.last_day(challenge)
-    work = shared_work(rows, usage.used_ms(db, challenge, challenge.starts_on, last, now))
+    took = {each.experiment_key: each for each in ledger.by_experiment(db, challenge, now, chosen)}
+    # From the first day of the oldest of them on: they share these days with one another and with older ones.
+    first, last = of[newest[-1]][0].local_date, challenges.last_day(challenge)
+    work = shared_work(queued_on(db, challenge, first), usage.used_ms(db, challenge, first, last, now))
     direction = METRIC_DIRECTIONS[challenge.metric]
     told = []
     for experiment_id in newest:
@@ -95,13 +99,20 @@ def ideas(db: Session, challenge: Challenge, now: int, limit: int | None = None)
     return told
 
 
-def shared_work(rows: Sequence[RunOnFolds], used: Mapping[date, int]) -> dict[int, float]:
+def queued_on(db: Session, challenge: Challenge, first: date) -> dict[date, set[int]]:
+    """The experiments of which a run was queued, for each day from `first` on that has one; one query."""
+    asked = columns(col(Run.local_date), col(Run.experiment_id)).distinct()
+    found: dict[date, set[int]] = defaultdict(set)
+    which = asked.where(col(Run.challenge_id) == challenge.id, col(Run.local_date) >= first)
+    for on, experiment in db.connection().execute(which):
+        found[on].add(experiment)
+    return found
+
+
+def shared_work(queued: Mapping[date, Collection[int]], used: Mapping[date, int]) -> dict[int, float]:
     """The focus time of each day, shared equally by the experiments of which a run was queued on it (milliseconds)."""
-    on: dict[date, set[int]] = defaultdict(set)
-    for row in rows:
-        on[row.local_date].add(row.experiment_id)
     work: dict[int, float] = defaultdict(float)
-    for day, experiments in on.items():
+    for day, experiments in queued.items():
         for experiment in experiments:
             work[experiment] += used.get(day, 0) / len(experiments)
     return work

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
+from sqlalchemy import ColumnElement
 from sqlalchemy import select as columns
-from sqlmodel import Session, col
+from sqlmodel import Session, col, func
 
-from app.journal.tables import Challenge, FoldScore, Run
+from app.journal.tables import Challenge, Experiment, FoldScore, Run
 from engine.contract import METRIC_DIRECTIONS
 
 Ground = tuple[str | None, str | None]  # hashes of data and folds: runs with the same can be compared in pairs
@@ -31,8 +32,23 @@ class RunOnFolds:
     kind: str = "train"
 
 
-def runs_on_folds(db: Session, challenge: Challenge) -> list[RunOnFolds]:
-    """Every run of the challenge in the order of queueing."""
+def runs_on_folds(db: Session, challenge: Challenge, experiments: Collection[int] | None = None) -> list[RunOnFolds]:
+    """Every run of the challenge in the order of queueing.
+
+    With `experiments` those of these, and what `best_and_baseline` needs to know of all others: the runs before that were the best.
+    """
+    if experiments is None:
+        return _read(db, col(Run.challenge_id) == challenge.id)
+    mine = _read(db, col(Run.experiment_id).in_(experiments))
+    on_grounds = [(row.run_id, row.on) for row in mine if None not in row.on]
+    led: set[int] = set()
+    for blends in {row.kind == "blend" for row in mine} if on_grounds else ():
+        led.update(run_id for runs in leaders(db, challenge, on_grounds, blends).values() for run_id in runs)
+    others = _read(db, col(Run.id).in_(led.difference(row.run_id for row in mine)))
+    return sorted([*mine, *others], key=lambda row: row.run_id)
+
+
+def _read(db: Session, which: ColumnElement[bool]) -> list[RunOnFolds]:
     asked: list[Any] = [
         Run.id,
         Run.key,
@@ -44,11 +60,76 @@ def runs_on_folds(db: Session, challenge: Challenge) -> list[RunOnFolds]:
         Run.folds_sha256,
         Run.kind,
     ]
-    found = db.connection().execute(columns(*asked).where(col(Run.challenge_id) == challenge.id).order_by(col(Run.id)))
+    found = db.connection().execute(columns(*asked).where(which).order_by(col(Run.id)))
     return [
         RunOnFolds(run_id, key, experiment_id, on, metric, cv, (data, folds), kind)
         for run_id, key, experiment_id, on, metric, cv, data, folds, kind in found
     ]
+
+
+def newest_experiments(db: Session, challenge: Challenge, limit: int) -> list[int]:
+    """Those that were begun last, by their first runs, the newest first; one query."""
+    asked = (
+        columns(col(Experiment.id))
+        .join(Run, col(Run.experiment_id) == col(Experiment.id))
+        .where(col(Experiment.challenge_id) == challenge.id)
+        .group_by(col(Experiment.id))
+        .order_by(func.min(Run.id).desc())
+        .limit(limit)
+    )
+    return list(db.connection().execute(asked).scalars())
+
+
+def leaders(
+    db: Session, challenge: Challenge, runs: Sequence[tuple[int, Ground]], blends: bool
+) -> dict[Ground, list[int]]:
+    """The runs that were the best so far on their data and folds when they were queued, by these, in order; one pass over an index.
+
+    Up to the newest of `runs` and on their grounds alone. Blends count among them only where `blends` are compared.
+    """
+    upwards = METRIC_DIRECTIONS[challenge.metric] == "max"
+    best = func.max if upwards else func.min
+    ground = (col(Run.data_sha256), col(Run.folds_sha256))
+    before = best(Run.cv).over(partition_by=ground, order_by=col(Run.id), rows=(None, -1)).label("best_before")
+    read: Sequence[Any] = (col(Run.id).label("id"), *ground, col(Run.cv).label("cv"), before)
+    query = columns(*read).where(
+        col(Run.challenge_id) == challenge.id,
+        col(Run.metric) == challenge.metric,
+        ground[0].in_({data for _, (data, _) in runs}),
+        ground[1].in_({folds for _, (_, folds) in runs}),
+        col(Run.cv).is_not(None),
+        col(Run.id).in_(columns(col(FoldScore.run_id))),  # a CV alone is nothing to be compared with
+        # An expression and not the column, or SQLite takes the runs one by one by their numbers and not from the index.
+        col(Run.id) + 0 < max(run_id for run_id, _ in runs),
+    )
+    # A blend is made of runs and better than each: what an idea did to a run is seen beside runs.
+    so_far = (query if blends else query.where(col(Run.kind) != "blend")).subquery().c
+    is_better = so_far.cv > so_far.best_before if upwards else so_far.cv < so_far.best_before
+    led = columns(so_far.id, so_far.data_sha256, so_far.folds_sha256).where(so_far.best_before.is_(None) | is_better)
+    found: dict[Ground, list[int]] = defaultdict(list)
+    for run_id, data, folds in db.connection().execute(led.order_by(so_far.id)):
+        found[data, folds].append(run_id)
+    return found
+
+
+def best_so_far(db: Session, challenge: Challenge, last: date) -> list[str]:
+    """The keys of the runs queued up to the day `last` whose CV was better than that of every run before, in that order; one query."""
+    more = METRIC_DIRECTIONS[challenge.metric] == "max"
+    before = (func.max if more else func.min)(Run.cv).over(order_by=col(Run.id), rows=(None, -1)).label("before")
+    scored = (
+        columns(col(Run.id), col(Run.key), col(Run.cv), before)
+        .where(
+            col(Run.challenge_id) == challenge.id,
+            col(Run.metric) == challenge.metric,
+            col(Run.cv).is_not(None),
+            col(Run.local_date).between(challenge.starts_on, last),
+        )
+        .subquery()
+        .c
+    )
+    led = scored.cv > scored.before if more else scored.cv < scored.before
+    asked = columns(scored.key).where(scored.before.is_(None) | led).order_by(scored.id)
+    return list(db.connection().execute(asked).scalars())
 
 
 def best_and_baseline(rows: Sequence[RunOnFolds], metric: str) -> dict[int, tuple[RunOnFolds, RunOnFolds | None]]:

@@ -83,27 +83,6 @@ def board_runs_named(db: Session, challenge: Challenge, keys: Collection[str]) -
     return _on_board(db, rows, col(Run.challenge_id) == challenge.id, col(Run.key).in_(keys))
 
 
-def board_scores(db: Session, challenge: Challenge) -> list[tuple[date, float | None, float | None, float | None]]:
-    """(day, CV, public, private) of every run in the challenge's metric that has a score, in the order of queueing; one query."""
-    lb = LeaderboardScore
-    newest = select(func.max(Submission.id)).where(col(Submission.run_id) == Run.id).correlate(Run).scalar_subquery()
-
-    def first_told(score: float | None) -> ColumnElement[float | None]:
-        said = [func.max(case((col(lb.source) == source, col(score)))) for source in SOURCES]
-        return func.coalesce(*said)
-
-    asked = (
-        columns(Run.local_date, Run.cv, first_told(lb.public), first_told(lb.private))  # type: ignore[call-overload]
-        .outerjoin(Submission, col(Submission.id) == newest)
-        .outerjoin(lb, col(lb.submission_id) == col(Submission.id))
-        .where(col(Run.challenge_id) == challenge.id, col(Run.metric) == challenge.metric)
-        .where(col(Run.cv).is_not(None) | col(lb.public).is_not(None) | col(lb.private).is_not(None))
-        .group_by(Run.id)
-        .order_by(col(Run.id))
-    )
-    return [(on, cv, public, private) for on, cv, public, private in db.connection().execute(asked)]
-
-
 def _on_board(db: Session, rows: list[RunRow], *which: ColumnElement[bool]) -> list[BoardRun]:
     """`rows` with their leaderboard scores, the oldest first; `which` says the same runs in SQL."""
     lb = LeaderboardScore
@@ -208,6 +187,37 @@ def best_cv_by_day(db: Session, challenge: Challenge) -> dict[date, float]:
     return {on: cv for on, cv in rows if cv is not None}
 
 
+def best_lb_by_day(db: Session, challenge: Challenge) -> dict[date, tuple[float | None, float | None]]:
+    """The best public and private score among the runs in the challenge's metric of each day that has one; one query."""
+    best_of = func.max if METRIC_DIRECTIONS[challenge.metric] == "max" else func.min
+    newest = (
+        columns(func.max(Submission.id).label("id"), col(Submission.run_id).label("run_id"))
+        .where(col(Submission.challenge_id) == challenge.id, col(Submission.run_id).is_not(None))
+        .group_by(col(Submission.run_id))
+        .subquery()
+    )
+    of_run = (
+        columns(
+            col(Run.local_date).label("on"),
+            _first_told(LeaderboardScore.public).label("public"),
+            _first_told(LeaderboardScore.private).label("private"),
+        )
+        .join(newest, newest.c.run_id == col(Run.id))
+        .join(LeaderboardScore, col(LeaderboardScore.submission_id) == newest.c.id)
+        .where(col(Run.metric) == challenge.metric)
+        .group_by(newest.c.id)
+        .subquery()
+    )
+    asked = columns(of_run.c.on, best_of(of_run.c.public), best_of(of_run.c.private)).group_by(of_run.c.on)
+    return {on: (public, private) for on, public, private in db.connection().execute(asked)}
+
+
+def _first_told(score: float | None) -> ColumnElement[float | None]:
+    """Of a submission's rows: what the first of SOURCES says that says anything."""
+    said = [func.max(case((col(LeaderboardScore.source) == source, col(score)))) for source in SOURCES]
+    return func.coalesce(*said)
+
+
 def best_before(db: Session, challenge: Challenge, on: date) -> BestScores:
     """The best scores among the runs queued on the days before `on`."""
     best_of = func.max if METRIC_DIRECTIONS[challenge.metric] == "max" else func.min
@@ -215,11 +225,8 @@ def best_before(db: Session, challenge: Challenge, on: date) -> BestScores:
         Run.challenge_id == challenge.id, Run.metric == challenge.metric, Run.local_date < on
     )
     newest = select(func.max(Submission.id)).where(col(Submission.run_id).is_not(None)).group_by(col(Submission.run_id))
-    by_source = [
-        best_of(case((col(LeaderboardScore.source) == name, col(LeaderboardScore.public)))) for name in SOURCES
-    ]
     of_a_run = (
-        select(func.coalesce(*by_source).label("public"))
+        select(_first_told(LeaderboardScore.public).label("public"))
         .join(Submission, col(Submission.id) == col(LeaderboardScore.submission_id))
         .join(Run, col(Run.id) == col(Submission.run_id))
         .where(Run.challenge_id == challenge.id, Run.local_date < on, col(Submission.id).in_(newest))

@@ -64,6 +64,11 @@ class Position:
         return missing[-1] if missing else next(iter(self.lines), None)
 
     @property
+    def medal(self) -> str | None:
+        """The medal of our rank; None where it gets none or the competition awards none."""
+        return medals.ranks(self.teams).of(self.rank) if self.rank is not None and self.lines else None
+
+    @property
     def climbed(self) -> int | None:
         """Places won from the public to the private leaderboard; negative: lost. None while the competition runs."""
         return None if self.public_rank is None or self.rank is None else self.public_rank - self.rank
@@ -119,19 +124,26 @@ def words(found: Position) -> str:
     """`rank 231 of 2120 (top 10.9 %), LB 0.812; bronze at 0.824, 0.012 away`."""
     if found.rank is None:
         return f"not on the leaderboard of {found.teams} teams yet"
-    share = "" if found.percentile is None else f" (top {max(found.percentile, 0.001):.1%})"
-    parts = [f"rank {found.rank} of {found.teams}{share}" + ("" if found.score is None else f", LB {found.score:.4g}")]
+    score = "" if found.score is None else f", LB {found.score:.4g}"
+    parts = [f"rank {found.rank} of {found.teams}{share_words(found)}{score}"]
     line = found.next_line
     if line is not None and line.missing is not None:
         parts.append(line_words(line))
     if found.climbed is not None:
-        to = (
-            f"{abs(found.climbed)} places {'won' if found.climbed > 0 else 'lost'}"
-            if found.climbed
-            else "no place moved"
-        )
-        parts.append(f"from rank {found.public_rank} on the public leaderboard: {to}")
+        parts.append(f"from rank {found.public_rank} on the public leaderboard: {climb_words(found.climbed)}")
     return "; ".join(parts)
+
+
+def share_words(found: Position) -> str:
+    """` (top 10.9%)`"""
+    return "" if found.percentile is None else f" (top {max(found.percentile, 0.001):.1%})"
+
+
+def climb_words(climbed: int) -> str:
+    """`7 places lost`"""
+    if not climbed:
+        return "no place moved"
+    return f"{abs(climbed)} place{'s' * (abs(climbed) > 1)} {'won' if climbed > 0 else 'lost'}"
 
 
 def line_words(line: MedalLine) -> str:

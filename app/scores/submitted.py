@@ -40,18 +40,27 @@ def submitted(db: Session, challenge: Challenge) -> list[Submitted]:
         .group_by(col(Submission.run_id))
         .subquery()
     )
+    sent_at = func.coalesce(Submission.sent_at, Submission.created_at).label("at")
+    # Chosen first, and what belongs to them read then: a run carries its whole spec, which need not be sorted with all others.
+    chosen = (
+        columns(col(Submission.id), sent_at)
+        .join(newest, newest.c.id == col(Submission.id))
+        .join(Run, col(Run.id) == col(Submission.run_id))
+        .where(col(Run.metric) == challenge.metric)
+        .order_by(sent_at.desc(), col(Submission.id).desc())
+        .limit(NEWEST)
+        .subquery()
+    )
     asked: list[Any] = [
         Submission.id, Submission.sent_at, Run.id, Run.key, Run.kind, Run.spec, Run.cv, Run.data_sha256, Run.folds_sha256,
     ]  # fmt: skip
     query = (
         columns(*asked)
-        .join(newest, newest.c.id == col(Submission.id))
+        .join(chosen, chosen.c.id == col(Submission.id))
         .join(Run, col(Run.id) == col(Submission.run_id))
-        .where(col(Run.metric) == challenge.metric)
-        .order_by(func.coalesce(Submission.sent_at, Submission.created_at).desc(), col(Submission.id).desc())
-        .limit(NEWEST)
+        .order_by(chosen.c.at, chosen.c.id)
     )
-    rows = list(reversed(db.connection().execute(query).all()))
+    rows = db.connection().execute(query).all()
     scores = _lb(db, [row[0] for row in rows])
     folds = fold_scores(db, [row[2] for row in rows])
     return [

@@ -17,7 +17,7 @@ from sqlalchemy import select as columns
 from sqlmodel import Session, col, func, select
 
 from app.journal.tables import Challenge, FoldScore, Run
-from app.scores.baselines import Ground
+from app.scores.baselines import leaders
 from app.scores.run_rows import EQUAL, RunRow, spread, spread_text
 from app.scores.student import corrected_margin
 from engine.contract import METRIC_DIRECTIONS
@@ -72,7 +72,7 @@ def verdicts(db: Session, challenge: Challenge, run_ids: Collection[int]) -> dic
     compared: dict[int, int] = {}
     for blends in (False, True):
         of_kind = [(run_id, ground) for run_id, ground, is_blend in mine if is_blend == blends]
-        led = _leaders(db, challenge, of_kind, blends) if of_kind else {}
+        led = leaders(db, challenge, of_kind, blends) if of_kind else {}
         for run_id, ground in of_kind:
             place = bisect_left(led.get(ground, []), run_id)
             if place:
@@ -91,38 +91,6 @@ def verdicts(db: Session, challenge: Challenge, run_ids: Collection[int]) -> dic
         if before in keys
     }
     return {run_id: verdict for run_id, verdict in found.items() if verdict is not None}
-
-
-def _leaders(
-    db: Session, challenge: Challenge, runs: Sequence[tuple[int, Ground]], blends: bool
-) -> dict[Ground, list[int]]:
-    """The runs that were the best so far on their data and folds when they were queued, by these, in order; one pass over an index.
-
-    Up to the newest of `runs` and on their grounds alone. Blends count among them only where `blends` are compared.
-    """
-    upwards = METRIC_DIRECTIONS[challenge.metric] == "max"
-    best = func.max if upwards else func.min
-    ground = (col(Run.data_sha256), col(Run.folds_sha256))
-    before = best(Run.cv).over(partition_by=ground, order_by=col(Run.id), rows=(None, -1)).label("best_before")
-    read: Sequence[Any] = (col(Run.id).label("id"), *ground, col(Run.cv).label("cv"), before)
-    query = columns(*read).where(
-        col(Run.challenge_id) == challenge.id,
-        col(Run.metric) == challenge.metric,
-        ground[0].in_({data for _, (data, _) in runs}),
-        ground[1].in_({folds for _, (_, folds) in runs}),
-        col(Run.cv).is_not(None),
-        col(Run.id).in_(select(FoldScore.run_id)),  # a CV alone is nothing to be compared with
-        # An expression and not the column, or SQLite takes the runs one by one by their numbers and not from the index.
-        col(Run.id) + 0 < max(run_id for run_id, _ in runs),
-    )
-    # A blend is made of runs and better than each: what an idea did to a run is seen beside runs.
-    so_far = (query if blends else query.where(col(Run.kind) != "blend")).subquery().c
-    is_better = so_far.cv > so_far.best_before if upwards else so_far.cv < so_far.best_before
-    led = columns(so_far.id, so_far.data_sha256, so_far.folds_sha256).where(so_far.best_before.is_(None) | is_better)
-    found: dict[Ground, list[int]] = defaultdict(list)
-    for run_id, data, folds in db.connection().execute(led.order_by(so_far.id)):
-        found[data, folds].append(run_id)
-    return found
 
 
 def why_none(db: Session, challenge: Challenge, run: RunRow) -> str:

@@ -122,6 +122,13 @@ def of_days(db: Session, challenge: Challenge, first: date, last: date) -> list[
     return _bundled(rows, lambda row: (row.local_date, row.bundle))
 
 
+def count_by_day(db: Session, challenge: Challenge) -> dict[date, int]:
+    """How many of `of_days` each day has, as far as it has any; one query."""
+    day, bundle = col(WandbRun.local_date), col(WandbRun.bundle)
+    asked = columns(day, func.count(bundle.distinct())).where(is_foreign(challenge)).group_by(day)
+    return {on: many for on, many in db.connection().execute(asked)}
+
+
 def listed(
     db: Session, challenge: Challenge, words: str = "", start: int = 0, limit: int | None = None
 ) -> list[ForeignRun]:

@@ -10,11 +10,11 @@ from importlib import import_module
 import streamlit as st
 
 from app.journal import challenges
-from app.journal.days import DAY, MINUTE_MS
+from app.journal.days import MINUTE_MS
 from app.journal.home import COMMAND
 from app.journal.sittings import Sitting
 from app.journal.store import Journal
-from app.scores import leaderboard
+from app.scores import board_pages, leaderboard
 from app.scores.board import BoardDay, BoardRun, SentElsewhere, board_days, days_before, sent_elsewhere
 from app.scores.run_rows import cv_text, score_text
 from app.scores.wandb_runs import ForeignRun
@@ -30,7 +30,6 @@ PARTS = {
     "Final two": "app.views.final_two",
     "Story": "app.views.story",
 }
-DAYS_A_PAGE = 60  # a usual challenge stands on one
 
 
 def show(journal: Journal, at: Sitting) -> None:
@@ -53,12 +52,10 @@ def _days(journal: Journal, at: Sitting) -> None:
         _before(days_before(challenge, elsewhere))
         return
     until = min(at.local_date, challenges.last_day(challenge))
-    pages = max(1, -(-((until - challenge.starts_on).days + 1) // DAYS_A_PAGE))
-    back = DAYS_A_PAGE * (st.pagination(pages, key="scores_page", bind="query-params") - 1) if pages > 1 else 0
-    last = until - back * DAY
-    first = max(challenge.starts_on, last - (DAYS_A_PAGE - 1) * DAY)
     with journal.reading() as db:
         elsewhere = sent_elsewhere(db, challenge)
+        pages = board_pages.of_challenge(db, challenge, until, elsewhere)
+        first, last = pages[_page(len(pages)) - 1]
         days = board_days(db, challenge, first, last, at.now, elsewhere)
     earlier = days_before(challenge, elsewhere) if first == challenge.starts_on else []
     rows = [row for day in days for row in _rows(day)]
@@ -90,7 +87,7 @@ def _days(journal: Journal, at: Sitting) -> None:
         imported = any(day.sent_elsewhere for day in (*days, *earlier))
         yet = "Only imported submissions yet: start the hour on Today and queue a first run."
         none = yet if imported else "No run yet: start the hour on Today and queue one."
-        st.caption(none if pages == 1 else "No run on these days.")
+        st.caption(none if len(pages) == 1 else "No run on these days.")
     _before(earlier)
     if not runs:
         return
@@ -99,6 +96,13 @@ def _days(journal: Journal, at: Sitting) -> None:
     submitted = [run for run in runs if run.submission_path is not None]
     if submitted:
         _enter_by_hand(journal, submitted)
+
+
+def _page(pages: int) -> int:
+    """The page that the person turned to, from 1."""
+    if st.session_state.get("scores_page", 1) > pages:  # with another challenge there may be fewer
+        st.session_state.scores_page = 1
+    return st.pagination(pages, key="scores_page", bind="query-params") if pages > 1 else 1
 
 
 def _before(days: list[BoardDay]) -> None:

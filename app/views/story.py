@@ -38,8 +38,10 @@ def show(journal: Journal, at: Sitting) -> None:
         st.button("Write what stands before and after it", on_click=attempt, args=(reviews.begin_story, journal))
     else:
         st.fragment(_own_words)(journal, at)
-    with st.expander("Preview"), journal.reading() as db:
-        text, drawings = story_page.markdown(db, journal.home, at)
+    # Told when it is asked for: a challenge of thousands of runs takes a while.
+    if st.toggle("Preview", key="story_preview"):
+        with journal.reading() as db:
+            text, drawings = story_page.markdown(db, journal.home, at)
         for name, svg in drawings.items():
             st.image(svg, caption=story_page.CAPTIONS[name])
         st.markdown("\n".join(line for line in text.splitlines() if "](figure:" not in line))

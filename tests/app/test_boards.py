@@ -10,7 +10,17 @@ from app.journal.store import Journal
 from app.journal.tables import Challenge, Experiment, FoldScore, Job, LeaderboardScore, Run, Submission
 from app.reports import day as day_report
 from app.reports import week as week_report
-from app.scores.board import best, best_before, best_cv_by_day, board_days, board_runs, gain
+from app.scores import board_pages
+from app.scores.board import (
+    SentElsewhere,
+    best,
+    best_before,
+    best_cv_by_day,
+    best_lb_by_day,
+    board_days,
+    board_runs,
+    gain,
+)
 from tests.conftest import MovableClock
 
 pytestmark = pytest.mark.unit
@@ -221,3 +231,64 @@ def test_a_run_in_another_metric_is_no_best_of_the_challenge(journal: Journal, c
     with journal.reading() as db:
         assert best_before(db, challenge, FIRST + timedelta(days=1)).cv == 0.5
         assert best_cv_by_day(db, challenge) == {FIRST: 0.5}
+
+
+def test_the_best_leaderboard_scores_of_a_day_are_those_of_its_runs_newest_submissions(
+    journal: Journal, challenge: Challenge
+) -> None:
+    add_run(journal, challenge, 1, FIRST, 0.5, lb={"local": (0.45, 0.49), "manual": (0.41, None)})
+    add_run(journal, challenge, 2, FIRST, 0.6, lb={"local": (0.43, 0.44)})
+    add_run(journal, challenge, 3, FIRST + timedelta(days=1), 0.6, lb={"kaggle": (None, 0.30)})
+    add_run(journal, challenge, 4, FIRST, 0.9, lb={"local": (0.9, 0.9)})
+    with journal.writing() as db:
+        db.get(Run, 4).metric = "accuracy"
+        # Sent again, and worth less: what the first one got is gone.
+        db.add(
+            Submission(id=9, challenge_id=challenge.id, run_id=2, sha256="1", path="y", origin="system", created_at=1)
+        )
+        db.flush()
+        db.add(
+            LeaderboardScore(submission_id=9, source="local", public=0.40, private=0.41, origin="system", scored_at=1)
+        )
+    with journal.reading() as db:
+        found = best_lb_by_day(db, challenge)
+    assert found == {FIRST: (0.41, 0.49), FIRST + timedelta(days=1): (None, 0.30)}
+    with journal.writing() as db:
+        challenge.metric = "log_loss"
+        for number in (1, 2, 3):
+            db.get(Run, number).metric = "log_loss"
+    with journal.reading() as db:
+        assert best_lb_by_day(db, challenge)[FIRST] == (0.40, 0.41)
+
+
+@pytest.mark.parametrize(
+    ("rows", "days", "wanted"),
+    [
+        ({}, 1, [(0, 0)]),
+        ({}, 60, [(0, 59)]),
+        ({}, 130, [(70, 129), (10, 69), (0, 9)]),
+        ({5: 390, 4: 10, 3: 1}, 6, [(4, 5), (0, 3)]),
+        ({2: 9_000, 1: 1}, 4, [(3, 3), (2, 2), (0, 1)]),
+    ],
+)
+def test_a_page_of_the_board_holds_sixty_days_or_four_hundred_rows(
+    rows: dict[int, int], days: int, wanted: list[tuple[int, int]]
+) -> None:
+    def on(day: int) -> date:
+        return FIRST + timedelta(days=day)
+
+    pages = board_pages.pages({on(day): many for day, many in rows.items()}, FIRST, on(days - 1))
+    assert pages == [(on(first), on(last)) for first, last in wanted]
+
+
+def test_the_pages_count_runs_and_what_was_sent_elsewhere(
+    journal: Journal, challenge: Challenge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(board_pages, "ROWS_A_PAGE", 3)
+    for number in range(2):
+        add_run(journal, challenge, number + 1, FIRST, 0.5)
+    later = FIRST + timedelta(days=1)
+    with journal.reading() as db:
+        assert board_pages.of_challenge(db, challenge, later, {}) == [(FIRST, later)]
+        sent = [SentElsewhere("a.csv", "", 0.5, None), SentElsewhere("b.csv", "", 0.5, None)]
+        assert board_pages.of_challenge(db, challenge, later, {later: sent}) == [(later, later), (FIRST, FIRST)]

@@ -46,6 +46,7 @@ def test_rank_percentile_and_the_distance_to_each_medal(
     assert (found.rank, found.teams, found.score) == (6, 101, 0.9775)
     assert {line.medal: line.score for line in found.lines} == {"gold": 0.96, "silver": 0.91, "bronze": 0.81}
     assert position.words(found) == "rank 6 of 101 (top 5.9%), LB 0.9775; gold at 0.96, 0.0175 above it"
+    assert found.medal == "gold"
     competition.sent[0].public = "0.8"
     found = seen(journal, challenge)
     assert position.words(found) == "rank 42 of 101 (top 41.6%), LB 0.8; bronze at 0.805, 0.005 away"
@@ -91,6 +92,15 @@ def test_after_the_end_the_final_rank_stands_beside_the_public_one(
     assert position.words(found).endswith("from rank 6 on the public leaderboard: 7 places lost")
 
 
+def test_without_a_private_leaderboard_the_public_one_is_not_called_final(
+    kaggle: KaggleServer, journal: Journal, challenge: Challenge, competition: Competition, clock: MovableClock
+) -> None:
+    clock.move(31 * 86_400)
+    kaggle.fail("GetLeaderboard", body=b'{"submissions": []}')
+    found = seen(journal, challenge)
+    assert (found.is_over, found.rank, found.public_rank, found.climbed) == (False, 6, None, None)
+
+
 def test_equal_scores_keep_the_boards_own_order(
     journal: Journal, challenge: Challenge, competition: Competition
 ) -> None:
@@ -99,6 +109,7 @@ def test_equal_scores_keep_the_boards_own_order(
     found = seen(journal, challenge)
     assert found.rank == 21, "who was there first stands first"
     assert [line.missing for line in found.lines] == [0, 0, 0]
+    assert found.medal is None, "a rank gets a medal, not a score"
     assert position.line_words(found.lines[0]) == "gold at 0.5, reached"
 
 

@@ -12,10 +12,10 @@ import pytest
 from app import cli
 from app.journal import challenges, checklist, notes, references, reviews, sessions, sittings
 from app.journal.store import Journal
-from app.journal.tables import Challenge
+from app.journal.tables import Challenge, LeaderboardSnapshot
 from app.reports import story, story_figures, story_page
 from app.reports.score_days import ScoreDay
-from app.scores import leaderboard
+from app.scores import leaderboard, position
 from app.views import desk
 from engine.contract import EXIT_BAD_INPUT, EXIT_OK, OnehourError
 from tests.app.test_views import page, queued, ran, texts
@@ -96,6 +96,80 @@ def test_the_persons_own_words_stand_before_and_after(journal: Journal, lived: C
     assert text.index("## What I would do today\n\nFolds first.") > text.index("## What did not")
 
 
+def stands(journal: Journal, challenge: Challenge, **board: object) -> None:
+    """The day's snapshot of Kaggle's leaderboard: 101 teams, of whom 10 get gold, 20 silver, 40 bronze."""
+    row = {"score": 0.8, "gold_score": 0.96, "silver_score": 0.91, "bronze_score": 0.805} | board
+    snapshot = {"challenge_id": challenge.id, "local_date": date(2026, 3, 10), "seen_at": journal.now(), "teams": 101}
+    position.keep(journal, LeaderboardSnapshot(**snapshot, **row))
+
+
+@pytest.mark.parametrize(
+    ("board", "cell", "sentence"),
+    [
+        (
+            {"rank": 42},
+            "42 of 101 (top 41.6%) on the public leaderboard so far, no medal",
+            "Rank 42 of 101 teams (top 41.6%) on the public leaderboard of 2026-03-10, with 0.8: no medal; "
+            "bronze at 0.805, 0.005 away.",
+        ),
+        (
+            {"rank": 13, "score": 0.95, "is_over": True, "public_rank": 6},
+            "13 of 101 (top 12.9%) on the private leaderboard, silver",
+            "Final rank 13 of 101 teams (top 12.9%) on the private leaderboard, with 0.95: silver; gold at 0.96, 0.01 away. "
+            "It was rank 6 on the public leaderboard: 7 places lost.",
+        ),
+        (
+            {"rank": 1, "score": 0.99, "is_over": True, "public_rank": 2},
+            "1 of 101 (top 1.0%) on the private leaderboard, gold",
+            "Final rank 1 of 101 teams (top 1.0%) on the private leaderboard, with 0.99: gold. "
+            "It was rank 2 on the public leaderboard: 1 place won.",
+        ),
+        (
+            {"rank": 3, "gold_score": None, "silver_score": None, "bronze_score": None},
+            "3 of 101 (top 3.0%) on the public leaderboard so far",
+            "Rank 3 of 101 teams (top 3.0%) on the public leaderboard of 2026-03-10, with 0.8.",
+        ),
+    ],
+)
+def test_the_rank_stands_among_the_numbers_and_as_a_sentence(
+    journal: Journal, lived: Challenge, board: dict[str, object], cell: str, sentence: str
+) -> None:
+    stands(journal, lived, **board)
+    text, _ = told(journal)
+    assert f"| best LB | 0.780 public, 0.770 private |\n| rank | {cell} |\n\n{sentence}\n\n![" in text
+    with journal.reading() as db:
+        at = sittings.sitting(db, challenges.active(db), journal.now())
+        html = story_page.html(db, journal.home, at)
+    assert f"<td>{cell}</td>" in html
+    assert f"</table>\n<p>{sentence}</p>" in html
+
+
+def test_without_a_rank_the_story_says_why_or_nothing(journal: Journal, lived: Challenge, tmp_path: Path) -> None:
+    assert "rank" not in told(journal)[0].partition("## How the score rose")[0]
+    stands(journal, lived, rank=None)
+    assert "| rank | not on the leaderboard of 101 teams |\n\n![" in told(journal)[0]
+    with journal.writing() as db:
+        challenges.active(db).truth_path = str(tmp_path / "truth.csv")
+    text, _ = told(journal)
+    assert "| rank | not ranked: the leaderboard is a truth file at home |\n\n![" in text
+
+
+def test_the_rank_comes_into_a_story_that_was_changed_and_changes_no_word_of_it(
+    journal: Journal, lived: Challenge
+) -> None:
+    note = reviews.begin_story(journal)
+    notes.save_outside(journal, note.id, "## Before\n\nMine.\n\n## After\n\nMine too.\n", note.revision)
+    # As it was copied from an earlier Onehour, and changed.
+    mine = "Mine.\n{% if rank -%}\n| final rank | {{ rank | plain }} |\n{% endif %}\n{{ preface }}\n{{ afterword }}\n"
+    path = story_page.begin_template(journal.home)
+    path.write_text(mine)
+    assert told(journal)[0] == "Mine.\n\nMine.\nMine too.\n"
+    stands(journal, lived, rank=13, score=0.95, is_over=True)
+    ranked = "| final rank | 13 of 101 (top 12.9%) on the private leaderboard, silver |\n"
+    assert told(journal)[0] == f"Mine.\n{ranked}\nMine.\nMine too.\n"
+    assert path.read_text() == mine
+
+
 @pytest.mark.parametrize(
     ("body", "parts"),
     [
@@ -174,6 +248,8 @@ def test_it_is_written_and_previewed_on_the_page(
 ) -> None:
     monkeypatch.setattr(desk, "_journal_of", lambda _home: journal)
     at = ran(page("scores").segmented_control(key="part").set_value("Story"))
+    assert "humpback: 60 days" not in texts(at), "it is told when it is asked for"
+    ran(at.toggle(key="story_preview").set_value(True))
     assert "humpback: 60 days" in texts(at)
     ran(next(one for one in at.button if one.label.startswith("Write what stands")).click())
     with journal.reading() as db:

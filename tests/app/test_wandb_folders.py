@@ -74,6 +74,7 @@ def test_a_run_joins_the_day_on_which_it_started(journal: Journal, challenge: Ch
     assert look(journal, challenge, tmp_path) == Looked(files=3, new=3)
     with journal.reading() as db:
         second, first = board_days(db, challenge, FIRST, date(2026, 3, 3), journal.now(), {})
+        assert wandb_runs.count_by_day(db, challenge) == {FIRST: 2, date(2026, 3, 3): 1}
     assert [run.name for run in first.foreign_runs] == ["an evening's try", "night"]
     assert [run.name for run in second.foreign_runs] == ["morning"]
     evening = first.foreign_runs[0]
@@ -271,6 +272,7 @@ def test_a_run_that_was_launched_here_is_known_by_its_group_and_never_listed_twi
     with journal.reading() as db:
         (day,) = board_days(db, challenge, FIRST, FIRST, journal.now(), {})
         assert (len(day.runs), day.foreign_runs) == (1, ())
+        assert wandb_runs.count_by_day(db, challenge) == {}
         assert db.exec(select(WandbCurve)).all() == [], "its curves are kept already"
         assert [run.run_id for run in db.exec(select(WandbRun)).all()] == [1, 1]
 
@@ -334,6 +336,7 @@ def test_many_runs_are_listed_in_pages_and_by_words_each_with_one_query(journal:
         assert len(days) == 20
         assert [len(found) for found in curves.values()] == [1] * 5
         assert wandb_runs.count(db, many) == 30
+        assert [*wandb_runs.count_by_day(db, many).values()] == [10, 10, 10]
         assert wandb_runs.count(db, many, "grey_images 2") == 4  # 12, 21, 24, 27
         assert [run.name for run in wandb_runs.listed(db, many, "grey_images 2")] == [
             "run27",

@@ -10,6 +10,7 @@ import pytest
 from sqlmodel import select
 
 from app.journal import challenges, sessions
+from app.journal.days import DAY
 from app.journal.store import Journal
 from app.journal.tables import (
     AttemptRow,
@@ -110,6 +111,32 @@ def test_an_idea_is_held_against_the_best_run_before_its_first(
         None,
         "no earlier run on the same data and folds",
     )
+
+
+def test_the_newest_ideas_alone_are_told_as_among_all(
+    journal: Journal, challenge: Challenge, made: Made, clock: MovableClock
+) -> None:
+    sessions.start(journal)
+    made("baseline", 0.80)
+    made("best so far", 0.85)
+    made("other folds", 0.9, folds="g")
+    made("worse than the best", 0.83)
+    clock.move(86_400)
+    sessions.start(journal)
+    clock.move(600)
+    second = challenge.starts_on + DAY
+    made("other folds, better", 0.92, folds="g", on=second)
+    made("baseline", 0.81, on=second)
+    made("failed", None, on=second)
+    made("worse again", 0.84, on=second)
+    with journal.reading() as db:
+        every = what_helped.ideas(db, challenge, journal.now())
+        newest = [what_helped.ideas(db, challenge, journal.now(), limit=limit) for limit in (1, 3, 4, 9)]
+    assert [idea.hypothesis for idea in newest[1]] == ["worse again", "failed", "other folds, better"]
+    assert newest == [every[:1], every[:3], every[:4], every]
+    assert every[0].verdict is not None
+    assert every[0].verdict.against == "r2"
+    assert every[0].work_ms == 600_000 / 4
 
 
 def test_a_second_run_of_an_idea_is_not_held_against_its_first(

@@ -35,7 +35,8 @@ class Server:
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        environment = {**os.environ, "ONEHOUR_HOME": str(self.home)}
+        # PYTHONPATH: the code beside these tests, whichever checkout is the installed one.
+        environment = {**os.environ, "ONEHOUR_HOME": str(self.home), "PYTHONPATH": str(CHECKOUT)}
         with (self.home / "server.txt").open("ab") as output:
             # Started from a folder of no meaning: the theme and the settings must be found all the same.
             self.process = subprocess.Popen(

@@ -24,6 +24,7 @@ from app.journal.hour import Event, EventKind, fold
 from app.journal.steady import system_clock
 from app.journal.store import open_journal
 from app.journal.tables import (
+    AttemptRow,
     Base,
     Challenge,
     Curve,
@@ -196,7 +197,7 @@ class _Writer:
 
     def _runs(self) -> None:
         """As many a day as fit; two or three of an experiment. One in fifteen failed, one in five was submitted."""
-        draw, runs, jobs, scores, curves, sent, board = self.draw, [], [], [], [], [], []
+        draw, runs, jobs, attempts, scores, curves, sent, board = self.draw, [], [], [], [], [], [], []
         spec = RunSpec.model_validate({"data": {"dir": str(self.data_dir)}, "folds": FOLDS}).model_dump_json()
         experiments = [
             self._row(self._day_of(number), id=number + 1, key=f"humpback_{number + 1:03d}", hypothesis=self._words(8))
@@ -246,6 +247,7 @@ class _Writer:
             )
             jobs.append(
                 dict(
+                    id=run_id,
                     run_id=run_id,
                     state=state,
                     backend="local",
@@ -260,6 +262,9 @@ class _Writer:
                     finished_at=finished_at,
                 )
             )
+            if finished_at is not None:
+                held = dict(started_at=started_at, ended_at=finished_at, exit_code=0 if done else 1)
+                attempts.append(dict(job_id=run_id, number=1, backend="local", slot="cpu", gpus=number % 2) | held)
             if not done:
                 continue
             for fold_number in range(FOLDS):
@@ -283,6 +288,7 @@ class _Writer:
             (Experiment, experiments),
             (Run, runs),
             (Job, jobs),
+            (AttemptRow, attempts),
             (FoldScore, scores),
             (Curve, curves),
             (Submission, sent),
