@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from array import array
 from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
@@ -14,6 +13,7 @@ from app.journal.home import Home
 from app.journal.store import Journal
 from app.journal.tables import Curve, FoldScore, Run, Submission
 from app.scores import own_results
+from app.scores.curve_blobs import epochs_blob, points_blob
 from app.scores.finished import Finished, of_engine
 from app.scores.run_curves import ELAPSED
 from engine.contract import CommandSpec, OnehourError
@@ -59,8 +59,8 @@ def take_in(journal: Journal, run: Run, folder: RunFolder) -> Finished:
                     run_id=row.id,
                     fold=curve.fold,
                     metric=curve.metric,
-                    epochs=array("f", curve.epochs).tobytes(),
-                    points=array("f", curve.values).tobytes(),
+                    epochs=epochs_blob(curve.epochs),
+                    points=points_blob(curve.values),
                 )
             )
         if finished.submission is not None and finished.submission_sha256 is not None:
