@@ -37,11 +37,13 @@ from app.journal.days import DAY  # noqa: E402
 from app.journal.home import Home  # noqa: E402
 from app.journal.store import Journal, open_journal  # noqa: E402
 from app.journal.tables import Challenge, Curve  # noqa: E402
-from app.reports import what_helped  # noqa: E402
-from app.scores import run_curves  # noqa: E402
+from app.reports import run_list, what_helped  # noqa: E402
+from app.reports.run_list import ListedRun  # noqa: E402
+from app.scores import run_curves, run_search  # noqa: E402
 from app.scores.board import board_days, sent_elsewhere  # noqa: E402
 from app.scores.curve_blobs import epochs_blob  # noqa: E402
-from app.scores.run_rows import RunRow, count_runs, run_rows  # noqa: E402
+from app.scores.run_rows import RunRow, run_rows  # noqa: E402
+from app.scores.run_search import Order, RunSearch  # noqa: E402
 from app.scores.verdict import verdicts  # noqa: E402
 from app.views.long_list import ROWS  # noqa: E402
 from app.views.scores import DAYS_A_PAGE  # noqa: E402
@@ -173,7 +175,6 @@ def held_against_aims(journal: Journal) -> None:
         challenge, now = challenges.active(db), journal.now()
         last = sittings.sitting(db, challenge, now).local_date
         first = last - (DAYS_A_PAGE - 1) * DAY
-        newest = [row.run_id for row in run_rows(db, challenge, limit=ROWS)]
         every = [row.run_id for row in run_rows(db, challenge)]
 
         def board() -> object:
@@ -183,10 +184,10 @@ def held_against_aims(journal: Journal) -> None:
         some = iter([draw.sample(every, COMPARED) for _ in range(TIMES)])
         aims: list[tuple[str, float, Callable[[], object]]] = [
             (f"board of {DAYS_A_PAGE} days, {on_board} runs", 50, board),
-            (f"runs list, {ROWS} of them", 50, lambda: (count_runs(db, challenge), newest_runs(db, challenge))),
-            (f"the {ROWS} with the best CV", 50, lambda: best_runs(db, challenge)),
+            (f"runs list, newest {ROWS}", 50, lambda: first_page(db, challenge, "newest")),
+            (f"runs list, best {ROWS} by CV", 50, lambda: first_page(db, challenge, "best CV")),
             (f"curves of {COMPARED} runs", 100, lambda: run_curves.of_runs(db, next(some), METRICS[0])),
-            (f"verdicts of {ROWS} runs", 50, lambda: verdicts(db, challenge, newest)),
+            (f"verdicts of {ROWS} runs", 50, lambda: verdicts(db, challenge, every[:ROWS])),
             (f"what helped, {ROWS} ideas", 50, lambda: what_helped.ideas(db, challenge, now, limit=ROWS)),
         ]
         for words, most, act in aims:
@@ -195,13 +196,11 @@ def held_against_aims(journal: Journal) -> None:
         tell(f"page {name}, its script", page_times(name), 50)
 
 
-def newest_runs(db: Session, challenge: Challenge) -> list[RunRow]:
-    return run_rows(db, challenge, limit=ROWS)
-
-
-def best_runs(db: Session, challenge: Challenge) -> list[RunRow]:
-    rows = run_rows(db, challenge)
-    return sorted(rows, key=lambda row: -1 if row.cv is None else row.cv, reverse=True)[:ROWS]
+def first_page(db: Session, challenge: Challenge, order: Order) -> list[ListedRun]:
+    """Of all runs in this order, as the page Runs asks for it."""
+    search = RunSearch(order=order)
+    run_search.count(db, challenge, search)
+    return run_list.listed(db, challenge, run_search.keys(db, challenge, search, limit=ROWS))
 
 
 def tell(words: str, taken: list[tuple[float, float]], most: float) -> None:
@@ -268,17 +267,17 @@ def beside_others(journal: Journal, folder: Path, rows: list[RunRow]) -> None:
         for name, one in (("MLflow", mlflow), ("trackio", trackio)):
             took, _ = one.ask("fill")
             print(f"{name}: written in {took / 1000:.0f} s, {one.ask('size')[1] / 1e6:.0f} MB")
-        lists = {"newest": newest_runs, "by_cv": best_runs}
+        lists: dict[str, Order] = {"newest": "newest", "by_cv": "best CV"}
         draw, taken = random.Random(1), {name: [] for name in (*lists, "curves", "curves_in_bulk")}
         for _ in range(ROUNDS):
-            for name, listed in lists.items():
+            for name, order in lists.items():
                 begun = time.perf_counter()
                 with journal.reading() as db:
-                    found = [row.run_key for row in listed(db, challenges.active(db))]
+                    found = [run.row.run_key for run in first_page(db, challenges.active(db), order)]
                 ours = 1000 * (time.perf_counter() - begun)
                 theirs = [one.ask(name) for one in (mlflow, trackio)]
-                for _, keys in theirs:
-                    assert keys == found, f"{name}: other runs than ours"
+                for _, named in theirs:
+                    assert named == found, f"{name}: other runs than ours"
                 taken[name].append((ours, *(each for each, _ in theirs)))
             some = draw.sample(rows, COMPARED)
             asked = {"metric": METRICS[0], "runs": [{"id": identity(row.run_key), "key": row.run_key} for row in some]}

@@ -18,6 +18,7 @@ import sys
 import time
 from array import array
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -71,7 +72,7 @@ class MLflow:
         self.experiment = self.client.create_experiment(PROJECT, artifact_location=(folder / "artifacts").as_uri())
 
     def fill(self, runs: Runs) -> None:
-        with sqlite3.connect(self.file) as db:
+        with closing(sqlite3.connect(self.file)) as db, db:
             for pragma in ("journal_mode=OFF", "synchronous=OFF", "cache_size=-2000000"):
                 db.execute(f"PRAGMA {pragma}")
             indexes = db.execute("SELECT name, sql FROM sqlite_master WHERE type = 'index' AND sql NOT NULL").fetchall()
@@ -152,30 +153,47 @@ class Trackio:
 
     def __init__(self, folder: Path) -> None:
         os.environ |= {"TRACKIO_DIR": str(folder / "trackio"), "HF_HUB_OFFLINE": "1", "HF_HUB_DISABLE_TELEMETRY": "1"}
+        import orjson
         from trackio import Api
         from trackio.sqlite_storage import SQLiteStorage
 
-        self.api, self.storage, self.last_step = Api(), SQLiteStorage, 0
+        self.api, self.storage, self.json, self.last_step = Api(), SQLiteStorage, orjson.dumps, 0
         self.file = SQLiteStorage.get_project_db_path(PROJECT)
 
     def fill(self, runs: Runs) -> None:
+        """The first run through its own function, which takes a tenth of a second for each; the others with the rows that it writes."""
         self.last_step = runs.folds * runs.epochs
-        for number, told in enumerate(runs.told):
-            # Its steps count through the folds: each row of a run has one of its own.
-            rows = list(runs.rows(number))
-            values = [row[2] for row in rows]
-            values[-1] |= runs.result(number)
-            self.storage.bulk_log(
-                PROJECT,
-                told["key"],
-                values,
-                steps=list(range(1, self.last_step + 1)),
-                timestamps=[
-                    datetime.fromtimestamp((told["started_at"] + at) / 1000, UTC).isoformat() for at, _, _ in rows
-                ],
-                config={"hypothesis": told["hypothesis"], "preset": told["preset"], "device": told["device"]},
-                run_id=told["id"],
-            )
+        rows, config = self._rows(runs, 0), self._config(runs.told[0])
+        steps, stamps, values = ([row[i] for row in rows] for i in (3, 0, 4))
+        first = runs.told[0]
+        self.storage.bulk_log(
+            PROJECT, first["key"], [json.loads(one) for one in values], steps, stamps, config, run_id=first["id"]
+        )
+        with closing(sqlite3.connect(self.file)) as db, db:
+            columns = "timestamp, run_id, run_name, step, metrics, log_id, space_id"
+            assert db.execute(f"SELECT {columns} FROM metrics ORDER BY id").fetchall() == rows, "it writes other rows"
+            (kept,) = db.execute("SELECT config FROM configs").fetchone()
+            assert kept == self.json(config), "it writes another config"
+            for number, told in enumerate(runs.told[1:], start=1):
+                db.executemany(
+                    f"INSERT INTO metrics ({columns}) VALUES (?, ?, ?, ?, ?, ?, ?)", self._rows(runs, number)
+                )
+                db.execute(
+                    "INSERT INTO configs (run_id, run_name, config, created_at) VALUES (?, ?, ?, ?)",
+                    (told["id"], told["key"], self.json(self._config(told)), _stamp(told["started_at"])),
+                )
+
+    def _rows(self, runs: Runs, number: int) -> list[tuple[str, str, str, int, bytes, None, None]]:
+        """Its steps count through the folds: each epoch of a fold has one of its own. The last one holds the results too."""
+        told, rows = runs.told[number], list(runs.rows(number))
+        rows[-1][2].update(runs.result(number))
+        return [
+            (_stamp(told["started_at"] + at), told["id"], told["key"], step, self.json(values), None, None)
+            for step, (at, _, values) in enumerate(rows, start=1)
+        ]
+
+    def _config(self, told: dict[str, Any]) -> dict[str, Any]:
+        return {"hypothesis": told["hypothesis"], "preset": told["preset"], "device": told["device"]}
 
     def newest(self) -> list[str]:
         newest = list(reversed(list(self.api.runs(PROJECT))[-100:]))
@@ -218,6 +236,10 @@ def main(name: str, folder: Path) -> None:
         found = call()
         answers.write(json.dumps({"ms": 1000 * (time.perf_counter() - begun), "found": found}) + "\n")
         answers.flush()
+
+
+def _stamp(at: int) -> str:
+    return datetime.fromtimestamp(at / 1000, UTC).isoformat()
 
 
 def _bytes(file: Path) -> int:
