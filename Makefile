@@ -2,7 +2,7 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 
-.PHONY: run test check demo bench-pages bench-engine gpu-check picture clean
+.PHONY: run test check demo bench-pages bench-queue bench-runs bench-engine gpu-check picture clean
 
 run: .venv/installed-run
 	@$(BIN)/onehour up
@@ -26,6 +26,15 @@ gpu-check: .venv/installed-test
 bench-pages: .venv/installed-test
 	@$(BIN)/python bench/pages.py
 
+bench-queue: .venv/installed-test
+	@$(BIN)/python bench/backlog.py
+	@$(BIN)/python bench/first_batch.py
+
+# Beside MLflow and trackio, which are installed for this alone, in an environment of their own.
+bench-runs: .venv/installed-test .venv-bench/installed
+	@$(BIN)/python bench/runs.py
+	@$(BIN)/python bench/wandb_import.py
+
 bench-engine: .venv/installed-run
 	@$(BIN)/python -W ignore bench/pipeline.py
 	@$(BIN)/python -W ignore bench/step.py
@@ -41,6 +50,12 @@ picture: .venv/installed-test
 .venv/installed-run: pyproject.toml requirements.lock | .venv/bin/python
 	@echo "Installing (a few minutes the first time) ..."
 	@$(BIN)/pip install --quiet --disable-pip-version-check --constraint requirements.lock --editable '.[engine]'
+	@touch $@
+
+.venv-bench/installed: bench/trackers.txt
+	@echo "Installing MLflow and trackio for the benchmark (1 GB) ..."
+	@$(PYTHON) -m venv .venv-bench
+	@.venv-bench/bin/pip install --quiet --disable-pip-version-check --requirement bench/trackers.txt
 	@touch $@
 
 .venv/installed-test: pyproject.toml requirements.lock | .venv/bin/python

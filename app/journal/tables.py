@@ -284,7 +284,7 @@ class FoldScore(Base, table=True):
 
 
 class Curve(Base, table=True):
-    """One metric of one fold over the epochs: two float32 blobs of equal length."""
+    """One metric of one fold over the epochs: float32 blobs. `epochs` holds the first alone where the others count up from it."""
 
     run_id: int = Field(foreign_key="run.id", primary_key=True)
     fold: int = Field(primary_key=True)

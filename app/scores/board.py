@@ -112,6 +112,8 @@ def _board_run(row: RunRow, path: str | None, scores: Scores) -> BoardRun:
 
 def _told(scores: Scores) -> tuple[float | None, float | None, str | None]:
     """Public, private, and who says so: each is taken from the first of SOURCES that tells it."""
+    if not scores:  # as of most runs
+        return None, None, None
     public_of = next((name for name in SOURCES if scores.get(name, (None, None))[0] is not None), None)
     private_of = next((name for name in SOURCES if scores.get(name, (None, None))[1] is not None), None)
     return (

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from array import array
 from collections import defaultdict
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from sqlalchemy import select as columns
 from sqlmodel import Session, col
 
 from app.journal.tables import Curve
+from app.scores.curve_blobs import epochs_of, points_of
 
 ELAPSED = "time/elapsed_s"  # a curve too: the seconds that a fold was trained for, up to the end of an epoch
 
@@ -50,10 +50,12 @@ def of_runs(db: Session, run_ids: Collection[int], metric: str) -> dict[int, lis
     values: dict[int, dict[int, tuple[tuple[float, ...], tuple[float, ...]]]] = defaultdict(dict)
     times: dict[tuple[int, int], dict[float, float]] = {}
     for run_id, fold, name, epochs, points in db.connection().execute(query):
+        told = points_of(points)
+        at = epochs_of(epochs, len(told))
         if name == ELAPSED:
-            times[run_id, fold] = dict(zip(_floats(epochs), _floats(points), strict=True))
+            times[run_id, fold] = dict(zip(at, told, strict=True))
         else:
-            values[run_id][fold] = _floats(epochs), _floats(points)
+            values[run_id][fold] = at, told
     return {
         run_id: [_curve(fold, *folds[fold], times.get((run_id, fold), {})) for fold in sorted(folds)]
         for run_id, folds in values.items()
@@ -94,9 +96,3 @@ def band(folds: Sequence[FoldCurve]) -> Band:
 def _curve(fold: int, epochs: tuple[float, ...], values: tuple[float, ...], times: dict[float, float]) -> FoldCurve:
     elapsed = tuple(times[epoch] for epoch in epochs) if all(epoch in times for epoch in epochs) else ()
     return FoldCurve(fold, epochs, values, elapsed)
-
-
-def _floats(blob: bytes) -> tuple[float, ...]:
-    read = array("f")
-    read.frombytes(blob)
-    return tuple(read)

@@ -86,9 +86,10 @@ def run_rows(
     if last is not None:
         query = query.where(col(Run.local_date) <= last)
     if keys is not None:
-        query = query.where(col(Run.key).in_(keys))
+        # From the few keys to their runs, and not the other way round.
+        query = query.where(col(Run.id).in_(select(col(Run.id)).where(col(Run.key).in_(keys))))
     if finished_since is not None:
-        # From the few jobs to their runs, and not the other way round.
+        # Likewise from the few jobs.
         ended = select(col(Job.run_id)).where(col(Job.finished_at) >= finished_since)
         query = query.where(col(Run.id).in_(ended), col(Job.finished_at) >= finished_since)
     return [_row(found) for found in db.connection().execute(query).mappings()]
@@ -157,7 +158,7 @@ def _row(found: RowMapping) -> RunRow:
     values = dict(found)
     folds = sorted(json.loads(values["fold_scores"]))
     values["folds"], values["fold_scores"] = tuple(fold for fold, _ in folds), tuple(score for _, score in folds)
-    values["remarks"] = tuple(json.loads(values["remarks"] or "[]"))
-    values["tags"] = tuple(json.loads(values["tags"]))
+    for name in ("remarks", "tags"):  # of most runs empty
+        values[name] = () if values[name] in (None, "", "[]") else tuple(json.loads(values[name]))
     values["cancel_asked"] = values.pop("cancel_asked_at") is not None
     return RunRow(**values)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
@@ -15,6 +14,7 @@ from app.journal.home import Home
 from app.journal.store import Journal
 from app.journal.tables import Curve, FoldScore, Run, Submission
 from app.scores import own_results
+from app.scores.curve_blobs import epochs_blob, points_blob
 from app.scores.finished import Finished, of_engine
 from app.scores.run_curves import ELAPSED
 from engine.contract import CommandSpec, OnehourError
@@ -69,7 +69,7 @@ def take_in_curves(journal: Journal, run: Run, folder: RunFolder) -> None:
 def _keep_curves(db: Session, run_id: int, found: Sequence[Points]) -> None:
     db.exec(delete(Curve).where(col(Curve.run_id) == run_id))
     for one in found:
-        epochs, values = array("f", one.epochs).tobytes(), array("f", one.values).tobytes()
+        epochs, values = epochs_blob(one.epochs), points_blob(one.values)
         db.add(Curve(run_id=run_id, fold=one.fold, metric=one.metric, epochs=epochs, points=values))
 
 

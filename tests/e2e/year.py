@@ -45,6 +45,7 @@ from app.journal.tables import (
     Todo,
     TodoLink,
 )
+from app.scores.curve_blobs import epochs_blob, points_blob
 from engine.contract import RunSpec
 from tests.conftest import MovableClock
 from tests.e2e.today import look_at_presets
@@ -273,7 +274,7 @@ class _Writer:
                 points = (score * (1 - np.exp(-epochs / 4))).astype(np.float32)
                 curves.append(
                     dict(run_id=run_id, fold=fold_number, metric="valid/map5")
-                    | dict(epochs=epochs.tobytes(), points=points.tobytes())
+                    | dict(epochs=epochs_blob(epochs.tolist()), points=points_blob(points.tolist()))
                 )
             if number % 5 == 1:
                 path = f"runs/{self._run_key(number)}/submission.csv"
