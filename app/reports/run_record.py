@@ -16,9 +16,11 @@ from app.journal import days
 from app.journal.run_keys import no_such_run
 from app.journal.tables import AttemptRow, Challenge, Job, Reference, Run, RunCode, RunReference
 from app.reports.lineage import Lineage, lineages
+from app.scores import wandb_runs
 from app.scores.board import BoardRun, board_runs_named
 from app.scores.run_rows import cv_text, score_text
 from app.scores.verdict import Verdict, verdict_text, verdicts
+from app.scores.wandb_runs import ForeignRun
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,7 @@ class RunRecord:
     attempts: tuple[AttemptRow, ...]
     verdict: Verdict | None
     references: tuple[Reference, ...]
+    foreign: tuple[ForeignRun, ...]  # of the same experiment, not started here
 
     @property
     def commit_page(self) -> str | None:
@@ -67,6 +70,7 @@ def read(db: Session, challenge: Challenge, run_key: str) -> RunRecord:
         attempts=tuple(sorted(attempts, key=lambda one: (one.job_id, one.number))),
         verdict=verdict,
         references=tuple(db.exec(used.where(RunReference.run_id == run.id).order_by(col(Reference.id))).all()),
+        foreign=tuple(wandb_runs.of_experiment(db, challenge, run.experiment_id)),
     )
 
 
@@ -88,6 +92,7 @@ def as_json(record: RunRecord) -> dict[str, Any]:
         "lb": {"public": record.run.public, "private": record.run.private, "source": record.run.lb_source},
         "submission": record.run.submission_path,
         "references": [one.key for one in record.references],
+        "foreign": [{"name": one.name, "score": one.score_words, "url": one.url} for one in record.foreign],
     }
 
 
@@ -111,6 +116,7 @@ def page(record: RunRecord, time_zone: str) -> str:
     lines += code_words(record)
     lines += [_attempt_words(one, time_zone) for one in record.attempts]
     lines += [f"reference: {one.title} (&{one.key})" for one in record.references]
+    lines += [f"of the same experiment: {one.name} {one.score_words}".rstrip() for one in record.foreign]
     if record.run.submission_path:
         lines.append(f"submission: {record.run.submission_path}")
     return "\n".join(line for line in lines if line)

@@ -146,6 +146,12 @@ def listed(
     return sorted(found, key=lambda run: (-max(part.started_at for part in run.parts), run.key))
 
 
+def of_experiment(db: Session, challenge: Challenge, experiment_id: int) -> list[ForeignRun]:
+    """The foreign runs that were put to an experiment, in the order of their start; one query."""
+    rows = _read(db, is_foreign(challenge), col(WandbRun.experiment_id) == experiment_id)
+    return _bundled(rows, lambda row: (row.bundle,))
+
+
 def count(db: Session, challenge: Challenge, words: str = "") -> int:
     """How many `listed` would list without a limit."""
     asked = select(func.count(func.distinct(WandbRun.bundle))).where(is_foreign(challenge), *_holding(words))

@@ -7,6 +7,7 @@ import json
 import streamlit as st
 
 from app.jobs import standing_orders
+from app.journal import links
 from app.journal.sittings import Sitting
 from app.journal.store import Journal
 from app.reports import run_record
@@ -47,6 +48,9 @@ def show(journal: Journal, at: Sitting, row: RunRow) -> None:
         st.markdown("Submission")
         st.code(str(submission), language=None)
         submit_form.show(journal, at, row.run_key)
+    for one in record.foreign:
+        there = f"[{plain(one.name)}]({links.wandb_run_address(one.parts[0].id)})"
+        st.markdown(f"Of the same experiment, from elsewhere: {there} {plain(one.score_words)}".rstrip())
     _order(journal, row)
     run_origin.show(journal, at, record)
     if row.is_open:

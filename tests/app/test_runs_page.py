@@ -14,6 +14,7 @@ from app.jobs import orders, wandb_folders
 from app.journal import sessions
 from app.journal.store import Journal
 from app.journal.tables import Challenge, Experiment
+from app.scores import wandb_adoption
 from app.views import desk, long_list
 from tests.app.test_views import SHOW, page, ran
 from tests.app.test_views import texts as escaped
@@ -176,6 +177,15 @@ def test_runs_from_elsewhere_are_listed_adopted_and_taken_away_again(journal: Jo
     assert "Belongs to h_001" in texts(at)
     ran(at.button(key="unadopt").click())
     assert shown(at, "Experiment")[0] is None
+
+
+@pytest.mark.usefixtures("foreign")
+def test_a_run_names_what_else_its_experiment_was_given(
+    queue: Callable[..., str], journal: Journal, challenge: Challenge
+) -> None:
+    queue("whole pictures", 0.5)
+    wandb_adoption.adopt(journal, challenge, "alone", "humpback_001")
+    assert "Of the same experiment, from elsewhere: [fearless-lake-1](/runs?wandb=1)" in texts(page("runs"))
 
 
 @pytest.mark.usefixtures("foreign")
