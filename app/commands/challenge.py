@@ -252,7 +252,8 @@ def end_challenge(
             at_work = [row.run_key for row in backlog.list_jobs(db, open_only=True)]
         if at_work:
             raise OnehourError(
-                f"{', '.join(at_work)} still waits or runs", fix=f"Let it end, or cancel it first: {COMMAND} cancel RUN"
+                f"still waiting or under way: {', '.join(at_work)}",
+                fix=f"Let that end, or cancel it first: {COMMAND} cancel RUN",
             )
         if not yes and not in_terminal():
             raise OnehourError(f"this ends the challenge {running.slug!r} for good", fix="Add --yes.")

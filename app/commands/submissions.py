@@ -9,7 +9,7 @@ import typer
 
 from app.commands.runs import lb_app
 from app.commands.terminal import AsJson, iso, opened_journal
-from app.jobs import errands, kaggle_looks, presence, standing_orders, submitting
+from app.jobs import errands, kaggle_looks, presence, sample_challenge, standing_orders, submitting
 from app.journal import challenges
 from app.journal.home import COMMAND
 from app.scores import medals, position, sent_intake
@@ -86,6 +86,10 @@ def lb_position(as_json: AsJson = False) -> None:
     with opened_journal() as journal, journal.reading() as db:
         challenge = challenges.active(db)
         found, ranks = position.newest(db, challenge), position.rank_by_day(db, challenge)
+    if found is None and challenge.competition == sample_challenge.SLUG:
+        raise OnehourError(
+            "the sample is no competition at Kaggle", fix="Its leaderboard is the one at home: it has no rank."
+        )
     if found is None:
         raise OnehourError("the leaderboard was not seen yet", fix=f"Ask for it: {COMMAND} lb refresh")
     if as_json:

@@ -212,7 +212,7 @@ def test_a_challenge_can_be_ended_and_another_begun(data_dir: Path, capsys: pyte
     cli.main(["session", "start"])
     cli.main(["queue", "--looked-at", "cpu-transfer", "--hypothesis", "h"])
     assert cli.main(["end-challenge", "--yes"]) == EXIT_BAD_INPUT
-    assert "humpback_001-r01 still waits or runs" in capsys.readouterr().err
+    assert "still waiting or under way: humpback_001-r01" in capsys.readouterr().err
     cli.main(["cancel", "humpback_001-r01"])
     assert cli.main(["end-challenge", "--yes"]) == EXIT_OK
     assert init(data_dir) == EXIT_OK

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from sqlmodel import select
 
+from app import cli
 from app.jobs import errands, kaggle_looks, probing
 from app.jobs.kaggle_competition import read_leaderboard
 from app.jobs.kaggle_looks import Looks
@@ -13,6 +14,7 @@ from app.journal.store import Journal
 from app.journal.tables import Challenge, Errand, LeaderboardSnapshot
 from app.scores import position
 from app.scores.position import Position
+from engine.contract import EXIT_BAD_INPUT
 from tests.app.at_kaggle import SLUG, do, hold, open_errands
 from tests.conftest import MovableClock
 from tests.doubles.kaggle_competitions import Competition
@@ -99,6 +101,17 @@ def test_without_a_private_leaderboard_the_public_one_is_not_called_final(
     kaggle.fail("GetLeaderboard", body=b'{"submissions": []}')
     found = seen(journal, challenge)
     assert (found.is_over, found.rank, found.public_rank, found.climbed) == (False, 6, None, None)
+
+
+def test_a_leaderboard_that_was_not_seen_is_asked_for_but_the_samples_is_at_home(
+    journal: Journal, challenge: Challenge, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["lb", "position"]) == EXIT_BAD_INPUT
+    assert "lb refresh" in capsys.readouterr().err
+    with journal.writing() as db:
+        challenges.active(db).competition = "sample"
+    assert cli.main(["lb", "position"]) == EXIT_BAD_INPUT
+    assert "the one at home: it has no rank" in capsys.readouterr().err
 
 
 def test_equal_scores_keep_the_boards_own_order(
