@@ -84,10 +84,10 @@ def _epoch_at(spec: RunSpec, share: float) -> tuple[int, int]:
 
 
 def _over_quota(db: Session, at: Sitting, backend: str, coming: Night, machines: list[MachineFacts]) -> list[str]:
-    seen = probing.last_probe(db, backend)
-    if seen is None or seen[0].quota is None:
+    look = probing.last_looks(db).get(backend)
+    quota = None if look is None else look.quota_at(at.now)
+    if quota is None:
         return []
-    quota = seen[0].quota
     left_s = max(0.0, quota.allowed_s - quota.used_s)
     wanted_s = night.gpu_seconds(coming, machines).get(backend, 0.0)
     if wanted_s <= left_s:

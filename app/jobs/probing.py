@@ -38,6 +38,11 @@ class Look:
     trouble: str = ""
     is_under_way: bool = False
 
+    def quota_at(self, now: int) -> Quota | None:
+        """What the account told of its quota; None where it told none, or that one was renewed since."""
+        quota = None if self.probe is None else self.probe.quota
+        return quota if quota is not None and (quota.resets_at is None or quota.resets_at > now) else None
+
     @property
     def problems(self) -> tuple[str, ...]:
         return (*(self.probe.problems if self.probe else ()), *([self.trouble] if self.trouble else ()))
