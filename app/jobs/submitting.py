@@ -11,10 +11,10 @@ from typing import Any
 from sqlmodel import Session, col, func, or_, select
 
 from app.jobs import errands, installed, sample_challenge
-from app.jobs.errands import Later
 from app.jobs.kaggle_account import Account, no_key
 from app.jobs.kaggle_competition import Competition, Limits, slug_of
 from app.jobs.kaggle_errand import patient, told
+from app.jobs.patience import Appointed
 from app.journal import challenges, rules, sittings
 from app.journal.days import MINUTE_MS
 from app.journal.home import COMMAND
@@ -217,7 +217,7 @@ def _require_allowance(journal: Journal, challenge: Challenge, limits: Limits, *
     assert left is not None
     what = f"Kaggle takes no more submissions today, {limits.sent_today} were sent"
     if waits:
-        raise Later(what, left.resets_in_ms / 1000 + 60)
+        raise Appointed(what, left.resets_in_ms / 1000 + 60)
     raise OnehourError(what, fix=f"The next ones come in {_in(left)}.")
 
 

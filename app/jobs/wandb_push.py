@@ -18,7 +18,7 @@ from sqlmodel import Session, col, select
 from app.jobs import errands, wandb_server
 from app.jobs.backlog import ACTIVE, QUEUED
 from app.jobs.dependants import end_with_parent
-from app.jobs.errands import Later
+from app.jobs.patience import Later
 from app.jobs.wandb_parcels import Parcel, is_synced, parcels, read
 from app.journal import challenges
 from app.journal.store import Journal
