@@ -176,11 +176,12 @@ def move(
     backend: Annotated[
         str | None, typer.Option(metavar="NAME", help="to another backend; a run that has begun goes on there")
     ] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="also when it passes a time limit or a quota there")] = False,
 ) -> None:
     """Let a waiting run go earlier or later, or a run that is not over go on on another backend."""
     if backend is not None and not (first or last or priority is not None):
         with opened_journal() as journal:
-            state = orders.move_to(journal, run, backend)
+            state = orders.move_to(journal, run, backend, sure=yes)
             print(
                 f"{run}: {'waits for' if state == backlog.QUEUED else 'stops in good order, then goes on on'} {backend}"
             )

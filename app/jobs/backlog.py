@@ -94,9 +94,10 @@ def move(journal: Journal, run_key: str, to: int | Literal["first", "last"]) -> 
         return waiting.index(run_key) + 1
 
 
-def move_to(journal: Journal, run_key: str, backend: str) -> str:
+def move_to(journal: Journal, run_key: str, backend: str, guess: tuple[float, float, float] | None = None) -> str:
     """Let a run go on on another backend, at any time: a waiting one there from the start, a running one from its checkpoint.
 
+    `guess`: the seconds that the whole run takes there, and the least and the most of them; else they stay as they are.
     Returns its state: queued when it has moved, else what the worker still has to stop.
     """
     with journal.writing() as db:
@@ -107,6 +108,8 @@ def move_to(journal: Journal, run_key: str, backend: str) -> str:
             job.moves_to = None if backend == job.backend else backend
         else:
             raise OnehourError(f"there is nothing to move: it {_ended(job.state)}", where=run_key)
+        if guess is not None:
+            job.estimated_s, job.estimated_low_s, job.estimated_high_s = guess
         db.add(job)
         return job.state
 

@@ -132,6 +132,37 @@ def test_what_passes_the_limit_asks_for_a_second_click_and_says_where(journal: J
         assert backlog.job_of(db, queued.run_key).estimated_high_s == pytest.approx(guess.duration.high_s)
 
 
+BOX_TABLE = '[backends.box]\nkind = "ssh"\nhost = "box"\ndir = "/there"\nslots = 1\ntime_limit = {}\n'
+
+
+def test_a_run_that_is_moved_is_held_against_the_limit_there_and_its_length_guessed_anew(
+    journal: Journal, spec: RunSpec
+) -> None:
+    long = spec.model_copy(update={"stages": (spec.stages[0].model_copy(update={"epochs": 100}),), "folds": 5})
+    queued = orders.queue_run(journal, "x", long, "a")
+    whole_s = queued.forecast.duration.seconds
+    with journal.writing() as db:
+        job = backlog.job_of(db, queued.run_key)
+        job.estimated_s, job.estimated_low_s, job.estimated_high_s = 1.0, 1.0, 1.0
+        db.add(job)
+    journal.home.config_toml.write_text(BOX_TABLE.format(int(whole_s * 0.9)))
+    with pytest.raises(SecondThought, match=r"of box in fold 5 of 5 .*\. Move it once more to have it all the same"):
+        orders.move_to(journal, queued.run_key, "box")
+    folder = RunFolder(journal.home.run_dir(queued.run_key))
+    folder.create(long)
+    for epoch in range(60):
+        write_epoch(folder, epoch + 1)  # in both of two folds: 120 of 500 epochs
+    assert orders.move_to(journal, queued.run_key, "box") == "queued"
+    with journal.reading() as db:
+        moved = backlog.job_of(db, queued.run_key)
+    assert (moved.backend, moved.estimated_s) == ("box", pytest.approx(whole_s))
+    journal.home.config_toml.write_text(BOX_TABLE.format(int(whole_s * 0.7)))
+    orders.move_to(journal, queued.run_key, "local")
+    with pytest.raises(SecondThought, match=r"of box in fold 5 of 5 at epoch [67]\d,"):
+        orders.move_to(journal, queued.run_key, "box")
+    assert orders.move_to(journal, queued.run_key, "box", sure=True) == "queued"
+
+
 def test_what_passes_the_quota_asks_for_a_second_click(journal: Journal, spec: RunSpec) -> None:
     journal.home.config_toml.write_text("[backends.local]\n")
     quota = {"used_s": 107_000, "allowed_s": 108_000, "resets_at": 1772841600000}
