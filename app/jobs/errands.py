@@ -149,7 +149,8 @@ def wait_for(
         if errand.tries and errand.message and errand.state == OPEN:
             raise OnehourError(f"{errand.message} It is tried again later")
         if time.monotonic() > ends_at:
-            raise OnehourError(f"no answer within {longest_s:g} s", fix="It goes on; look again later.")
+            where = f"{errand.kind} {errand.subject}".strip()
+            raise OnehourError(f"no answer within {longest_s:g} s", where, "It goes on; look again later.")
         if child is None and who_holds(worker_lock(journal.home)) is None:
             if errand.state == RUNNING and not is_held(journal.home, errand_id):
                 take_up(journal, errand_id)  # whoever waited for it before was killed, and its child with it
@@ -178,7 +179,9 @@ def settle_ended(journal: Journal, errand_id: int) -> None:
         errand = db.get(Errand, errand_id)
         if errand is not None and errand.state == RUNNING:
             errand.state, errand.ended_at = FAILED, journal.now()
-            errand.message = "it ended without an answer; logs/errands.log tells why"
+            errand.message = (
+                f"{errand.kind} {errand.subject}".strip() + " ended without an answer; logs/errands.log tells why"
+            )
             db.add(errand)
 
 

@@ -87,7 +87,7 @@ def test_a_child_that_was_killed_has_failed_and_says_so(journal: Journal) -> Non
     until(lambda: not children.tick())
     assert (row(journal, errand_id).state, row(journal, errand_id).message) == (
         "failed",
-        "it ended without an answer; logs/errands.log tells why",
+        "probe local ended without an answer; logs/errands.log tells why",
     )
 
 
@@ -165,6 +165,15 @@ def test_a_person_who_asks_again_waits_no_longer_than_the_other_side_asked_for(
             errands.wait_for(journal, errand_id)
     else:
         assert errands.wait_for(journal, errand_id)["python"].startswith("3.")
+
+
+def test_a_wait_that_was_too_short_names_what_was_waited_for(journal: Journal) -> None:
+    errand_id = asked(journal, "gpu-box")
+    with (
+        presence.present(presence.worker_lock(journal.home), "a worker", {}),  # which is busy with others
+        pytest.raises(OnehourError, match=r"probe gpu-box: no answer within 0\.2 s"),
+    ):
+        errands.wait_for(journal, errand_id, longest_s=0.2)
 
 
 def test_nothing_about_an_errand_is_lost_in_json(journal: Journal) -> None:
