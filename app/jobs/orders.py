@@ -19,6 +19,7 @@ from app.jobs.repository import NoRecord
 from app.jobs.specs import Blend, Spec, kind_of, of_run
 from app.journal import challenges, days, rules, sittings
 from app.journal.home import COMMAND, Home
+from app.journal.run_keys import run_named
 from app.journal.store import Journal
 from app.journal.tables import Challenge, Experiment, Job, Run, RunCode
 from engine.contract import METRIC_DIRECTIONS, CommandSpec, OnehourError, RunSpec, nearest
@@ -168,9 +169,7 @@ def move_to(journal: Journal, run_key: str, backend: str, *, sure: bool = False)
     with journal.reading() as db:
         at = sittings.sitting(db, challenges.active(db), journal.now())
         challenges.require_backend(at.challenge, backend)
-        job = backlog.job_of(db, run_key)
-        run = db.get(Run, job.run_id)
-        assert run is not None
+        run, job = run_named(db, run_key), backlog.job_of(db, run_key)
         spec = of_run(run)
         (guess,) = forecast(db, journal.home, at, [spec], backend, RunFolder(journal.home.run_dir(run.key)).progress())
     if backend != job.backend:

@@ -55,7 +55,7 @@ def take_back(journal: Journal, run_key: str) -> None:
         order = _of(db, run)
         if order is None:
             raise OnehourError("there is no order for this run", where=run_key)
-        asked = submitting.newest(db, run_key) if order.decided_at is not None else None
+        asked = submitting.newest(db, run.key) if order.decided_at is not None else None
         if asked is not None and asked.state == errands.OPEN:
             asked.state, asked.ended_at, asked.message = errands.FAILED, journal.now(), "taken back"
             db.add(asked)

@@ -69,7 +69,7 @@ def check(journal: Journal, run_key: str, words: str = "", *, origin: str = "per
     submission_file.check(path, sample_of(challenge, run))
     message = sent_submissions.message_of(run.key, run.cv, words or (experiment.hypothesis if experiment else ""))
     assert mine.id is not None
-    return Checked(run_key, mine.id, message, origin)
+    return Checked(run.key, mine.id, message, origin)
 
 
 def write_down(db: Session, checked: Checked, now: int) -> Errand:
