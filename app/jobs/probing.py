@@ -23,12 +23,6 @@ def probe(journal: Journal, errand: Errand) -> dict[str, Any]:
         backend.close()
 
 
-def last_probe(db: Session, backend: str) -> tuple[Probe, int] | None:
-    """What the last look at a backend found, and when (milliseconds UTC)."""
-    found = last_looks(db).get(backend)
-    return None if found is None or found.probe is None or found.looked_at is None else (found.probe, found.looked_at)
-
-
 @dataclass(frozen=True)
 class Look:
     """What is known of a machine. `probe`: what the last look that succeeded found; `trouble`: why a later one did not."""

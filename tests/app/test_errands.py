@@ -42,10 +42,10 @@ def test_without_a_worker_whoever_waits_lets_it_be_done(journal: Journal) -> Non
     assert answer["python"].startswith("3.")
     assert (row(journal, errand_id).state, row(journal, errand_id).tries) == ("done", 1)
     with journal.reading() as db:
-        found = probing.last_probe(db, "local")
+        found = probing.last_looks(db)["local"].probe
     assert found is not None
-    assert found[0].versions["pydantic"]
-    assert found[0].quota is None
+    assert found.versions["pydantic"]
+    assert found.quota is None
 
 
 def test_the_worker_does_what_was_written_down(journal: Journal) -> None:
