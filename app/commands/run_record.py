@@ -42,7 +42,7 @@ def again(
     """Queue a run once more: the same spec on the code that was recorded with it, or a variation."""
     with opened_journal() as journal:
         with journal.reading() as db:
-            challenge = challenges.active(db)
+            challenge, run = challenges.active(db), run_keys.run_named(db, run).key
         queued = repetition.again(
             journal, run, overrides or (), present_code=present_code, backend=backend, hypothesis=hypothesis, sure=yes
         )
@@ -68,6 +68,7 @@ def blend(
     with opened_journal() as journal:
         with journal.reading() as db:
             challenge = challenges.active(db)
+            runs = [run_keys.run_named(db, one, challenge).key for one in runs]
         queued = blends.queue(
             journal, runs, hypothesis, preset=preset, overrides=overrides or (), experiment_key=experiment
         )

@@ -72,16 +72,14 @@ def queue(
     given = [
         name for name, one in (("SPEC", spec), ("--command", command), ("--notebook", notebook)) if one is not None
     ]
-    if (
-        len(given) != 1
-        or (spec is not None and (cwd is not None or inputs))
-        or (spec is None and (axes or stop_if_behind or behind_by is not None))
-    ):
-        raise OnehourError(
-            "name one thing to run: a SPEC, --command LINE or --notebook FILE",
-            where=" and ".join(given),
-            fix="--grid and --stop-if-behind belong to a SPEC, --cwd and --input to your own code.",
-        )
+    if len(given) != 1:
+        raise OnehourError("name one thing to run: a SPEC, --command LINE or --notebook FILE", " and ".join(given))
+    of_spec = (("--grid", axes), ("--stop-if-behind", stop_if_behind), ("--behind-by", behind_by is not None))
+    of_own_code = (("--cwd", cwd is not None), ("--input", inputs))
+    unfit = [name for name, said in (of_own_code if spec is not None else of_spec) if said]
+    if unfit:
+        whose = "your own code" if spec is not None else "a SPEC"
+        raise OnehourError(f"{' and '.join(unfit)} can only be said of {whose}", given[0], "Leave it out.")
     with opened_journal() as journal:
         with journal.reading() as db:
             challenge = challenges.active(db)
@@ -176,11 +174,12 @@ def move(
     backend: Annotated[
         str | None, typer.Option(metavar="NAME", help="to another backend; a run that has begun goes on there")
     ] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="also when it passes a time limit or a quota there")] = False,
 ) -> None:
     """Let a waiting run go earlier or later, or a run that is not over go on on another backend."""
     if backend is not None and not (first or last or priority is not None):
         with opened_journal() as journal:
-            state = orders.move_to(journal, run, backend)
+            state = orders.move_to(journal, run, backend, sure=yes)
             print(
                 f"{run}: {'waits for' if state == backlog.QUEUED else 'stops in good order, then goes on on'} {backend}"
             )

@@ -14,9 +14,9 @@ from app.jobs.as_queued import place_of, recorded
 from app.jobs.code_record import Code
 from app.jobs.orders import Parent, Queued
 from app.jobs.repository import NoRecord
-from app.journal.run_keys import no_such_run
+from app.journal.run_keys import run_named
 from app.journal.store import Journal
-from app.journal.tables import Experiment, Job, Run, RunCode
+from app.journal.tables import Experiment, Job, RunCode
 from engine.contract import CommandSpec
 
 
@@ -38,15 +38,14 @@ def again(
     what lies there now. Raises OnehourError where the record cannot be built, and as `orders.queue_run` does.
     """
     with journal.reading() as db:
-        found = db.exec(select(Run, Experiment).join(Experiment).where(Run.key == run_key)).first()
-        if found is None:
-            raise no_such_run(db, run_key)
-        run, experiment = found
+        run = run_named(db, run_key)
+        experiment = db.get(Experiment, run.experiment_id)
         row = db.get(RunCode, run.id)
         job = db.exec(select(Job).where(Job.run_id == run.id).order_by(col(Job.id).desc())).first()
+    assert experiment is not None
     spec = specs.of_run(run, overrides)
     code = None if row is None or present_code else _as_it_lies_now(recorded(row), place_of(spec))
-    said = _said(run_key, code, place_of(spec)) if not present_code else ()
+    said = _said(run.key, code, place_of(spec)) if not present_code else ()
     queued = orders.queue_run(
         journal,
         spec.line if isinstance(spec, CommandSpec) else run.spec_source,

@@ -8,7 +8,7 @@ before a time limit, was lost, or is to go on on another backend.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -17,7 +17,7 @@ from sqlalchemy import select as sa_select
 from sqlmodel import Session, col, select
 
 from app.jobs import attempts
-from app.journal.run_keys import no_such_run
+from app.journal.run_keys import run_named
 from app.journal.store import Journal
 from app.journal.tables import AttemptRow, Experiment, Job, Run
 from engine.contract import OnehourError
@@ -90,13 +90,14 @@ def move(journal: Journal, run_key: str, to: int | Literal["first", "last"]) -> 
             job.priority = max(others) + 1 if to == "first" else min(others) - 1
         db.add(job)
         db.flush()
-        waiting = [row.run_key for row in list_jobs(db, open_only=True) if row.state == QUEUED]
-        return waiting.index(run_key) + 1
+        waiting = [row.job_id for row in list_jobs(db, open_only=True) if row.state == QUEUED]
+        return waiting.index(job.id) + 1
 
 
-def move_to(journal: Journal, run_key: str, backend: str) -> str:
+def move_to(journal: Journal, run_key: str, backend: str, guess: tuple[float, float, float] | None = None) -> str:
     """Let a run go on on another backend, at any time: a waiting one there from the start, a running one from its checkpoint.
 
+    `guess`: the seconds that the whole run takes there, and the least and the most of them; else they stay as they are.
     Returns its state: queued when it has moved, else what the worker still has to stop.
     """
     with journal.writing() as db:
@@ -107,16 +108,16 @@ def move_to(journal: Journal, run_key: str, backend: str) -> str:
             job.moves_to = None if backend == job.backend else backend
         else:
             raise OnehourError(f"there is nothing to move: it {_ended(job.state)}", where=run_key)
+        if guess is not None:
+            job.estimated_s, job.estimated_low_s, job.estimated_high_s = guess
         db.add(job)
         return job.state
 
 
 def job_of(db: Session, run_key: str) -> Job:
     """The job of a run. Raises OnehourError with the nearest key."""
-    job = db.exec(select(Job).join(Run).where(Run.key == run_key).order_by(col(Job.id).desc())).first()
-    if job is None:
-        raise no_such_run(db, run_key)
-    return job
+    run = run_named(db, run_key)
+    return db.exec(select(Job).where(Job.run_id == run.id).order_by(col(Job.id).desc()).limit(1)).one()
 
 
 def list_jobs(
@@ -129,6 +130,26 @@ def list_jobs(
     `open_only` leaves no challenge out, whichever is named: there is one machine, and a run of a challenge that has ended holds
     its slot as any other does.
     """
+    query = _queue_rows()
+    if open_only or active_only:
+        query = query.where(col(Job.state).in_(ACTIVE if active_only else (QUEUED, *ACTIVE))).order_by(
+            col(Job.state) == QUEUED, col(Job.priority).desc(), col(Job.queued_at), col(Job.id)
+        )
+    else:
+        if challenge_id is not None:
+            query = query.where(col(Run.challenge_id) == challenge_id)
+        query = query.order_by(col(Job.queued_at).desc(), col(Job.id).desc())
+    return [_queue_row(found) for found in db.connection().execute(query).mappings()]
+
+
+def queue_row(db: Session, run_key: str) -> QueueRow | None:
+    """The job of a run as `list_jobs` with `open_only` tells it; None when it is over."""
+    query = _queue_rows().where(col(Run.key) == run_key, col(Job.state).in_((QUEUED, *ACTIVE)))
+    found = db.connection().execute(query).mappings().first()
+    return None if found is None else _queue_row(found)
+
+
+def _queue_rows() -> Any:
     of_job = (
         Job.state,
         Job.backend,
@@ -148,26 +169,18 @@ def list_jobs(
     )
     kept = func.coalesce(AttemptRow.kept_before, 0).label("kept_before")
     columns: list[Any] = [*named, Experiment.hypothesis, *of_job, *guessed, *moments, kept]
-    query = (
+    return (
         sa_select(*columns)
         .join(Run, col(Job.run_id) == col(Run.id))
         .join(Experiment, col(Run.experiment_id) == col(Experiment.id))
         .outerjoin(AttemptRow, (col(AttemptRow.job_id) == Job.id) & (col(AttemptRow.number) == Job.attempt))
     )
-    if open_only or active_only:
-        query = query.where(col(Job.state).in_(ACTIVE if active_only else (QUEUED, *ACTIVE))).order_by(
-            col(Job.state) == QUEUED, col(Job.priority).desc(), col(Job.queued_at), col(Job.id)
-        )
-    else:
-        if challenge_id is not None:
-            query = query.where(col(Run.challenge_id) == challenge_id)
-        query = query.order_by(col(Job.queued_at).desc(), col(Job.id).desc())
-    rows = []
-    for found in db.connection().execute(query).mappings():
-        values = dict(found)
-        values["cancel_asked"] = values.pop("cancel_asked_at") is not None
-        rows.append(QueueRow(**values))
-    return rows
+
+
+def _queue_row(found: Mapping[Any, Any]) -> QueueRow:
+    values = dict(found)
+    values["cancel_asked"] = values.pop("cancel_asked_at") is not None
+    return QueueRow(**values)
 
 
 def count_waiting(db: Session) -> int:

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from sqlmodel import Session, col, select
+from sqlmodel import Session
 
 from app.jobs import orders
 from app.jobs.orders import Queued
 from app.jobs.specs import Blend
 from app.journal import challenges
 from app.journal.home import Home
+from app.journal.run_keys import run_named
 from app.journal.store import Journal
 from app.journal.tables import Challenge, Run
-from engine.contract import OnehourError, blend_preset_path, nearest, parse_overrides, read_blend_spec
+from engine.contract import OnehourError, blend_preset_path, parse_overrides, read_blend_spec
 from engine.run_folder import RunFolder
 
 PRESET = "blend"
@@ -43,13 +44,7 @@ def asked(
     overrides: Iterable[str] = (),
 ) -> Blend:
     """The blend of the runs `keys`. Raises OnehourError for runs that cannot be held together."""
-    mine = select(Run).where(Run.challenge_id == challenge.id)
-    found = {run.key: run for run in db.exec(mine.where(col(Run.key).in_(keys))).all()}
-    for key in keys:
-        if key not in found:
-            newest = db.exec(mine.where(col(Run.cv).is_not(None)).order_by(col(Run.id).desc()).limit(100)).all()
-            raise OnehourError(f"there is no run {key!r}", fix=nearest(key, [run.key for run in newest]))
-    runs = [found[key] for key in keys]
+    runs = [run_named(db, key, challenge) for key in keys]
     refuse_unlike(home, runs)
     how = read_blend_spec(blend_preset_path(preset), parse_overrides(overrides))
     folders = tuple(str(home.run_dir(run.key)) for run in runs)

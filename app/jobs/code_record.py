@@ -23,6 +23,7 @@ LOCKS = (
 )  # fmt: skip
 REMARK = "# "  # begins a line above the diff; git apply skips what stands there
 LATIN_1 = "encoding: latin-1"
+TOO_LARGE = "what was not committed is "  # begins the remark in place of a diff
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,11 @@ class Code:
     def left_out(self) -> tuple[str, ...]:
         """Sentences: what the record does not hold."""
         return tuple(line for line in self._remarks() if line != LATIN_1)
+
+    @property
+    def lacks_diff(self) -> bool:
+        """Whether the diff itself was left out: then nobody can build this state again."""
+        return any(line.startswith(TOO_LARGE) for line in self._remarks())
 
     @property
     def patch(self) -> bytes:
@@ -165,15 +171,23 @@ def _diff(root: Path, new: list[str], environment: Mapping[str, str]) -> tuple[b
     asked = ("diff-index", "--cached", "--patch", "--binary", "--full-index", "--no-renames", "--no-ext-diff", "HEAD")
     diff = repository.git(root, *asked, environment=environment)
     if len(diff) > MOST_DIFF_BYTES:
-        words = f"what was not committed is {len(diff) / 1e6:.1f} MB and is not recorded (at most {MOST_DIFF_BYTES / 1e6:.0f} MB)"
+        # With its hash: another diff of the same size is another state of the code.
+        size = f"{len(diff) / 1e6:.1f} MB (SHA-256 {hashlib.sha256(diff).hexdigest()[:12]})"
+        words = f"{TOO_LARGE}{size} and is not recorded (at most {MOST_DIFF_BYTES / 1e6:.0f} MB)"
         return b"", [words, *left_out]
     return diff, left_out
 
 
 @contextmanager
 def _recorded(code: Code) -> Iterator[dict[str, str]]:
-    """An environment whose index holds the recorded code."""
+    """An environment whose index holds the recorded code. Raises NoRecord where the diff was left out, or the commit is gone."""
     root = Path(code.root)
+    if code.lacks_diff:
+        raise NoRecord(
+            "the code was changed since, and what was not committed when this run was queued was too large to be recorded",
+            where=code.root,
+            fix="Commit what you have and queue it anew, or take the code that is there now: --present-code.",
+        )
     fix = "Bring it back (git fetch), or take the code that is there now: --present-code."
     try:
         objects = repository.git(root, "rev-parse", "--git-path", "objects").decode("utf-8", "surrogateescape").strip()

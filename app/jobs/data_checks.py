@@ -96,7 +96,7 @@ def make_sheet(journal: Journal, spec: RunSpec) -> CheckFolder:
         place = folder(journal.home, challenges.active(db))
     asked = place.path / "sheet-spec.yaml"
     write_text(asked, spec_as_json(spec))
-    _engine("sheet", str(asked), "--out", str(place.path))
+    _draw_sheet(asked, place)
     return place
 
 
@@ -175,13 +175,15 @@ def _changes(spec: RunSpec) -> str:
     return ", ".join([*cut, *(one.name for one in spec.augment if one.name in GEOMETRIC)])
 
 
-def _engine(*arguments: str) -> None:
+def _draw_sheet(asked: Path, place: CheckFolder) -> None:
+    """Let the engine draw the sheet of the spec in the file `asked`."""
     try:
         done = subprocess.run(
-            [sys.executable, "-m", "engine", *arguments],
+            [sys.executable, "-m", "engine", "sheet", str(asked), "--out", str(place.path)],
             cwd=CHECKOUT, capture_output=True, text=True, timeout=SHEET_WAIT_S, check=False,
         )  # fmt: skip
     except subprocess.TimeoutExpired:
-        raise OnehourError(f"the sheet took longer than {SHEET_WAIT_S} s") from None
+        raise OnehourError(f"the sheet took longer than {SHEET_WAIT_S} s", where=str(asked)) from None
     if done.returncode != 0:
-        raise OnehourError((done.stderr.strip().splitlines() or ["the sheet ended without a reason"])[-1])
+        said = done.stderr.strip().splitlines()
+        raise OnehourError(said[-1]) if said else OnehourError("the sheet ended without a reason", where=str(asked))

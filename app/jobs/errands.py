@@ -23,6 +23,7 @@ from typing import Any
 from sqlmodel import Session, col, select
 
 from app.jobs.dependants import end_with_parent
+from app.jobs.patience import Later, PutOff, put_off
 from app.jobs.presence import who_holds, worker_lock
 from app.journal.home import CHECKOUT, Home, find_home
 from app.journal.store import Journal, open_journal
@@ -50,14 +51,6 @@ LONGEST_OF = {"download": 24 * 3_600.0}  # of a kind that may take longer
 POLL_S = 0.1
 
 
-class Later(OnehourError):
-    """It cannot be done now, and may be in `after_s` seconds."""
-
-    def __init__(self, what: str, after_s: float, where: str = "") -> None:
-        super().__init__(what, where)
-        self.after_s = after_s
-
-
 def ask(
     db: Session,
     kind: str,
@@ -70,7 +63,8 @@ def ask(
     **asked: Any,
 ) -> Errand:
     """Write an errand down, to be done now or at `due_at`; one that is open for the same thing is used again, and done then
-    if that is sooner. In a writing transaction."""
+    if that is sooner. One that was put off stays so, unless a person asks: then no longer than the other side asked for.
+    In a writing transaction."""
     assert kind in KINDS, kind
     words = json.dumps(asked, ensure_ascii=False, sort_keys=True)
     same = db.exec(
@@ -83,8 +77,8 @@ def ask(
     ).first()
     due_at = now if due_at is None else due_at
     if same is not None:
-        if same.state == OPEN and not same.tries and due_at < same.due_at:
-            same.due_at = due_at
+        if same.state == OPEN and (not same.tries or origin == "person"):
+            _bring_forward(same, due_at, now)
             db.add(same)
         return same
     errand = Errand(
@@ -100,6 +94,13 @@ def ask(
     db.add(errand)
     db.flush()
     return errand
+
+
+def _bring_forward(errand: Errand, due_at: int, now: int) -> None:
+    """Let an open one be done sooner. What it said when it was put off is over once it is due."""
+    errand.due_at = min(errand.due_at, max(due_at, errand.not_before_at or 0))
+    if errand.due_at <= now:
+        errand.asked_at, errand.message = now, ""
 
 
 def newest(db: Session, kind: str, subject: str, state: str | None = None) -> Errand | None:
@@ -148,7 +149,8 @@ def wait_for(
         if errand.tries and errand.message and errand.state == OPEN:
             raise OnehourError(f"{errand.message} It is tried again later")
         if time.monotonic() > ends_at:
-            raise OnehourError(f"no answer within {longest_s:g} s", fix="It goes on; look again later.")
+            where = f"{errand.kind} {errand.subject}".strip()
+            raise OnehourError(f"no answer within {longest_s:g} s", where, "It goes on; look again later.")
         if child is None and who_holds(worker_lock(journal.home)) is None:
             if errand.state == RUNNING and not is_held(journal.home, errand_id):
                 take_up(journal, errand_id)  # whoever waited for it before was killed, and its child with it
@@ -177,7 +179,9 @@ def settle_ended(journal: Journal, errand_id: int) -> None:
         errand = db.get(Errand, errand_id)
         if errand is not None and errand.state == RUNNING:
             errand.state, errand.ended_at = FAILED, journal.now()
-            errand.message = "it ended without an answer; logs/errands.log tells why"
+            errand.message = (
+                f"{errand.kind} {errand.subject}".strip() + " ended without an answer; logs/errands.log tells why"
+            )
             db.add(errand)
 
 
@@ -281,17 +285,19 @@ def run(journal: Journal, errand_id: int) -> None:
         db.add(errand)
     module, _, function = KINDS[errand.kind].partition(":")
     act: Callable[[Journal, Errand], Any] = getattr(import_module(module), function)
-    answer, message, state, due_at = None, "", DONE, errand.due_at
+    answer, message, state, until = None, "", DONE, PutOff(errand.due_at, None)
     try:
-        answer = json.dumps(act(journal, errand), ensure_ascii=False)
-    except Later as error:
-        state, message, due_at = OPEN, str(error), journal.now() + round(error.after_s * 1000)
+        try:
+            answer = json.dumps(act(journal, errand), ensure_ascii=False)
+        except Later as error:
+            state, message, until = OPEN, str(error), put_off(errand, error, journal.now())
     except OnehourError as error:
         state, message = FAILED, str(error)
     with journal.writing() as db:
         fresh = db.get(Errand, errand_id)
         assert fresh is not None
-        fresh.state, fresh.answer, fresh.message, fresh.due_at = state, answer, message, due_at
+        fresh.state, fresh.answer, fresh.message = state, answer, message
+        fresh.due_at, fresh.not_before_at = until.due_at, until.not_before_at
         fresh.ended_at = None if state == OPEN else journal.now()
         db.add(fresh)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sqlmodel import Session
 
@@ -44,34 +44,43 @@ class Forecast:
         return night.end_text(self.ends_at, now, time_zone)
 
 
-def forecast(db: Session, home: Home, at: Sitting, specs: Sequence[Spec], backend: str = LOCAL) -> list[Forecast]:
+def forecast(
+    db: Session, home: Home, at: Sitting, specs: Sequence[Spec], backend: str = LOCAL, done: float = 0.0
+) -> list[Forecast]:
     """As if `specs` were queued now, one after the other, behind what runs and waits.
 
-    Raises OnehourError for a backend that is not configured.
+    `done`: the share 0…1 of their work that was done elsewhere already. Raises OnehourError for a backend that is not configured.
     """
     limit_s = configured.settings_of(home, backend).time_limit
     durations = [estimate.estimate(db, spec, backend) for spec in specs]
-    loads = [night.new_load(f"{NEW}{number}", "", backend, duration) for number, duration in enumerate(durations)]
+    left = [_part(duration, 1 - done) for duration in durations]
+    loads = [night.new_load(f"{NEW}{number}", "", backend, duration) for number, duration in enumerate(left)]
     coming = night.plan(db, home, at.challenge, at.now, backlog.list_jobs(db, open_only=True), loads)
     found = []
     over = _over_quota(db, at, backend, coming, configured.machines(home))
     for spec, duration, load in zip(specs, durations, loads, strict=True):
         bar = coming.bar_of(load.run_key)
         assert bar is not None
-        cautions = (*_over_limit(spec, backend, duration, limit_s), *over)
+        cautions = (*_over_limit(spec, backend, _part(duration, 1 - done), limit_s, done), *over)
         found.append(Forecast(duration, bar, coming.next_hour_at, cautions))
     return found
 
 
-def _over_limit(spec: Spec, backend: str, duration: Duration, limit_s: float | None) -> list[str]:
-    often = night.restarts(duration.seconds, limit_s)
+def _part(duration: Duration, share: float) -> Duration:
+    return replace(
+        duration, seconds=duration.seconds * share, low_s=duration.low_s * share, high_s=duration.high_s * share
+    )
+
+
+def _over_limit(spec: Spec, backend: str, left: Duration, limit_s: float | None, done: float) -> list[str]:
+    often = night.restarts(left.seconds, limit_s)
     if not often or limit_s is None:
         return []
     if not isinstance(spec, RunSpec):
         return [
             f"it may take longer than the limit of {hours_text(limit_s)} of {backend}, and goes on only if it can resume"
         ]
-    fold, epoch = _epoch_at(spec, limit_s / duration.seconds)
+    fold, epoch = _epoch_at(spec, done + (1 - done) * limit_s / left.seconds)
     times = "" if often == 1 else f", {often} times in all"
     place = f"in fold {fold} of {spec.folds} at epoch {epoch}{times}"
     return [f"it will pass the limit of {hours_text(limit_s)} of {backend} {place}, and go on by itself"]
@@ -84,10 +93,10 @@ def _epoch_at(spec: RunSpec, share: float) -> tuple[int, int]:
 
 
 def _over_quota(db: Session, at: Sitting, backend: str, coming: Night, machines: list[MachineFacts]) -> list[str]:
-    seen = probing.last_probe(db, backend)
-    if seen is None or seen[0].quota is None:
+    look = probing.last_looks(db).get(backend)
+    quota = None if look is None else look.quota_at(at.now)
+    if quota is None:
         return []
-    quota = seen[0].quota
     left_s = max(0.0, quota.allowed_s - quota.used_s)
     wanted_s = night.gpu_seconds(coming, machines).get(backend, 0.0)
     if wanted_s <= left_s:

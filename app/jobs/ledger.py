@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
-from sqlalchemy import func
+from sqlalchemy import case, func
 from sqlalchemy import select as columns
 from sqlmodel import Session, col
 
@@ -44,15 +44,13 @@ def by_backend(
 ) -> list[MachineTime]:
     """What the runs queued on the days from `first` to `last` took, whenever they ran, the busiest backend first.
 
-    `since`: only attempts that began at that moment or later.
+    `since`: only what they took from that moment on; of an attempt that had begun before, its part.
     """
-    query = _times(now, col(AttemptRow.backend)).where(col(Run.challenge_id) == challenge.id)
+    query = _times(now, col(AttemptRow.backend), since=since).where(col(Run.challenge_id) == challenge.id)
     if first is not None:
         query = query.where(col(Run.local_date) >= first)
     if last is not None:
         query = query.where(col(Run.local_date) <= last)
-    if since:
-        query = query.where(col(AttemptRow.started_at) >= since)
     found = [MachineTime(*row) for row in db.connection().execute(query.group_by(col(AttemptRow.backend)))]
     return sorted((each for each in found if each.held_s > 0), key=lambda each: (-each.held_s, each.backend))
 
@@ -75,9 +73,13 @@ def by_experiment(
     return sorted(found, key=lambda each: (-each.gpu_s, -each.held_s, each.experiment_key))
 
 
-def _times(now: int, *named: Any) -> Any:
-    held_s = (func.coalesce(AttemptRow.ended_at, now) - AttemptRow.started_at) / 1000.0
-    on_gpu_s = func.coalesce(AttemptRow.gpu_s, AttemptRow.gpus * held_s)
+def _times(now: int, *named: Any, since: int = 0) -> Any:
+    """`gpu_s` as a machine counted it is of the whole attempt: its part is taken by the time."""
+    ended_at = func.coalesce(AttemptRow.ended_at, now)
+    held_s = func.max(0, ended_at - func.max(AttemptRow.started_at, since)) / 1000.0
+    whole_s = func.nullif(ended_at - AttemptRow.started_at, 0) / 1000.0
+    counted_s = case((col(AttemptRow.started_at) >= since, AttemptRow.gpu_s), else_=AttemptRow.gpu_s * held_s / whole_s)
+    on_gpu_s = func.coalesce(counted_s, AttemptRow.gpus * held_s)
     return (
         columns(*named, func.sum(held_s), func.sum(on_gpu_s))
         .select_from(AttemptRow)

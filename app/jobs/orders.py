@@ -16,12 +16,14 @@ from app.jobs.code_record import Code
 from app.jobs.forecast import Forecast, forecast
 from app.jobs.own_command import refuse_too_large
 from app.jobs.repository import NoRecord
-from app.jobs.specs import Blend, Spec, kind_of
+from app.jobs.specs import Blend, Spec, kind_of, of_run
 from app.journal import challenges, days, rules, sittings
 from app.journal.home import COMMAND, Home
+from app.journal.run_keys import run_named
 from app.journal.store import Journal
 from app.journal.tables import Challenge, Experiment, Job, Run, RunCode
-from engine.contract import METRIC_DIRECTIONS, OnehourError, RunSpec, nearest
+from engine.contract import METRIC_DIRECTIONS, CommandSpec, OnehourError, RunSpec, nearest
+from engine.run_folder import RunFolder
 
 
 @dataclass(frozen=True)
@@ -158,18 +160,30 @@ def queue_runs(
     return queued
 
 
-def move_to(journal: Journal, run_key: str, backend: str) -> str:
-    """Let a run go on on another backend that is configured and allowed, at any time: see `backlog.move_to`."""
+def move_to(journal: Journal, run_key: str, backend: str, *, sure: bool = False) -> str:
+    """Let a run go on on another backend that is configured and allowed, at any time: see `backlog.move_to`.
+
+    Raises OnehourError for what cannot run there, and SecondThought as `queue_runs` does.
+    """
     configured.settings_of(journal.home, backend)
     with journal.reading() as db:
-        challenges.require_backend(challenges.active(db), backend)
-    return backlog.move_to(journal, run_key, backend)
+        at = sittings.sitting(db, challenges.active(db), journal.now())
+        challenges.require_backend(at.challenge, backend)
+        run, job = run_named(db, run_key), backlog.job_of(db, run_key)
+        spec = of_run(run)
+        (guess,) = forecast(db, journal.home, at, [spec], backend, RunFolder(journal.home.run_dir(run.key)).progress())
+    if backend != job.backend:
+        if isinstance(spec, CommandSpec) and backend != LOCAL:
+            refuse_too_large(spec)
+        _require_second_thought([guess], sure, "Move it once more")
+    there = guess.duration
+    return backlog.move_to(journal, run_key, backend, (there.seconds, there.low_s, there.high_s))
 
 
-def _require_second_thought(guesses: Sequence[Forecast], sure: bool) -> None:
+def _require_second_thought(guesses: Sequence[Forecast], sure: bool, again: str = "Queue it once more") -> None:
     cautions = list(dict.fromkeys(caution for guess in guesses for caution in guess.cautions))
     if cautions and not sure:
-        raise SecondThought("; ".join(cautions), fix="Queue it once more to have it all the same (--yes).")
+        raise SecondThought("; ".join(cautions), fix=f"{again} to have it all the same (--yes).")
 
 
 def _require_looked_at(db: Session, challenge: Challenge, drawn: data_checks.Augmented) -> None:

@@ -23,12 +23,6 @@ def probe(journal: Journal, errand: Errand) -> dict[str, Any]:
         backend.close()
 
 
-def last_probe(db: Session, backend: str) -> tuple[Probe, int] | None:
-    """What the last look at a backend found, and when (milliseconds UTC)."""
-    found = last_looks(db).get(backend)
-    return None if found is None or found.probe is None or found.looked_at is None else (found.probe, found.looked_at)
-
-
 @dataclass(frozen=True)
 class Look:
     """What is known of a machine. `probe`: what the last look that succeeded found; `trouble`: why a later one did not."""
@@ -37,6 +31,11 @@ class Look:
     looked_at: int | None = None
     trouble: str = ""
     is_under_way: bool = False
+
+    def quota_at(self, now: int) -> Quota | None:
+        """What the account told of its quota; None where it told none, or that one was renewed since."""
+        quota = None if self.probe is None else self.probe.quota
+        return quota if quota is not None and (quota.resets_at is None or quota.resets_at > now) else None
 
     @property
     def problems(self) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ import math
 from sqlmodel import Session, col, func, select
 
 from app.jobs import backlog, errands, submitting
+from app.jobs.submitting import Checked
 from app.journal import challenges, rules, sittings
 from app.journal.run_keys import run_named
 from app.journal.store import Journal
@@ -54,7 +55,7 @@ def take_back(journal: Journal, run_key: str) -> None:
         order = _of(db, run)
         if order is None:
             raise OnehourError("there is no order for this run", where=run_key)
-        asked = submitting.newest(db, run_key) if order.decided_at is not None else None
+        asked = submitting.newest(db, run.key) if order.decided_at is not None else None
         if asked is not None and asked.state == errands.OPEN:
             asked.state, asked.ended_at, asked.message = errands.FAILED, journal.now(), "taken back"
             db.add(asked)
@@ -93,27 +94,38 @@ def decide_due(journal: Journal) -> None:
     with journal.reading() as db:
         due = db.exec(query).all()
     for order, run, job in due:
-        outcome = _decide(journal, order, run, job)
-        log.info("%s: %s", run.key, outcome)
+        checked, outcome = _judged(journal, order, run, job)
         with journal.writing() as db:
             fresh = db.get(StandingOrder, order.id)
-            if fresh is not None:
-                fresh.decided_at, fresh.outcome = journal.now(), outcome
-                db.add(fresh)
+            if fresh is None or fresh.model_dump() != order.model_dump():
+                continue  # taken back, or given anew, while the file was looked through
+            if checked is not None:
+                try:
+                    submitting.write_down(db, checked, journal.now())
+                except OnehourError as error:
+                    outcome = _refused(order, run, error)
+            fresh.decided_at, fresh.outcome = journal.now(), outcome
+            db.add(fresh)
+        log.info("%s: %s", run.key, outcome)
 
 
-def _decide(journal: Journal, order: StandingOrder, run: Run, job: Job) -> str:
+def _judged(journal: Journal, order: StandingOrder, run: Run, job: Job) -> tuple[Checked | None, str]:
+    """What is to be sent, None where nothing is, and the outcome."""
     if job.state != backlog.SUCCEEDED or run.cv is None:
         became = {backlog.CANCELLED: "was cancelled", backlog.STOPPED: "stopped by itself", backlog.FAILED: "failed"}
-        return f"not sent: the run {became.get(job.state, 'has no CV')}"
+        return None, f"not sent: the run {became.get(job.state, 'has no CV')}"
     better = run.cv > order.better_than if run.direction == "max" else run.cv < order.better_than
     if not better:
-        return f"not sent: a CV of {run.cv:.4f} is not better than {order.better_than:g}"
+        return None, f"not sent: a CV of {run.cv:.4f} is not better than {order.better_than:g}"
     try:
-        submitting.ask(journal, run.key, order.said, origin="system")
+        checked = submitting.check(journal, run.key, order.said, origin="system")
     except OnehourError as error:
-        return f"not sent, though a CV of {run.cv:.4f} is better than {order.better_than:g}: {error}"
-    return f"a CV of {run.cv:.4f} is better than {order.better_than:g}: it is to be sent"
+        return None, _refused(order, run, error)
+    return checked, f"a CV of {run.cv:.4f} is better than {order.better_than:g}: it is to be sent"
+
+
+def _refused(order: StandingOrder, run: Run, error: OnehourError) -> str:
+    return f"not sent, though a CV of {run.cv:.4f} is better than {order.better_than:g}: {error}"
 
 
 def _of(db: Session, run: Run) -> StandingOrder | None:

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from sqlmodel import Session, col, func, or_, select
 
 from app.jobs import errands, installed, sample_challenge
-from app.jobs.errands import Later
 from app.jobs.kaggle_account import Account, no_key
 from app.jobs.kaggle_competition import Competition, Limits, slug_of
 from app.jobs.kaggle_errand import patient, told
+from app.jobs.patience import Appointed
 from app.journal import challenges, rules, sittings
 from app.journal.days import MINUTE_MS
 from app.journal.home import COMMAND
@@ -31,12 +32,29 @@ KIND = "submit"
 FIRST_LOOK_MS = 15_000  # after sending, for the score
 
 
+@dataclass(frozen=True)
+class Checked:
+    """A run's submission whose file was looked through, ready to be written down."""
+
+    run_key: str
+    submission_id: int
+    message: str
+    origin: str
+
+
 def ask(journal: Journal, run_key: str, words: str = "", *, origin: str = "person") -> Errand:
     """Let a run's submission be sent; without `words` the hypothesis stands beside it. Nothing is sent that Kaggle would refuse.
 
     Raises AgainstTheRules outside the hour, OnehourError when none is left today, when it was sent, and for what is wrong
     with the file.
     """
+    checked = check(journal, run_key, words, origin=origin)
+    with journal.writing() as db:
+        return write_down(db, checked, journal.now())
+
+
+def check(journal: Journal, run_key: str, words: str = "", *, origin: str = "person") -> Checked:
+    """The part of `ask` that reads files, before the transaction. Raises as `ask` does."""
     with journal.reading() as db:
         challenge = challenges.active(db)
         mine, run = submission_of(db, run_key)
@@ -50,21 +68,27 @@ def ask(journal: Journal, run_key: str, words: str = "", *, origin: str = "perso
     _require_same_file(path, mine)
     submission_file.check(path, sample_of(challenge, run))
     message = sent_submissions.message_of(run.key, run.cv, words or (experiment.hypothesis if experiment else ""))
-    with journal.writing() as db:
-        now = journal.now()
-        if origin == "person":
-            _require_hour(db, challenge, now)
-        fresh = db.get(Submission, mine.id)
-        assert fresh is not None
-        _require_unsent(fresh, run_key)
-        open_one = _open(db, run_key)
-        if open_one is not None:
-            return open_one
-        if origin == "person":
-            _require_slot(db, challenge, now)
-        return errands.ask(
-            db, KIND, run_key, now, challenge_id=challenge.id, origin=origin, message=message, sha256=fresh.sha256
-        )
+    assert mine.id is not None
+    return Checked(run.key, mine.id, message, origin)
+
+
+def write_down(db: Session, checked: Checked, now: int) -> Errand:
+    """The part of `ask` that writes. In a writing transaction; raises as `ask` does, before anything is written."""
+    challenge = challenges.active(db)
+    if checked.origin == "person":
+        _require_hour(db, challenge, now)
+    fresh = db.get(Submission, checked.submission_id)
+    assert fresh is not None
+    _require_unsent(fresh, checked.run_key)
+    open_one = _open(db, checked.run_key)
+    if open_one is not None:
+        return open_one
+    if checked.origin == "person":
+        _require_slot(db, challenge, now)
+    return errands.ask(
+        db, KIND, checked.run_key, now,
+        challenge_id=challenge.id, origin=checked.origin, message=checked.message, sha256=fresh.sha256,
+    )  # fmt: skip
 
 
 @patient
@@ -193,7 +217,7 @@ def _require_allowance(journal: Journal, challenge: Challenge, limits: Limits, *
     assert left is not None
     what = f"Kaggle takes no more submissions today, {limits.sent_today} were sent"
     if waits:
-        raise Later(what, left.resets_in_ms / 1000 + 60)
+        raise Appointed(what, left.resets_in_ms / 1000 + 60)
     raise OnehourError(what, fix=f"The next ones come in {_in(left)}.")
 
 

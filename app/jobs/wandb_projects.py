@@ -10,7 +10,6 @@ from typing import Any
 
 from sqlmodel import Session, col, select
 
-from app.jobs.errands import Later
 from app.jobs.wandb_reader import ProjectReader
 from app.journal.days import MINUTE_MS, from_ms, to_ms
 from app.journal.store import Journal
@@ -25,7 +24,6 @@ from engine.contract import OnehourError
 OVERLAP_MS = 10 * MINUTE_MS
 # Changed tags and notes, and deleted runs, have no heartbeat: once a week all are listed.
 LIST_ALL_MS = 7 * 24 * 60 * MINUTE_MS
-LONGEST_WAIT_S = 3_600.0
 A_BATCH = 50
 
 
@@ -67,8 +65,6 @@ def look(journal: Journal, errand: Errand) -> dict[str, Any]:
             if failed is not None:
                 failed.looked_at, failed.message = journal.now(), f"{error.what}. {error.fix}".strip()
                 db.add(failed)
-        if isinstance(error, Later):
-            error.after_s = min(LONGEST_WAIT_S, error.after_s * 2 ** min(errand.tries - 1, 10))
         raise
 
 

@@ -18,14 +18,15 @@ from sqlmodel import Session, col, select
 from app.jobs import errands, wandb_server
 from app.jobs.backlog import ACTIVE, QUEUED
 from app.jobs.dependants import end_with_parent
-from app.jobs.errands import Later
+from app.jobs.patience import Later
 from app.jobs.wandb_parcels import Parcel, is_synced, parcels, read
 from app.journal import challenges
+from app.journal.run_keys import run_named
 from app.journal.store import Journal
 from app.journal.tables import Challenge, Errand, Job, Run
 from app.scores import wandb_intake
 from app.scores.wandb_intake import Told
-from engine.contract import OnehourError, nearest
+from engine.contract import OnehourError
 
 KIND = "wandb_push"
 UPLOADED = "uploaded"  # a run's wandb_mode, once it was mirrored offline and then pushed
@@ -42,12 +43,11 @@ def unsent(journal: Journal, run_keys: Sequence[str] = ()) -> dict[str, list[Par
     with journal.reading() as db:
         challenge = challenges.active(db)
         over = _over(db, challenge)
-    for key in run_keys:
-        if key not in over:
-            raise OnehourError(f"there is no run {key!r}", fix=nearest(key, over))
+        named = [run_named(db, key, challenge).key for key in run_keys]
+    for key in named:
         if not over[key]:
             raise OnehourError(f"{key} is not over", fix="What it mirrors can be pushed when it has ended.")
-    keys = run_keys or [key for key, is_over in over.items() if is_over]
+    keys = named or [key for key, is_over in over.items() if is_over]
     found = {key: parcels(journal.home, key) for key in keys}
     return {key: sent for key, sent in found.items() if sent}
 

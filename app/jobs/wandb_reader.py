@@ -17,7 +17,7 @@ from typing import Any
 
 from app.jobs import wandb_server
 from app.jobs.dependants import end_with_parent
-from app.jobs.errands import Later
+from app.jobs.patience import Later
 from app.journal.home import CHECKOUT, Home
 from engine.contract import OnehourError
 

@@ -8,7 +8,7 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
-from app.jobs.errands import Later
+from app.jobs.patience import Later
 from app.journal.home import Home
 
 CLOUD = "https://api.wandb.ai"
@@ -40,8 +40,8 @@ def require_answer(server: str) -> None:
         error.close()
         if error.code == 429:
             told = error.headers.get("Retry-After", "")
-            after_s = float(told) if told.isdecimal() else COME_AGAIN_S
-            raise Later("it takes no more requests for now", after_s, server) from None
+            after_s = max(1.0, float(told)) if told.isdecimal() else COME_AGAIN_S
+            raise Later("it takes no more requests for now", after_s, server, answered=told.isdecimal()) from None
         if error.code >= 500:
             raise Later(f"it answers with an error of its own ({error.code})", COME_AGAIN_S, server) from None
     except (OSError, ValueError) as error:

@@ -29,13 +29,9 @@ def ask_due(journal: Journal) -> None:
 
 
 def ask(db: Session, source: WandbSource, now: int, *, origin: str = "person") -> Errand:
-    """Let a source be looked through soon; a person does not wait for a look that was put off. In a writing transaction."""
+    """Let a source be looked through soon. In a writing transaction."""
     kind, challenge_id = KINDS[source.kind], source.challenge_id
-    errand = errands.ask(db, kind, source.place, now, challenge_id=challenge_id, origin=origin, server=source.server)
-    if origin == "person" and errand.state == errands.OPEN:
-        errand.due_at, errand.message = min(errand.due_at, now), ""
-        db.add(errand)
-    return errand
+    return errands.ask(db, kind, source.place, now, challenge_id=challenge_id, origin=origin, server=source.server)
 
 
 def ask_folder(db: Session, challenge: Challenge, folder: str, now: int) -> Errand:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import logging
 import sys
 import threading
+from collections.abc import Callable
 
 from app.jobs import configured, signals, standing_orders, wandb_watching
 from app.jobs.drivers import Drivers
@@ -40,15 +41,18 @@ class Chores:
         self.backup_tried = -1
 
     def tick(self) -> bool:
-        """Returns whether a driver or an errand is at work."""
-        sessions.sweep(self.journal)
-        signals.send_due(self.journal)
-        self._daily_backup()
-        wandb_watching.ask_due(self.journal)
-        self.drivers.tick()
-        standing_orders.decide_due(self.journal)
-        self.looks.tick()
-        return self.children.tick()
+        """Returns whether a driver or an errand is at work. A chore that fails keeps none of the others from being done."""
+        for chore in (
+            lambda: sessions.sweep(self.journal),
+            lambda: signals.send_due(self.journal),
+            self._daily_backup,
+            lambda: wandb_watching.ask_due(self.journal),
+            self.drivers.tick,
+            lambda: standing_orders.decide_due(self.journal),
+            self.looks.tick,
+        ):
+            _tried(chore)
+        return _tried(self.children.tick)
 
     def _daily_backup(self) -> None:
         """Tried once an hour: one that fails (a full disk) must not fill the log, nor stop the jobs."""
@@ -66,13 +70,22 @@ class Chores:
         self.children.end()
 
 
+def _tried(chore: Callable[[], object]) -> bool:
+    """Whether it is at work; one that failed counts as at work, and is tried again at the next look."""
+    try:
+        return bool(chore())
+    except Exception:  # a journal that is locked or a full disk now may be fine a moment later
+        log.exception("a chore failed; the others go on")
+        return True
+
+
 def run_worker(journal: Journal, stop: threading.Event, jobs: Reconciler | None = None) -> None:
     """Work until `stop` is set. Raises OnehourError when another worker works for this home."""
     jobs = jobs or Reconciler(journal, configured.local(journal.home))
     chores, awake = Chores(journal), Wakefulness()
 
     def look() -> bool:
-        at_work, at_errands = jobs.tick(), chores.tick()
+        at_work, at_errands = _tried(jobs.tick), chores.tick()
         awake.keep(at_work)
         return at_work or at_errands
 

@@ -369,6 +369,7 @@ class Errand(Base, table=True):
     due_at: int  # not before
     started_at: int | None = None
     ended_at: int | None = None
+    not_before_at: int | None = None  # as the other side asked
 
 
 class StandingOrder(Base, table=True):

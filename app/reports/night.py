@@ -13,6 +13,7 @@ from app.jobs.backlog import QueueRow
 from app.jobs.forecast import hours_text
 from app.jobs.ledger import MachineTime
 from app.jobs.night import Bar, Lane, Night
+from app.jobs.probing import Look
 from app.journal import days
 from app.journal.home import Home
 from app.journal.sittings import Sitting
@@ -20,12 +21,11 @@ from app.journal.sittings import Sitting
 
 @dataclass(frozen=True)
 class GpuHours:
-    """A backend's GPU seconds of this challenge week; `quota` as its account told it at `seen_at`."""
+    """A backend's GPU seconds of this challenge week; `quota` as its account told it last."""
 
     backend: str
     used_s: float
     quota: Quota | None
-    seen_at: int | None
 
 
 @dataclass(frozen=True)
@@ -47,13 +47,13 @@ def read(db: Session, home: Home, at: Sitting) -> NightReport:
     week = days.week_starts(at.local_date, at.challenge.starts_on)
     since = days.day_starts(week, at.challenge.time_zone, at.challenge.day_starts_at)
     used = {each.backend: each for each in ledger.by_backend(db, at.challenge, at.now, since=since)}
-    gpus = []
+    looks, gpus = probing.last_looks(db), []
     for machine in configured.machines(home):
-        seen = probing.last_probe(db, machine.name)
+        look = looks.get(machine.name, Look())
         took = used.get(machine.name, MachineTime(machine.name, 0.0, 0.0))
-        quota = None if seen is None else seen[0].quota
+        quota = look.quota_at(at.now)
         if took.gpu_s or quota is not None or any(machine.gpus.values()):
-            gpus.append(GpuHours(machine.name, took.gpu_s, quota, None if seen is None else seen[1]))
+            gpus.append(GpuHours(machine.name, took.gpu_s, quota))
     return NightReport(coming, rows, tuple(gpus), tuple(_warnings(coming)), at.challenge.time_zone)
 
 

@@ -13,7 +13,7 @@ from app.jobs.as_queued import recorded
 from app.jobs.code_record import Code
 from app.jobs.commit_page import commit_page
 from app.journal import days
-from app.journal.run_keys import no_such_run
+from app.journal.run_keys import run_named
 from app.journal.tables import AttemptRow, Challenge, Job, Reference, Run, RunCode, RunReference
 from app.reports.lineage import Lineage, lineages
 from app.scores import wandb_runs
@@ -45,11 +45,8 @@ class RunRecord:
 
 def read(db: Session, challenge: Challenge, run_key: str) -> RunRecord:
     """Raises OnehourError with the nearest key."""
-    found = board_runs_named(db, challenge, [run_key])
-    if not found:
-        raise no_such_run(db, run_key, challenge)
-    run = db.get(Run, found[0].row.run_id)
-    assert run is not None
+    run = run_named(db, run_key, challenge)
+    (found,) = board_runs_named(db, challenge, [run.key])
     parent = None if run.parent_id is None else db.get(Run, run.parent_id)
     verdict = verdicts(db, challenge, [run.id]).get(run.id)
     baseline = {} if verdict is None else {run.key: verdict.against}
@@ -59,7 +56,7 @@ def read(db: Session, challenge: Challenge, run_key: str) -> RunRecord:
     ).all()
     used = select(Reference).join(RunReference, col(RunReference.reference_id) == col(Reference.id))
     return RunRecord(
-        run=found[0],
+        run=found,
         kind=run.kind,
         experiment_id=run.experiment_id,
         spec=json.loads(run.spec),

@@ -27,7 +27,7 @@ def show(journal: Journal, at: Sitting, row: RunRow) -> None:
 def _follow(journal: Journal, at: Sitting, row: RunRow) -> None:
     folder, now = RunFolder(journal.home.run_dir(row.run_key)), journal.now()
     with journal.reading() as db:
-        queued = next((each for each in backlog.list_jobs(db, open_only=True) if each.run_key == row.run_key), None)
+        queued = backlog.queue_row(db, row.run_key)
     if queued is None or queued.state == backlog.QUEUED != row.state:
         st.rerun()  # it is over, or goes on later: the page says so
     if queued.state in backlog.ACTIVE:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from sqlmodel import select
 
-from app.jobs import again, as_queued, backlog, orders, supervisor
+from app.jobs import again, as_queued, backlog, code_record, orders, supervisor
 from app.jobs.backends.local import LocalBackend
 from app.jobs.reconciler import Reconciler
 from app.journal import sessions
@@ -108,3 +108,16 @@ def test_code_that_is_as_recorded_runs_in_place(journal: Journal, checkout: Repo
     checkout.commit("what was not committed when it was queued")
     assert done(journal, first) == ("failed", "unknown key stages")
     assert not journal.home.code_dir.exists()
+
+
+def test_a_run_whose_diff_was_too_large_fails_rather_than_run_the_commit_alone(
+    journal: Journal, challenge: Challenge, checkout: Repository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(code_record, "MOST_DIFF_BYTES", 10)
+    sessions.start(journal)
+    checkout.write("engine/__main__.py", ENGINE.format(cv=0.5, unknown="nothing"))
+    key = orders.queue_run(journal, "cpu-transfer", small_spec(Path(challenge.data_dir)), "too much").run_key
+    checkout.write("engine/__main__.py", ENGINE.format(cv=0.75, unknown="nothing"))
+    state, message = done(journal, key)
+    assert state == "failed"
+    assert "was too large to be recorded" in message

@@ -10,11 +10,12 @@ from pathlib import Path
 import pytest
 from sqlmodel import select
 
-from app.jobs import attempts, backlog, forecast, night, orders
+from app.jobs import again, attempts, backlog, blends, forecast, night, orders, wandb_push
 from app.journal import challenges, sessions, sittings, todos
 from app.journal.rules import AgainstTheRules
 from app.journal.store import Journal
 from app.journal.tables import Challenge, Experiment, Job, Run
+from app.reports import run_record
 from app.scores.run_rows import run_rows
 from engine.contract import OnehourError, RunSpec
 from engine.run_folder import RunFolder
@@ -275,3 +276,34 @@ def test_a_waiting_run_is_moved_before_or_after_all_others(
     assert (backlog.move(journal, keys[0], "last"), order()) == (3, ["c", "b", "a"])
     assert (backlog.move(journal, keys[0], "first"), order()) == (1, ["a", "c", "b"])
     assert (backlog.move(journal, keys[0], 0), order()) == (2, ["c", "a", "b"])
+
+
+def test_the_row_of_one_run_is_as_in_the_queue_until_it_is_over(
+    journal: Journal, spec: RunSpec, hour: sittings.Sitting
+) -> None:
+    queue(journal, spec, "a")
+    key = queue(journal, spec, "b").run_key
+    with journal.reading() as db:
+        assert backlog.queue_row(db, key) == backlog.list_jobs(db, open_only=True)[1]
+    backlog.cancel(journal, key)
+    with journal.reading() as db:
+        assert backlog.queue_row(db, key) is None
+
+
+def test_a_run_is_named_with_or_without_the_at_of_a_note(
+    journal: Journal, challenge: Challenge, spec: RunSpec, hour: sittings.Sitting
+) -> None:
+    queue(journal, spec, "a")
+    key = queue(journal, spec, "b").run_key
+    assert backlog.move(journal, f"@{key}", "first") == 1
+    assert orders.move_to(journal, f"@{key}", "local") == "queued"
+    assert again.again(journal, f"@{key}").experiment_key == "humpback_002"
+    with journal.reading() as db:
+        assert run_record.read(db, challenge, f"@{key}").run.row.run_key == key
+        with pytest.raises(OnehourError, match="it is not finished"):
+            blends.asked(db, journal.home, challenge, [f"@{key}", "@humpback_001-r01"])
+        with pytest.raises(OnehourError, match=r"there is no run 'humpback_02-r01'\. Did you mean 'humpback_002-r01'"):
+            backlog.job_of(db, "humpback_02-r01")
+    with pytest.raises(OnehourError, match=f"{key} is not over"):
+        wandb_push.unsent(journal, [f"@{key}"])
+    assert backlog.cancel(journal, f"@{key}") == "cancelled"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -90,9 +91,24 @@ def test_data_is_left_out_and_named(own: Repository, monkeypatch: pytest.MonkeyP
     assert code.left_out == ("train.npz is new and large (1.2 MB) and is not recorded",)
     assert b"small.py" in code.patch
     assert not code.patch.startswith(b"#")
+
+
+def test_a_state_whose_diff_was_too_large_is_never_taken_for_another_nor_built(
+    own: Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(code_record, "MOST_DIFF_BYTES", 10)
-    assert "what was not committed is 0.0 MB and is not recorded" in take(own.path).left_out[0]
-    assert take(own.path).patch == b""
+    own.write("train.py", "print(2)\n")
+    code = take(own.path)
+    assert re.search(r"what was not committed is 0.0 MB \(SHA-256 \w{12}\) and is not recorded", code.left_out[0])
+    assert code.patch == b""
+    assert is_there(code, own.path)
+    own.write("train.py", "print(3)\n")  # a diff of the same size
+    assert not is_there(code, own.path)
+    with pytest.raises(NoRecord, match=r"was too large to be recorded.*Commit what you have"):
+        build(code, tmp_path / "built")
+    assert not (tmp_path / "built").exists()
+    own.write("train.py", "print(1)\n")  # the commit alone
+    assert not is_there(code, own.path)
 
 
 def test_ignored_files_and_other_repositories_are_not_recorded(own: Repository) -> None:

@@ -13,6 +13,7 @@ import pytest
 
 from app.jobs import errands, presence, probing
 from app.jobs.backends.local import LocalBackend
+from app.jobs.patience import Appointed, Later
 from app.jobs.reconciler import Reconciler
 from app.jobs.worker import run_worker
 from app.journal.home import CHECKOUT
@@ -20,6 +21,7 @@ from app.journal.store import Journal
 from app.journal.tables import Challenge, Errand
 from engine.contract import OnehourError
 from tests.app.trainings import until
+from tests.conftest import MovableClock
 
 
 def asked(journal: Journal, subject: str = "local") -> int:
@@ -40,10 +42,10 @@ def test_without_a_worker_whoever_waits_lets_it_be_done(journal: Journal) -> Non
     assert answer["python"].startswith("3.")
     assert (row(journal, errand_id).state, row(journal, errand_id).tries) == ("done", 1)
     with journal.reading() as db:
-        found = probing.last_probe(db, "local")
+        found = probing.last_looks(db)["local"].probe
     assert found is not None
-    assert found[0].versions["pydantic"]
-    assert found[0].quota is None
+    assert found.versions["pydantic"]
+    assert found.quota is None
 
 
 def test_the_worker_does_what_was_written_down(journal: Journal) -> None:
@@ -85,7 +87,7 @@ def test_a_child_that_was_killed_has_failed_and_says_so(journal: Journal) -> Non
     until(lambda: not children.tick())
     assert (row(journal, errand_id).state, row(journal, errand_id).message) == (
         "failed",
-        "it ended without an answer; logs/errands.log tells why",
+        "probe local ended without an answer; logs/errands.log tells why",
     )
 
 
@@ -102,19 +104,76 @@ def test_what_ran_under_a_worker_that_died_is_done_by_the_next_one(journal: Jour
     children.end()
 
 
-def test_what_cannot_be_done_now_is_due_later(
-    journal: Journal, challenge: Challenge, monkeypatch: pytest.MonkeyPatch
+def test_what_cannot_be_done_now_is_tried_again_ever_later_and_given_up_after_a_day(
+    journal: Journal, challenge: Challenge, clock: MovableClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def dead(_journal: Journal, _errand: Errand) -> None:
+        raise Later("it does not answer", after_s=60, where="kaggle")
+
+    monkeypatch.setattr(probing, "probe", dead)
+    errand_id = asked(journal)
+    waits = []
+    for _ in range(8):
+        errands.run(journal, errand_id)
+        waits.append((row(journal, errand_id).due_at - journal.now()) // 1000)
+    assert waits == [60, 120, 240, 480, 960, 1920, 3600, 3600]
+    assert (row(journal, errand_id).state, row(journal, errand_id).tries) == ("open", 8)
+    with pytest.raises(OnehourError, match=r"kaggle: it does not answer. It is tried again later"):
+        errands.wait_for(journal, errand_id)
+    clock.move(86_401)
+    errands.run(journal, errand_id)
+    assert (row(journal, errand_id).state, row(journal, errand_id).message) == (
+        "failed",
+        "given up after a day. kaggle: it does not answer.",
+    )
+
+
+def test_what_can_be_done_at_a_known_moment_is_never_given_up(
+    journal: Journal, clock: MovableClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def tomorrow(_journal: Journal, _errand: Errand) -> None:
+        raise Appointed("no submissions are left today", after_s=86_400)
+
+    monkeypatch.setattr(probing, "probe", tomorrow)
+    errand_id = asked(journal)
+    for _ in range(3):
+        errands.run(journal, errand_id)
+        assert (row(journal, errand_id).state, row(journal, errand_id).due_at) == ("open", journal.now() + 86_400_000)
+        clock.move(86_401)
+
+
+@pytest.mark.parametrize(
+    ("answered", "waits_s"), [(False, 0), (True, 90)], ids=["of our own accord", "as it asked for"]
+)
+def test_a_person_who_asks_again_waits_no_longer_than_the_other_side_asked_for(
+    journal: Journal, monkeypatch: pytest.MonkeyPatch, answered: bool, waits_s: int
 ) -> None:
     def busy(_journal: Journal, _errand: Errand) -> None:
-        raise errands.Later("too many requests", after_s=90, where="kaggle")
+        raise Later("too many requests", after_s=90, answered=answered)
 
-    monkeypatch.setattr(probing, "probe", busy)
-    errand_id = asked(journal)
-    errands.run(journal, errand_id)
-    left = row(journal, errand_id)
-    assert (left.state, left.due_at, left.tries) == ("open", journal.now() + 90_000, 1)
-    with pytest.raises(OnehourError, match=r"kaggle: too many requests. It is tried again later"):
-        errands.wait_for(journal, errand_id)
+    with monkeypatch.context() as patched:
+        patched.setattr(probing, "probe", busy)
+        errand_id = asked(journal)
+        errands.run(journal, errand_id)
+    with journal.writing() as db:
+        errands.ask(db, "probe", "local", journal.now(), origin="system")
+    assert row(journal, errand_id).due_at == journal.now() + 90_000
+    assert asked(journal) == errand_id
+    assert row(journal, errand_id).due_at == journal.now() + 1000 * waits_s
+    if answered:
+        with pytest.raises(OnehourError, match=r"too many requests\. It is tried again later"):
+            errands.wait_for(journal, errand_id)
+    else:
+        assert errands.wait_for(journal, errand_id)["python"].startswith("3.")
+
+
+def test_a_wait_that_was_too_short_names_what_was_waited_for(journal: Journal) -> None:
+    errand_id = asked(journal, "gpu-box")
+    with (
+        presence.present(presence.worker_lock(journal.home), "a worker", {}),  # which is busy with others
+        pytest.raises(OnehourError, match=r"probe gpu-box: no answer within 0\.2 s"),
+    ):
+        errands.wait_for(journal, errand_id, longest_s=0.2)
 
 
 def test_nothing_about_an_errand_is_lost_in_json(journal: Journal) -> None:

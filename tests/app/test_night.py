@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from app.jobs import backlog, errands, forecast, grid, ledger, night, orders, presence
+from app.jobs.backends.interface import Probe, Quota
 from app.jobs.configured import MachineFacts
 from app.jobs.night import Load, lay_out
 from app.jobs.orders import SecondThought
+from app.jobs.probing import Look
 from app.journal import challenges, sessions, sittings
 from app.journal.store import Journal
 from app.journal.tables import AttemptRow, Challenge
@@ -129,6 +132,37 @@ def test_what_passes_the_limit_asks_for_a_second_click_and_says_where(journal: J
         assert backlog.job_of(db, queued.run_key).estimated_high_s == pytest.approx(guess.duration.high_s)
 
 
+BOX_TABLE = '[backends.box]\nkind = "ssh"\nhost = "box"\ndir = "/there"\nslots = 1\ntime_limit = {}\n'
+
+
+def test_a_run_that_is_moved_is_held_against_the_limit_there_and_its_length_guessed_anew(
+    journal: Journal, spec: RunSpec
+) -> None:
+    long = spec.model_copy(update={"stages": (spec.stages[0].model_copy(update={"epochs": 100}),), "folds": 5})
+    queued = orders.queue_run(journal, "x", long, "a")
+    whole_s = queued.forecast.duration.seconds
+    with journal.writing() as db:
+        job = backlog.job_of(db, queued.run_key)
+        job.estimated_s, job.estimated_low_s, job.estimated_high_s = 1.0, 1.0, 1.0
+        db.add(job)
+    journal.home.config_toml.write_text(BOX_TABLE.format(int(whole_s * 0.9)))
+    with pytest.raises(SecondThought, match=r"of box in fold 5 of 5 .*\. Move it once more to have it all the same"):
+        orders.move_to(journal, queued.run_key, "box")
+    folder = RunFolder(journal.home.run_dir(queued.run_key))
+    folder.create(long)
+    for epoch in range(60):
+        write_epoch(folder, epoch + 1)  # in both of two folds: 120 of 500 epochs
+    assert orders.move_to(journal, queued.run_key, "box") == "queued"
+    with journal.reading() as db:
+        moved = backlog.job_of(db, queued.run_key)
+    assert (moved.backend, moved.estimated_s) == ("box", pytest.approx(whole_s))
+    journal.home.config_toml.write_text(BOX_TABLE.format(int(whole_s * 0.7)))
+    orders.move_to(journal, queued.run_key, "local")
+    with pytest.raises(SecondThought, match=r"of box in fold 5 of 5 at epoch [67]\d,"):
+        orders.move_to(journal, queued.run_key, "box")
+    assert orders.move_to(journal, queued.run_key, "box", sure=True) == "queued"
+
+
 def test_what_passes_the_quota_asks_for_a_second_click(journal: Journal, spec: RunSpec) -> None:
     journal.home.config_toml.write_text("[backends.local]\n")
     quota = {"used_s": 107_000, "allowed_s": 108_000, "resets_at": 1772841600000}
@@ -153,6 +187,14 @@ def test_what_passes_the_quota_asks_for_a_second_click(journal: Journal, spec: R
             orders.queue_runs(journal, "x", [spec] * 10, "ten seeds")
     (sentence,) = cautions
     assert sentence.endswith(" of its GPUs, and 17 min are left until Saturday 00:00")
+
+
+def test_a_quota_that_was_renewed_since_it_was_told_counts_no_more() -> None:
+    quota = Quota(107_000, 108_000, resets_at=1000)
+    look = Look(Probe("3.11", {}, (), None, 0.0, quota))
+    assert (look.quota_at(999), look.quota_at(1000)) == (quota, None)
+    assert Look(replace(look.probe, quota=replace(quota, resets_at=None))).quota_at(1000) is not None
+    assert Look().quota_at(0) is None
 
 
 def test_a_comparison_is_one_experiment_of_all_combinations_or_nothing(journal: Journal, spec: RunSpec) -> None:
@@ -192,7 +234,7 @@ def test_a_grid_that_cannot_be_is_named(axis: str, sentence: str) -> None:
         grid.combinations([axis])
 
 
-def test_the_ledger_adds_attempts_up_by_backend_and_experiment(
+def test_the_ledger_adds_attempts_up_by_backend_and_experiment_and_since_a_moment_their_parts(
     journal: Journal, challenge: Challenge, spec: RunSpec, clock: MovableClock
 ) -> None:
     first = orders.queue_run(journal, "x", spec, "a").job_id
@@ -209,7 +251,12 @@ def test_the_ledger_adds_attempts_up_by_backend_and_experiment(
             (each.hypothesis, each.runs, each.gpu_s / 3600, each.held_s / 3600)
             for each in ledger.by_experiment(db, challenge, now)
         ]
-        recent = ledger.by_backend(db, challenge, now, since=now - 2 * hour)
+        recent = ledger.by_backend(db, challenge, now, since=now - hour // 2)
+        parts = [
+            (each.backend, each.held_s / 3600, each.gpu_s)
+            for each in ledger.by_backend(db, challenge, now, since=hour // 2)
+        ]
     assert told == [("box", 3.0, 2.25), ("kernels", 1.0, 2.0), ("local", 1.0, 0.0)]
     assert dear == [("a", 1, 4.0, 3.0), ("b", 1, 0.25, 2.0)]
-    assert [each.backend for each in recent] == ["local"]
+    assert [(each.backend, each.held_s) for each in recent] == [("local", 1800.0)]
+    assert parts == [("box", 2.0, 1.5 * 3600 + 450.0), ("kernels", 1.0, 7200.0), ("local", 1.0, 0.0)]

@@ -272,6 +272,20 @@ def test_data_is_not_sent_as_code(challenge: Challenge, own: Repository, monkeyp
     own_command.refuse_too_large(own_code.command(challenge, "python train.py", own.path, inputs=["*.py"]))
 
 
+def test_data_is_not_sent_as_code_by_a_move_either(
+    journal: Journal, queue: Callable[..., Queued], own: Repository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = queue("train.py").run_key
+    table = '[backends.box]\nkind = "ssh"\nhost = "box"\ndir = "/there"\nslots = 1\n'
+    journal.home.config_toml.write_text(table)
+    monkeypatch.setattr(own_command, "MOST_BYTES", 3_000)
+    own.write("weights.bin", "x" * 4_000)
+    with pytest.raises(OnehourError, match=r"the largest is weights.bin"):
+        orders.move_to(journal, key, "box")
+    with journal.reading() as db:
+        assert backlog.job_of(db, key).backend == "local"
+
+
 @pytest.mark.parametrize(
     ("line", "sentence"),
     [

@@ -212,18 +212,23 @@ def test_the_form_says_what_a_run_would_be_stopped_by(journal: Journal, queue: C
 
 
 @pytest.mark.parametrize(
-    "arguments",
+    ("arguments", "sentence"),
     [
-        [],
-        ["cpu-transfer", "--command", "true"],
-        ["cpu-transfer", "--cwd", "."],
-        ["--command", "true", "--grid", "seed=1,2"],
-        ["--command", "true", "--stop-if-behind"],
+        ([], "name one thing to run: a SPEC, --command LINE or --notebook FILE"),
+        (["cpu-transfer", "--command", "true"], "SPEC and --command: name one thing to run"),
+        (["cpu-transfer", "--cwd", "."], "SPEC: --cwd can only be said of your own code"),
+        (["--command", "true", "--grid", "seed=1,2"], "--command: --grid can only be said of a SPEC"),
+        (
+            ["--command", "true", "--stop-if-behind", "--behind-by", "1"],
+            "--command: --stop-if-behind and --behind-by can only be said of a SPEC",
+        ),
     ],
 )
-def test_one_thing_is_queued_at_a_time(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_one_thing_is_queued_at_a_time_with_the_options_that_fit_it(
+    arguments: list[str], sentence: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert cli.main(["queue", *arguments, "--hypothesis", "x"]) == EXIT_BAD_INPUT
-    assert "name one thing to run" in capsys.readouterr().err
+    assert sentence in capsys.readouterr().err
 
 
 def test_specs_are_compared_key_by_key() -> None:

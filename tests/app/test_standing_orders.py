@@ -11,6 +11,7 @@ from app.journal import sessions
 from app.journal.rules import AgainstTheRules
 from app.journal.store import Journal
 from app.journal.tables import Challenge, Run, StandingOrder
+from app.scores import submission_file
 from engine.contract import OnehourError
 from tests.app.at_kaggle import do, hold, open_errands
 from tests.app.trainings import small_spec
@@ -132,3 +133,24 @@ def test_one_that_was_decided_is_taken_back_as_long_as_nothing_was_sent(
     assert competition.sent == []
     do(journal, submitting.ask(journal, key).id)
     assert len(competition.sent) == 1
+
+
+@pytest.mark.parametrize("anew", [None, 0.9], ids=["taken back", "given anew"])
+def test_an_order_that_goes_while_its_file_is_looked_through_sends_nothing(
+    journal: Journal, competition: Competition, key: str, monkeypatch: pytest.MonkeyPatch, anew: float | None
+) -> None:
+    standing_orders.give(journal, key, 0.5)
+    finish(journal, key, 0.8)
+    look_through = submission_file.check
+
+    def meanwhile(path: Path, sample: Path) -> None:
+        look_through(path, sample)
+        standing_orders.take_back(journal, key) if anew is None else standing_orders.give(journal, key, anew)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(submission_file, "check", meanwhile)
+        standing_orders.decide_due(journal)
+    assert open_errands(journal, "submit") == []
+    assert order(journal)[1] == ("" if anew is None else "is sent if its CV is better than 0.9")
+    standing_orders.decide_due(journal)
+    assert open_errands(journal, "submit") == []

@@ -75,6 +75,12 @@ def test_what_is_sent_names_its_run_and_its_score_arrives_by_itself(
     assert (run.public, run.lb_source) == (1.0, "kaggle"), "the real leaderboard's own figure counts most"
 
 
+def test_a_run_that_is_named_with_an_at_is_sent_once_all_the_same(
+    journal: Journal, competition: Competition, key: str
+) -> None:
+    assert submitting.ask(journal, f"@{key}").id == submitting.ask(journal, key).id
+
+
 def test_without_words_the_hypothesis_stands_beside_it(journal: Journal, competition: Competition, key: str) -> None:
     do(journal, submitting.ask(journal, key).id)
     assert competition.sent[0].description == f"{key} | CV 0.8000 | larger images help"
