@@ -4,7 +4,7 @@
 
 A year's record (tests/e2e/year.py), each run with 6 metrics in 5 folds over 65 epochs: 19.5 million points. The other two live in an
 environment of their own, each in a process that is asked in turn with the journal, for other runs each time; ratios are taken within a
-round. About a quarter of an hour, most of it for filling MLflow, and 10 GB of disk in the folder for temporary files.
+round. About half an hour on two busy cores, most of it for filling MLflow, and 10 GB of disk in the folder for temporary files.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ from tests.e2e.year import YEAR, write_year  # noqa: E402
 OTHERS = CHECKOUT / ".venv-bench/bin/python"
 METRICS = ("valid/map5", "valid/loss", "train/loss", "lr", "images/s", run_curves.ELAPSED)
 FOLDS, EPOCHS, COMPARED = 5, 65, 50
-TIMES, ROUNDS, CHUNK = 25, 9, 250
+TIMES, ROUNDS, CHUNK = 25, 5, 250
 MOST_MB = 150
 PAGE = """
 import time
@@ -293,6 +293,8 @@ def beside_others(journal: Journal, folder: Path, rows: list[RunRow]) -> None:
                 for _, count in theirs:
                     assert count == points == COMPARED * FOLDS * EPOCHS, f"{name}: {count} points, ours {points}"
                 taken[name].append((ours, *(each for each, _ in theirs)))
+            last = (f"{name} {' '.join(f'{each:.0f}' for each in rounds[-1])}" for name, rounds in taken.items())
+            print(f"  ms of ours, MLflow, trackio: {', '.join(last)}", flush=True)
     print(
         f"load average {os.getloadavg()[0]:.1f}; medians of {ROUNDS} rounds in turn, ratios with their lowest and highest"
     )
