@@ -9,7 +9,7 @@ from datetime import date
 from math import floor, fsum, log10, sqrt
 from typing import Any
 
-from sqlalchemy import RowMapping, Select, or_, select
+from sqlalchemy import RowMapping, Select, select, union_all
 from sqlmodel import Session, col, func
 
 from app.journal.tables import Challenge, Experiment, FoldScore, Job, Run
@@ -97,7 +97,11 @@ def run_rows(
 
 def run_row(db: Session, challenge: Challenge, key: str) -> RunRow | None:
     """The run with this key, or the newest one of the experiment with this key; None when there is neither."""
-    query = _rows(challenge).where(or_(col(Run.key) == key, col(Experiment.key) == key))
+    of = select(col(Experiment.id)).where(col(Experiment.challenge_id) == challenge.id, col(Experiment.key) == key)
+    of_key, of_experiment = col(Run.key) == key, col(Run.experiment_id).in_(of)
+    # As above: joined by "or", the two would be held against every run.
+    named = union_all(*(select(col(Run.id)).where(which) for which in (of_key, of_experiment)))
+    query = _rows(challenge).where(col(Run.id).in_(named))
     found = db.connection().execute(query.order_by(col(Run.id).desc()).limit(1)).mappings().first()
     return None if found is None else _row(found)
 
