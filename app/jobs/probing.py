@@ -35,7 +35,7 @@ class Look:
     def quota_at(self, now: int) -> Quota | None:
         """What the account told of its quota; None where it told none, or that one was renewed since."""
         quota = None if self.probe is None else self.probe.quota
-        return quota if quota is not None and (quota.resets_at is None or quota.resets_at > now) else None
+        return quota if quota is not None and _holds(quota, now) else None
 
     @property
     def problems(self) -> tuple[str, ...]:
@@ -101,8 +101,8 @@ def probe_of(told: Mapping[str, Any]) -> Probe:
     return Probe(**found, quota=None if quota is None else Quota(**quota))
 
 
-def quotas(db: Session, since: int) -> dict[str, Quota]:
-    """The quota of each backend whose account told one at `since` or later, as it was told last; one query."""
+def quotas(db: Session, since: int, now: int) -> dict[str, Quota]:
+    """The quota of each backend whose account told one at `since` or later, as it was told last and unless it was renewed; one query."""
     newest = select(func.max(Errand.id)).where(Errand.kind == "probe", Errand.state == errands.DONE)
     rows = db.exec(
         select(Errand)
@@ -110,4 +110,10 @@ def quotas(db: Session, since: int) -> dict[str, Quota]:
         .order_by(col(Errand.subject))
     ).all()
     told = {row.subject: (errands.answer_of(row) or {}).get("quota") for row in rows}
-    return {backend: Quota(**quota) for backend, quota in told.items() if quota is not None}
+    found = {backend: Quota(**quota) for backend, quota in told.items() if quota is not None}
+    return {backend: quota for backend, quota in found.items() if _holds(quota, now)}
+
+
+def _holds(quota: Quota, now: int) -> bool:
+    """Whether it was not renewed since it was told."""
+    return quota.resets_at is None or quota.resets_at > now

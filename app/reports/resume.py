@@ -76,5 +76,5 @@ def read(db: Session, at: Sitting, open_todos: Sequence[Todo]) -> Resume:
         verdicts=found,
         slots=submitting.slots_left(db, at.challenge, at.now),
         position=position.newest(db, at.challenge),
-        quotas=probing.quotas(db, since=at.now - QUOTA_STALE_MS),
+        quotas=probing.quotas(db, since=at.now - QUOTA_STALE_MS, now=at.now),
     )

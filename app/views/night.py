@@ -7,15 +7,18 @@ import streamlit as st
 from app.components.night_timeline import night_timeline
 from app.jobs import backlog, configured, ledger, orders
 from app.jobs.forecast import hours_text
+from app.jobs.orders import SecondThought
 from app.journal.home import COMMAND
 from app.journal.sittings import Sitting
 from app.journal.store import Journal
 from app.reports import night as night_report
 from app.reports.night import NightReport
+from app.views import long_list
 from app.views.desk import attempt, plain
 
 ROWS = 100
 DEAREST = 20
+SURE_OF = "move_sure_of"
 
 
 def show(journal: Journal, at: Sitting) -> None:
@@ -70,7 +73,7 @@ def _queue(journal: Journal, report: NightReport) -> None:
             }
             for row in rows[:ROWS]
         ],
-        key="queue_rows",
+        key=long_list.table_key("queue", (row.run_key for row in rows[:ROWS])),
         hide_index=True,
         width="stretch",
         on_select="rerun",
@@ -91,7 +94,12 @@ def _queue(journal: Journal, report: NightReport) -> None:
         others = configured.names(journal.home)
         if len(others) > 1:
             st.selectbox("Go on on", others, key="move_to_backend", width=180, disabled=not chosen)
-            _button("Move there", not chosen, _move, journal, chosen)
+            backend = st.session_state.move_to_backend
+            sure = st.session_state.get(SURE_OF) == (backend, [row.run_key for row in chosen])
+            label = "All the same" if sure else "Move there"
+            st.button(
+                label, key="queue_Move there", disabled=not chosen, on_click=attempt, args=(_move, journal, chosen, backend)
+            )  # fmt: skip
 
 
 def _button(label: str, disabled: bool, act: object, journal: Journal, rows: list[backlog.QueueRow]) -> None:
@@ -113,6 +121,13 @@ def _cancel(journal: Journal, rows: list[backlog.QueueRow]) -> None:
         backlog.cancel(journal, row.run_key)
 
 
-def _move(journal: Journal, rows: list[backlog.QueueRow]) -> None:
+def _move(journal: Journal, rows: list[backlog.QueueRow], backend: str) -> None:
+    """One that would pass a limit or a quota stops it; the same once more means it."""
+    wanted = backend, [row.run_key for row in rows]
+    sure = st.session_state.pop(SURE_OF, None) == wanted
     for row in rows:
-        orders.move_to(journal, row.run_key, st.session_state.move_to_backend)
+        try:
+            orders.move_to(journal, row.run_key, backend, sure=sure)
+        except SecondThought:
+            st.session_state[SURE_OF] = wanted
+            raise

@@ -179,7 +179,9 @@ def test_kaggle_is_asked_once_an_hour_while_there_is_a_challenge_and_a_key(
     for kind in ("scores", "leaderboard", "probe"):
         assert do(journal, open_errands(journal, kind)[0].id).state == "done"
     with journal.reading() as db:
-        (quota,) = probing.quotas(db, since=0).values()
+        (quota,) = probing.quotas(db, since=0, now=0).values()
+        assert quota.resets_at is not None
+        assert probing.quotas(db, since=0, now=quota.resets_at) == {}
         assert (quota.used_s, quota.allowed_s) == (5_400, 108_000)
         assert kaggle_looks.account_status(db).user == "tester"
     for _ in range(58):

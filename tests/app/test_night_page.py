@@ -11,7 +11,7 @@ from app.jobs import backlog, orders
 from app.journal import sessions
 from app.journal.store import Journal
 from app.journal.tables import Challenge
-from app.views import desk
+from app.views import desk, long_list
 from engine.run_folder import RunFolder, write_text
 from tests.app.test_views import page, ran, texts
 from tests.app.trainings import small_spec, write_epoch
@@ -34,7 +34,9 @@ def keys(journal: Journal, challenge: Challenge) -> list[str]:
 
 def selected(at: AppTest, *places: int) -> AppTest:
     """The page with rows of the queue's table selected, as a click does it."""
-    at.session_state["queue_rows"] = {"selection": {"rows": list(places), "columns": [], "cells": []}}
+    at.session_state[long_list.table_key("queue", at.dataframe[0].value["Run"].tolist())] = {
+        "selection": {"rows": list(places), "columns": [], "cells": []}
+    }
     return ran(at)
 
 
@@ -65,6 +67,21 @@ def test_rows_are_run_first_or_last_or_cancelled(journal: Journal, keys: list[st
     at = selected(page("night"), 0, 1)
     ran(at.button(key="queue_Cancel").click())
     assert order(journal) == [keys[1]]
+
+
+def test_a_run_that_would_pass_a_limit_there_is_moved_by_the_same_click_once_more(
+    journal: Journal, keys: list[str]
+) -> None:
+    box = '[backends.box]\nkind = "ssh"\nhost = "box"\ndir = "/there"\nslots = 1\ntime_limit = 1\n'
+    journal.home.config_toml.write_text(box)
+    at = selected(page("night"), 0)
+    ran(at.selectbox(key="move_to_backend").set_value("box"))
+    ran(at.button(key="queue_Move there").click())
+    assert "Move it once more to have it all the same" in at.warning[0].value
+    assert at.button(key="queue_Move there").label == "All the same"
+    ran(at.button(key="queue_Move there").click())
+    with journal.reading() as db:
+        assert backlog.job_of(db, keys[0]).backend == "box"
 
 
 def test_nothing_selected_leaves_the_buttons_grey(journal: Journal, keys: list[str]) -> None:
