@@ -13,14 +13,10 @@ ROWS = 100
 
 @dataclass(frozen=True)
 class Stretch:
-    """Which rows are shown: `ROWS` of those that hold `words`, from the one at `start` on. `key` tells it from every other."""
+    """Which rows are shown: `ROWS` of those that hold `words`, from the one at `start` on."""
 
     words: str = ""
     start: int = 0
-
-    @property
-    def key(self) -> str:
-        return f"{self.start}_{self.words}"
 
 
 def stretch(name: str, count: Callable[[str], int]) -> Stretch:

@@ -37,7 +37,7 @@ def show(journal: Journal, at: Sitting) -> None:
         return
     left, right = st.columns([1.5, 1], gap="medium")
     with left:
-        chosen = _table(known, used, part.key) or next(iter(asked), known[0])
+        chosen = _table(known, used) or next(iter(asked), known[0])
     with right:
         _details(journal, at, chosen, used.get(chosen.id, []), may)
     if st.toggle("Credits", key="credits"):
@@ -86,7 +86,7 @@ def _in_address(db: Session, at: Sitting) -> list[Reference]:
         return []
 
 
-def _table(known: list[Reference], used: dict[int, list[str]], key: str) -> Reference | None:
+def _table(known: list[Reference], used: dict[int, list[str]]) -> Reference | None:
     """The list; returns the selected reference."""
     table = st.dataframe(
         [
@@ -100,7 +100,7 @@ def _table(known: list[Reference], used: dict[int, list[str]], key: str) -> Refe
             }
             for row in known
         ],
-        key=f"references_{key}",
+        key=long_list.table_key("references", (row.key for row in known)),
         hide_index=True,
         on_select="rerun",
         selection_mode="single-row",
