@@ -41,7 +41,7 @@ FROM reference r JOIN challenge c ON c.id = r.challenge_id;
 CREATE VIEW search_run AS
 SELECT run.id * 8 + 3 AS id, run.challenge_id, 'run' AS kind, run.key AS target, run.local_date, run.key AS title,
        experiment.hypothesis || ' ' || run.spec_source || ' ' || run.note || ' '
-       || (SELECT coalesce(group_concat('#' || value, ' '), '') FROM json_each(run.tags)) AS body, run.id AS source_id
+       || (SELECT coalesce(group_concat('#' || value, ' '), '') FROM json_each(CASE WHEN json_valid(run.tags) THEN run.tags ELSE '[]' END)) AS body, run.id AS source_id
 FROM run JOIN experiment ON experiment.id = run.experiment_id;
 
 CREATE VIEW search_submission AS
