@@ -105,12 +105,12 @@ def folds(
 
 @app.command()
 def cache(clear: Annotated[bool, typer.Option("--clear", help="remove everything in it")] = False) -> int:
-    """Say where decoded images are kept for later runs, and how much disk they take."""
+    """Say where decoded images, and points found in them, are kept for later runs, and how much disk they take."""
     from engine.data.cache_room import cache_dir, cache_size, clear_cache
 
     if clear:
         print(f"{cache_dir()}: {clear_cache() / 1e6:,.0f} MB removed")
         return EXIT_OK
     sets, held = cache_size()
-    print(f"{cache_dir()}: {sets} {'set' if sets == 1 else 'sets'} of images, {held / 1e6:,.0f} MB")
+    print(f"{cache_dir()}: {sets} {'set' if sets == 1 else 'sets'}, {held / 1e6:,.0f} MB")
     return EXIT_OK
