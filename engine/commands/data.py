@@ -1,4 +1,4 @@
-"""python -m engine sample | check | sheet | folds | cache: the data, before anything is trained on it."""
+"""python -m engine sample | check | sightings | sheet | folds | cache: the data, before anything is trained on it."""
 
 from __future__ import annotations
 
@@ -53,6 +53,29 @@ def check(
     for one in checks.checks:
         print(f"{one.verdict:<8} {one.name}: {one.sentence}")
     print(folder.path)
+    return EXIT_OK
+
+
+@app.command()
+def sightings(
+    data: Annotated[Path, typer.Argument(metavar="DATA_DIR", help="folder of the competition's data")],
+    out: Annotated[
+        Path, typer.Option(metavar="CSV", help="the label file with a column sighting; set data.labels to it")
+    ],
+    overrides: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="sets one key, for example data.boxes=boxes.csv"),
+    ] = None,
+) -> int:
+    """Propose which images of a label are of one sighting, because they show the same background."""
+    from engine.checks.sightings import COLUMN, propose_sightings
+
+    made = propose_sightings(data_spec(data, overrides), out)
+    for note in made.notes:
+        print(note)
+    if made.pairs:
+        print(f"look at the least certain pairs in {made.sheet}")
+    print(f"{out}: train with --set data.labels={out.resolve()} --set data.sightings_col={COLUMN}")
     return EXIT_OK
 
 
