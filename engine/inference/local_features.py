@@ -1,9 +1,9 @@
 """Points of interest: does the same mark, stripe or notch appear in two pictures?
 
 A net of an hour's training knows what kind of animal it sees better than which one. SIFT points need no training and
-find the same marks again; on animals with patterns the two together are well ahead of either. Only points near the
-centre count: those of the background find the same place and hour again, which looks splendid in validation where
-pictures of one encounter lie in different folds, and is worth nothing on pictures of other encounters.
+find the same marks again; on animals with patterns they are well ahead of such a net, which is heard beside them. Only
+points near the centre count: those of the background find the same place and hour again, which looks splendid in
+validation where pictures of one encounter lie in different folds, and is worth nothing on pictures of other encounters.
 
 The scoring is that of local naive Bayes nearest neighbour (McCann and Lowe, 2012): a point votes for the classes of its
 nearest neighbours by how much nearer they are than the next one. Neighbours are looked for in randomised k-d trees (Muja
@@ -31,7 +31,8 @@ FORMAT = 1  # to be raised when points are described or matched in another way
 NEIGHBOURS = 3
 TREES, LEAVES = 4, 512  # trees of the index, and how many of their leaves a search looks at
 BLOCK = 4096  # points that are looked for at a time
-WEIGHT = 1.5  # of the evidence, beside the logarithm of a probability
+WEIGHT = 1.5  # of the evidence
+NET_WEIGHT = 0.5  # of the logarithm of a net's probability: nets are surer than they are right
 
 
 @dataclass(frozen=True)
@@ -142,7 +143,7 @@ class _Index:
 
 
 def with_evidence(probabilities: np.ndarray, stands_out: np.ndarray) -> np.ndarray:
-    """Multiply each probability by exp(WEIGHT · evidence) and make the rows sum to 1 again: (n, classes) each."""
-    logits = np.log(probabilities + 1e-5) + WEIGHT * stands_out
+    """Each probability to the power of NET_WEIGHT times exp(WEIGHT · evidence), rows that sum to 1 again: (n, classes) each."""
+    logits = NET_WEIGHT * np.log(probabilities + 1e-5) + WEIGHT * stands_out
     shares = np.exp(logits - logits.max(axis=1, keepdims=True))
     return (shares / shares.sum(axis=1, keepdims=True)).astype(np.float32)

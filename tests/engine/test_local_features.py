@@ -69,6 +69,14 @@ def test_the_marks_decide_and_not_the_place(landmarks: Landmarks) -> None:
     np.testing.assert_allclose(blended[2], even[2], atol=1e-6)
 
 
+def test_the_net_decides_where_the_points_are_silent_and_is_less_sure_than_alone() -> None:
+    alone = np.array([[0.1, 0.6, 0.3]], np.float32)
+    blended = with_evidence(alone, np.zeros((1, 3), np.float32))
+    assert blended.argsort().tolist() == alone.argsort().tolist()
+    np.testing.assert_allclose(blended.sum(), 1, rtol=1e-6)
+    assert 1 / 3 < blended.max() < 0.6
+
+
 def test_what_was_matched_once_is_not_matched_again(landmarks: Landmarks, monkeypatch: pytest.MonkeyPatch) -> None:
     found = Matcher(landmarks, KNOWN, TARGETS, 3).evidence(ASKED, never)
     looked: list[int] = []
