@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import collections
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -115,12 +114,12 @@ def scores(
     for method, runs in scored.items():
         some = list(runs.values())
         cvs = [one.cv for one in some]
-        sd = stdev(cvs) if len(cvs) > 1 else math.nan
+        spread = f" ± {stdev(cvs):.4f}" if len(cvs) > 1 else ""
         known = [known_alone(study, one.oof) for one in some]
         tested = fmean(unknown_first_share(one.test, study.unknown) for one in some)
         took = fmean(minutes[study.runs[method][seed].run_id] for seed in runs)
         lines.append(
-            f"| {method} | {fmean(cvs):.4f} ± {sd:.4f} | {' '.join(f'{cv:.4f}' for cv in cvs)} "
+            f"| {method} | {fmean(cvs):.4f}{spread} | {' '.join(f'{cv:.4f}' for cv in cvs)} "
             f"| {constant(study, some[0].oof, share):.4f} | {' | '.join(f'{fmean(part):.3f}' for part in zip(*known, strict=True))} "
             f"| {fmean(one.first_oof for one in some):.2f} / {tested:.2f} | {took:.1f} |"
         )
