@@ -68,7 +68,8 @@ def _sheets(seen: _Seen, near: NearPairs, unknown: str | None, numbers: bool) ->
             worst = [i for i in worst if seen[i][1].text_like > 0]
         if worst:
             yield name, _grid([(seen[i][0], words(seen[i][1])) for i in worst])
-    labels = [entry.label for entry, _ in seen]
+    pictures = [entry for entry, _ in seen]
+    labels = [entry.label for entry in pictures]
     copies = [(g[0], i) for g in exact_copies([one for _, one in seen]) for i in g[1:]]
     pairs = [(*pair, "same pixels") for pair in copies]
     pairs += [
@@ -78,14 +79,14 @@ def _sheets(seen: _Seen, near: NearPairs, unknown: str | None, numbers: bool) ->
     same = pairs[: len(copies)] if numbers else pairs
     torn = [one for one in same if labels[one[0]] and labels[one[1]] and labels[one[0]] != labels[one[1]]]
     if torn:
-        yield "conflicts", _side_by_side(seen, torn)
+        yield "conflicts", side_by_side(pictures, torn)
     if pairs:
         # Across training and test first: they cost most.
         across = sorted(pairs, key=lambda one: seen[one[0]][0].part == seen[one[1]][0].part)
-        yield "copies", _side_by_side(seen, across)
+        yield "copies", side_by_side(pictures, across)
     alike = [] if numbers else alike_labels([(one, other) for one, other, _ in pairs], labels, unknown)
     if alike:
-        yield "alike", _side_by_side(seen, [(*found[0], f"{len(found)} pairs") for _, _, found in alike])
+        yield "alike", side_by_side(pictures, [(*found[0], f"{len(found)} pairs") for _, _, found in alike])
 
 
 def _grid(shown: Sequence[tuple[Entry, str]]) -> Image.Image:
@@ -96,13 +97,14 @@ def _grid(shown: Sequence[tuple[Entry, str]]) -> Image.Image:
     return sheet
 
 
-def _side_by_side(seen: _Seen, pairs: Sequence[tuple[int, int, str]]) -> Image.Image:
+def side_by_side(pictures: Sequence[Entry], pairs: Sequence[tuple[int, int, str]]) -> Image.Image:
+    """The first of the `pairs`, each two places in `pictures` and what stands below them."""
     pairs = pairs[: PAIRS_ACROSS * PAIRS_DOWN]
     across = min(PAIRS_ACROSS, len(pairs))
     sheet = blank(2 * across, -(-len(pairs) // across), pairs=True)
     for place, (one, other, words) in enumerate(pairs):
         for side, which in enumerate((one, other)):
-            entry = seen[which][0]
+            entry = pictures[which]
             column = 2 * (place % across) + side
             paste(sheet, column, place // across, read_image(entry.path), *_caption(entry, words), pairs=True)
     return sheet

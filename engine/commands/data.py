@@ -1,4 +1,4 @@
-"""python -m engine sample | check | sheet | folds | cache: the data, before anything is trained on it."""
+"""python -m engine sample | check | sightings | sheet | folds | cache: the data, before anything is trained on it."""
 
 from __future__ import annotations
 
@@ -57,6 +57,29 @@ def check(
 
 
 @app.command()
+def sightings(
+    data: Annotated[Path, typer.Argument(metavar="DATA_DIR", help="folder of the competition's data")],
+    out: Annotated[
+        Path, typer.Option(metavar="CSV", help="the label file with a column sighting; set data.labels to it")
+    ],
+    overrides: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="sets one key, for example data.boxes=boxes.csv"),
+    ] = None,
+) -> int:
+    """Propose which images of a label are of one sighting, because they show the same background."""
+    from engine.checks.sightings import COLUMN, propose_sightings
+
+    made = propose_sightings(data_spec(data, overrides), out)
+    for note in made.notes:
+        print(note)
+    if made.pairs:
+        print(f"look at the least certain pairs in {made.sheet}")
+    print(f"{out}: train with --set data.labels={out.resolve()} --set data.sightings_col={COLUMN}")
+    return EXIT_OK
+
+
+@app.command()
 def sheet(
     spec: Annotated[Path | None, typer.Argument(metavar="SPEC.yaml", help="whose augmentation")] = None,
     preset: Annotated[str | None, typer.Option(help="name of a preset instead of a spec file")] = None,
@@ -105,12 +128,12 @@ def folds(
 
 @app.command()
 def cache(clear: Annotated[bool, typer.Option("--clear", help="remove everything in it")] = False) -> int:
-    """Say where decoded images are kept for later runs, and how much disk they take."""
+    """Say where decoded images, and points found in them, are kept for later runs, and how much disk they take."""
     from engine.data.cache_room import cache_dir, cache_size, clear_cache
 
     if clear:
         print(f"{cache_dir()}: {clear_cache() / 1e6:,.0f} MB removed")
         return EXIT_OK
     sets, held = cache_size()
-    print(f"{cache_dir()}: {sets} {'set' if sets == 1 else 'sets'} of images, {held / 1e6:,.0f} MB")
+    print(f"{cache_dir()}: {sets} {'set' if sets == 1 else 'sets'}, {held / 1e6:,.0f} MB")
     return EXIT_OK

@@ -169,8 +169,8 @@ class RunSpec(Frozen):
     )
     local_features: bool = Field(
         False,
-        description="also look for the same points of interest (SIFT, near the centre) in the training images; "
-        "the cost grows with the square of their number: for some thousand images",
+        description="also look for the same points of interest (SIFT, near the centre) in the training images; takes about "
+        "0.1 MB of memory an image; later runs on the same images and folds take the outcome from the cache",
     )
     tta: Literal["none", "mirror"] = Field(
         "none",

@@ -10,14 +10,11 @@ How much room all sets together take: engine.data.cache_room.
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import logging
 import os
-import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import IO, Any, Protocol
 
@@ -26,14 +23,13 @@ import numpy as np
 
 from engine.contract import OnehourError
 from engine.data.boxes import Box
-from engine.data.cache_room import JPEGS, PART, RAW, as_sentence, cache_dir, make_room
+from engine.data.cache_room import JPEGS, PART, RAW, alone, as_sentence, cache_dir, make_room
 from engine.data.decode import read_image
 
 log = logging.getLogger(__name__)
 FORMAT = 2  # to be raised when images are decoded, resized or stored in another way
 # As they are is three times as fast to read as JPEG and loses nothing; large images in large numbers would not fit.
 JPEG_FROM_SIDE, JPEG_FROM_BYTES, JPEG_QUALITY = 384, 2_000_000_000, 95
-WAIT_S = 0.1  # between two looks whether another process has made the set
 
 
 class Pixels(Protocol):
@@ -84,7 +80,7 @@ def cached_images(
         entry.parent.mkdir(parents=True, exist_ok=True)
         while (kept := _opened(entry, len(paths), size)) is None:
             part_path = entry.with_suffix(PART)
-            with _alone(part_path, check) as part:
+            with alone(part_path, check) as part:
                 if _opened(entry, len(paths), size) is not None:
                     continue  # another process made it while this one waited
                 log.info("decoding %d images to %d × %d pixels", len(paths), *size)
@@ -117,7 +113,15 @@ def _entry(paths: Sequence[Path], size: tuple[int, int], boxes: Sequence[Box | N
 
 
 def _key(paths: Sequence[Path], size: tuple[int, int], boxes: Sequence[Box | None], margin: float) -> str:
-    digest = hashlib.blake2b(repr((FORMAT, size, margin if any(boxes) else 0.0)).encode(), digest_size=16)
+    return digest_of((FORMAT, size, margin if any(boxes) else 0.0), paths, boxes)
+
+
+def digest_of(asked: object, paths: Sequence[Path], boxes: Sequence[Box | None]) -> str:
+    """A name for what is `asked` of these images, another one when a file or box is another.
+
+    Raises OnehourError naming an image that is not there.
+    """
+    digest = hashlib.blake2b(repr(asked).encode(), digest_size=16)
     real = {folder: os.path.realpath(folder) for folder in {path.parent for path in paths}}
     for path, box in zip(paths, boxes, strict=True):
         try:
@@ -192,33 +196,3 @@ def _as_jpeg(count: int, size: tuple[int, int]) -> bool:
 
 def _raw_bytes(count: int, size: tuple[int, int]) -> int:
     return count * size[0] * size[1] * 3
-
-
-@contextmanager
-def _alone(path: Path, check: Callable[[], None]) -> Iterator[IO[bytes]]:
-    """`path`, empty and locked; gone afterwards unless it was renamed. Waits while another process holds it."""
-    while True:
-        file = os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o644), "r+b")
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if _is(file, path):
-                break
-        except BlockingIOError:
-            with closing(file):
-                check()
-            time.sleep(WAIT_S)
-        file.close()  # whoever held it has renamed or removed it
-    try:
-        file.truncate(0)
-        yield file
-    finally:
-        if _is(file, path):
-            path.unlink()
-        file.close()
-
-
-def _is(file: IO[bytes], path: Path) -> bool:
-    try:
-        return os.path.samestat(os.fstat(file.fileno()), path.stat())
-    except FileNotFoundError:
-        return False

@@ -1,4 +1,5 @@
-"""Where the sets of decoded images lie (engine.data.cache), and which of them go when there is no room for another.
+"""Where the sets of decoded images lie (engine.data.cache) and what was computed from them (engine.data.cache_arrays), and
+which of them go when there is no room for another.
 
 The sets used longest ago go when all together would pass 20 GB or a third of the disk that is free without them; one that
 another run still reads stays readable for it.
@@ -9,14 +10,17 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
+from typing import IO
 
 from engine.contract import OnehourError
 
 BOUND = 20_000_000_000  # bytes of all sets together
-RAW, JPEGS, PART = ".rgb", ".jpegs", ".part"
+RAW, JPEGS, ARRAY, PART = ".rgb", ".jpegs", ".npy", ".part"
+WAIT_S = 0.1  # between two looks whether another process has made the set
 
 
 def cache_dir() -> Path:
@@ -24,7 +28,7 @@ def cache_dir() -> Path:
 
 
 def cache_size() -> tuple[int, int]:
-    """Number of sets and bytes of all of them."""
+    """Number of sets, arrays among them, and bytes of all of them."""
     sizes = _sizes(cache_dir())
     return len(sizes), sum(sizes.values())
 
@@ -42,7 +46,7 @@ def clear_cache() -> int:
 def _sizes(place: Path) -> dict[Path, int]:
     """Bytes of each set, the one used longest ago first."""
     found = []
-    for path in (path for suffix in (RAW, JPEGS) for path in place.glob(f"*{suffix}")):
+    for path in (path for suffix in (RAW, JPEGS, ARRAY) for path in place.glob(f"*{suffix}")):
         with suppress(FileNotFoundError):  # removed by another process just now
             seen = path.stat()
             found.append((seen.st_mtime_ns, path, seen.st_size))
@@ -90,3 +94,33 @@ def as_sentence(place: Path) -> Iterator[None]:
             str(place),
             "Set ONEHOUR_CACHE to a folder you may write to, on a disk with room.",
         ) from None
+
+
+@contextmanager
+def alone(path: Path, check: Callable[[], None]) -> Iterator[IO[bytes]]:
+    """`path`, empty and locked; gone afterwards unless it was renamed. Waits while another process holds it."""
+    while True:
+        file = os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o644), "r+b")
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if _is(file, path):
+                break
+        except BlockingIOError:
+            with closing(file):
+                check()
+            time.sleep(WAIT_S)
+        file.close()  # whoever held it has renamed or removed it
+    try:
+        file.truncate(0)
+        yield file
+    finally:
+        if _is(file, path):
+            path.unlink()
+        file.close()
+
+
+def _is(file: IO[bytes], path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), path.stat())
+    except FileNotFoundError:
+        return False

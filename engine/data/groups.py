@@ -63,6 +63,14 @@ def group(
     return Groups(same.numbers(), tuple(notes))
 
 
+def joined(count: int, pairs: Iterable[Sequence[int]]) -> tuple[int, ...]:
+    """The group of each of 0…count-1 when `pairs` belong together, groups counted by first appearance."""
+    same = _Union(count)
+    for pair in pairs:
+        same.join(pair)
+    return same.numbers()
+
+
 class _Union:
     """Sets of 0…n-1 that grow together."""
 

@@ -17,7 +17,7 @@ import torch.nn.functional as F
 
 from engine.contract import RunSpec
 from engine.data.images import batches
-from engine.inference.local_features import Points, evidence, with_evidence
+from engine.inference.local_features import Landmarks, Matcher, with_evidence
 from engine.inference.metric import METRICS
 from engine.model.head import Net, probabilities_of
 from engine.run_folder import atomic_file
@@ -49,17 +49,20 @@ class Predictor:
     """
 
     def __init__(
-        self, net: Net, spec: RunSpec, data: FoldData, points: Points | None, unknown_label: str | None, stop: Stop
-    ) -> None:
+        self, net: Net, spec: RunSpec, data: FoldData, landmarks: Landmarks | None, unknown_label: str | None,
+        stop: Stop,
+    ) -> None:  # fmt: skip
         self.pace = Pace(stop)
-        self.net, self.spec, self.data, self.points = net.eval(), spec, data, points
+        self.net, self.spec, self.data = net.eval(), spec, data
         self.unknown = data.classes.index(unknown_label) if unknown_label in data.classes else None
         self.views = [False, True] if spec.mirrored_identities or spec.tta == "mirror" else [False]
         of_a_class = data.train_targets >= 0  # a negative belongs to no class
         self.known_rows = data.train_rows[of_a_class]
         self.targets = data.train_targets[of_a_class]
         self.known = [self._look(self.known_rows, view)[1] for view in self.views] if spec.retrieval_share else []
-        self.known_points = points.of(self.known_rows) if points is not None else None
+        self.matcher = (
+            None if landmarks is None else Matcher(landmarks, self.known_rows, self.targets, len(data.classes))
+        )
 
     def best(self, rows: np.ndarray) -> Best:
         """The best labels of the images `rows` (n,)."""
@@ -111,9 +114,8 @@ class Predictor:
             parts.append(part)
             first = embeddings if number == 0 else first
         scores = torch.stack(parts).mean(0)
-        if self.points is not None and self.known_points is not None:
-            queries = self.points.of(rows)
-            stands_out = evidence(queries, len(rows), self.known_points, self.targets, classes, self.pace.check)
+        if self.matcher is not None:
+            stands_out = self.matcher.evidence(rows, self.pace.check)
             scores = torch.from_numpy(with_evidence(scores.numpy(), stands_out))
         return scores, first
 

@@ -22,7 +22,7 @@ from engine.contract import EXIT_OK, EXIT_REQUEUE, OnehourError, RunSpec
 from engine.data import competition as competitions
 from engine.data import folds as fold_lists
 from engine.data.folds import Folds
-from engine.inference.local_features import find_points
+from engine.inference.local_features import Landmarks
 from engine.inference.outcome import write_outcome
 from engine.inference.predict import Predictor, save_fold
 from engine.run_folder import RunFolder, write_json, write_text
@@ -131,9 +131,7 @@ def _train_folds(
         return True
     competition, images = prepared.competition, Images(spec, prepared, stop.soon)
     test_rows = np.arange(len(competition.images), len(images.paths))
-    points = None
-    if spec.local_features:
-        points = find_points(images.paths, prepared.boxes, spec.data.box_margin, stop.soon)
+    landmarks = Landmarks(images.paths, prepared.boxes, spec.data.box_margin) if spec.local_features else None
     known = _known(folder, competition)
     for fold in open_folds:
         stop.check()
@@ -151,7 +149,7 @@ def _train_folds(
         with FoldLog(spec, folder, fold, known, is_apart=only is not None) as rows:
             with crew_of(folder, fold, ranks) as crew:
                 trained = train_fold(spec, folder, data, images.at, rows, stop, crew)
-            predictor = Predictor(trained.net, spec, data, points, competition.unknown_label, stop)
+            predictor = Predictor(trained.net, spec, data, landmarks, competition.unknown_label, stop)
             save_fold(
                 folder.fold_predictions(fold), predictor, test_rows, train_s=trained.train_s,
                 weights_sha256=weights_sha256(trained.net), wandb=(rows.mirror.mode, rows.mirror.url),

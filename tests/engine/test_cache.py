@@ -14,6 +14,7 @@ from engine.__main__ import main
 from engine.contract import OnehourError
 from engine.data import cache, cache_room
 from engine.data.cache import cached_images
+from engine.data.cache_arrays import cached_array
 from engine.data.cache_room import cache_dir, cache_size, clear_cache
 
 SIZE = (20, 30)
@@ -140,16 +141,28 @@ def test_a_set_that_was_cut_off_is_none(tmp_path: Path, place: Path) -> None:
     assert files(place) == [".rgb"]
 
 
+@pytest.mark.parametrize("left", [0, 40, 150])
+def test_an_array_is_made_once_and_again_when_it_was_cut_off(place: Path, left: int) -> None:
+    def none() -> None: ...
+
+    first = cached_array("points", lambda: np.arange(9), none)
+    assert np.array_equal(cached_array("points", lambda: pytest.fail("made again"), none), first)
+    assert cached_array("others", lambda: np.zeros(3), none).tolist() == [0, 0, 0]
+    os.truncate(place / "points.npy", left)
+    assert cached_array("points", lambda: np.arange(9) + 1, none).tolist() == list(range(1, 10))
+    assert files(place) == [".npy", ".npy"]
+
+
 WANTS = """
 import sys, pathlib, threading
-from engine.data import cache
+from engine.data import cache, cache_room
 paths = sorted(pathlib.Path(sys.argv[1]).iterdir())
-read, lock, begun, once = cache.read_image, cache.fcntl.flock, [], threading.Lock()
+read, lock, begun, once = cache.read_image, cache_room.fcntl.flock, [], threading.Lock()
 def locked(*asked):
-    cache.fcntl.flock = lock
+    cache_room.fcntl.flock = lock
     print("locking", flush=True)
     lock(*asked)
-cache.fcntl.flock = locked
+cache_room.fcntl.flock = locked
 def told(*asked):
     with once:
         if not begun:
@@ -242,7 +255,7 @@ def test_clearing_removes_the_sets_and_nothing_else(tmp_path: Path, place: Path)
 def test_the_command_tells_place_and_size_and_clears(tmp_path: Path, place: Path, capsys) -> None:
     cached_images(drawn(tmp_path / "data", 1), (2000, 3000))
     assert main(["cache"]) == 0
-    assert capsys.readouterr().out == f"{place}: 1 set of images, 18 MB\n"
+    assert capsys.readouterr().out == f"{place}: 1 set, 18 MB\n"
     assert main(["cache", "--clear"]) == 0
     assert capsys.readouterr().out == f"{place}: 18 MB removed\n"
     assert files(place) == []

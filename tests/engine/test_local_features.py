@@ -6,7 +6,9 @@ import cv2
 import numpy as np
 import pytest
 
-from engine.inference.local_features import evidence, find_points, with_evidence
+from engine.data.cache_room import cache_size
+from engine.inference import local_features
+from engine.inference.local_features import Landmarks, Matcher, find_points, with_evidence
 from engine.training.stop import Stop, Stopped
 
 never = Stop(None, 0.0).soon
@@ -30,8 +32,14 @@ def animal(mark: int, place: int, turn: float) -> np.ndarray:
     return picture
 
 
-def test_the_marks_decide_and_not_the_place(tmp_path: Path) -> None:
-    # Known: animal 1 at place 11, animal 2 at place 12. Asked: animal 1 at place 12, animal 2 at place 11, and no marks.
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ONEHOUR_CACHE", str(tmp_path / "cache"))
+
+
+@pytest.fixture
+def landmarks(tmp_path: Path) -> Landmarks:
+    """Animal 1 at place 11, animal 2 at place 12; animal 1 at place 12, animal 2 at place 11; and a picture without marks."""
     pictures = [
         animal(1, 11, 0),
         animal(2, 12, 0),
@@ -42,16 +50,68 @@ def test_the_marks_decide_and_not_the_place(tmp_path: Path) -> None:
     paths = [tmp_path / f"{i}.png" for i in range(len(pictures))]
     for path, picture in zip(paths, pictures, strict=True):
         assert cv2.imwrite(str(path), picture)
-    points = find_points(paths, [None] * len(paths), 0.0, never)
-    known, asked = points.of(np.array([0, 1])), points.of(np.array([2, 3, 4]))
-    found = evidence(asked, 3, known, np.array([0, 1]), 3, never)
+    return Landmarks(paths, [None] * len(paths), 0.0)
+
+
+KNOWN, TARGETS, ASKED = np.array([0, 1]), np.array([0, 1]), np.array([2, 3, 4])
+
+
+def test_the_marks_decide_and_not_the_place(landmarks: Landmarks) -> None:
+    found = Matcher(landmarks, KNOWN, TARGETS, 3).evidence(ASKED, never)
+    assert found.shape == (3, 3)
     assert found[:2].argmax(axis=1).tolist() == [0, 1]
     assert found[2].tolist() == [0, 0, 0]
 
     even = np.full((3, 3), 1 / 3, np.float32)
     blended = with_evidence(even, found)
     assert blended[:2].argmax(axis=1).tolist() == [0, 1]
+    np.testing.assert_allclose(blended.sum(axis=1), 1, rtol=1e-6)
     np.testing.assert_allclose(blended[2], even[2], atol=1e-6)
+
+
+def test_the_net_decides_where_the_points_are_silent_and_is_less_sure_than_alone() -> None:
+    alone = np.array([[0.1, 0.6, 0.3]], np.float32)
+    blended = with_evidence(alone, np.zeros((1, 3), np.float32))
+    assert blended.argsort().tolist() == alone.argsort().tolist()
+    np.testing.assert_allclose(blended.sum(), 1, rtol=1e-6)
+    assert 1 / 3 < blended.max() < 0.6
+
+
+def test_what_was_matched_once_is_not_matched_again(landmarks: Landmarks, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = Matcher(landmarks, KNOWN, TARGETS, 3).evidence(ASKED, never)
+    looked: list[int] = []
+
+    def counted(paths, boxes, margin, check):  # type: ignore[no-untyped-def]
+        looked.append(len(paths))
+        return find_points(paths, boxes, margin, check)
+
+    monkeypatch.setattr(local_features, "find_points", counted)
+    again = Landmarks(landmarks.paths, landmarks.boxes, 0.0)
+    assert np.array_equal(Matcher(again, KNOWN, TARGETS, 3).evidence(ASKED, never), found)
+    assert looked == []
+    other = Matcher(again, KNOWN, TARGETS[::-1].copy(), 3).evidence(ASKED, never)  # the animals' labels exchanged
+    assert np.array_equal(other[:, [1, 0, 2]], found)
+    boxes = [(80.0, 55.0, 220.0, 145.0)] * len(landmarks.paths)
+    cut = Matcher(Landmarks(landmarks.paths, boxes, 0.0), KNOWN, TARGETS, 3).evidence(ASKED, never)
+    assert not np.array_equal(cut, found)
+    assert looked == [5, 5]
+    assert cache_size()[0] == 3
+
+
+def test_the_trees_find_most_of_the_nearest_points_and_the_same_each_time() -> None:
+    random = np.random.default_rng(0)
+    known = random.random((6000, 128), np.float32)
+    known /= np.linalg.norm(known, axis=1, keepdims=True)
+    asked = known[:600] + 0.02 * random.standard_normal((600, 128), np.float32)
+    points = local_features.Points(known, np.zeros(len(known), int))
+    places, distances = local_features._Index(points).nearest(asked, never)
+    again = local_features._Index(points).nearest(asked, never)
+    assert np.array_equal(places, again[0])
+    assert np.array_equal(distances, again[1])
+    assert (places[:, 0] == np.arange(600)).mean() > 0.95
+    exact = np.linalg.norm(asked - known[places[:, 0]], axis=1)
+    np.testing.assert_allclose(distances[:, 0], exact, atol=1e-4)
+    assert (np.diff(distances, axis=1) >= 0).all()
 
 
 def test_points_are_those_of_the_box_that_the_net_sees(tmp_path: Path) -> None:
