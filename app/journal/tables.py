@@ -223,7 +223,7 @@ class Run(Base, table=True):
 
     # The best CV of each day, and of the runs on the same folds, are read from these alone: the rows carry whole specs.
     __table_args__ = (
-        Index("cv_of_a_day", "challenge_id", "local_date", "cv"),
+        Index("cv_of_a_day", "challenge_id", "metric", "local_date", "cv"),
         Index("cv_on_the_same_folds", "challenge_id", "metric", "data_sha256", "folds_sha256", "cv", "kind"),
         Index("runs_in_order", "challenge_id", "metric", "cv", "gpu_s", "key"),
     )

@@ -11,6 +11,8 @@ def upgrade() -> None:
     op.add_column("run", sa.Column("note", sa.String(), nullable=False, server_default=""))
     op.add_column("run", sa.Column("tags", sa.String(), nullable=False, server_default="[]"))
     op.create_index("runs_in_order", "run", ["challenge_id", "metric", "cv", "gpu_s", "key"])
+    op.drop_index("cv_of_a_day", "run")
+    op.create_index("cv_of_a_day", "run", ["challenge_id", "metric", "local_date", "cv"])
     op.drop_index("cv_on_the_same_folds", "run")
     on_folds = ["challenge_id", "metric", "data_sha256", "folds_sha256", "cv", "kind"]
     op.create_index("cv_on_the_same_folds", "run", on_folds)
