@@ -55,6 +55,8 @@ def show(journal: Journal, at: Sitting, row: RunRow) -> None:
     run_origin.show(journal, at, record)
     if row.is_open:
         live_run.show(journal, at, row)
+        if st.toggle("Spec", key="open_spec"):
+            _spec(record)
     else:
         wandb_push.show(journal, row.run_key)
         _parts(journal, row, record, folder)
@@ -73,10 +75,14 @@ def _parts(journal: Journal, row: RunRow, record: RunRecord, folder: RunFolder) 
     if part == "Curves":
         run_comparison.curves(journal, [row], "own")
     elif part == "Spec":
-        st.code(json.dumps(record.spec, indent=2, ensure_ascii=False), language="json", height=live_run.LOG_HEIGHT)
+        _spec(record)
     else:
         text = folder.log_tail() or "Nothing is written yet."
         st.code(text, language=None, height=live_run.LOG_HEIGHT, wrap_lines=True)
+
+
+def _spec(record: RunRecord) -> None:
+    st.code(json.dumps(record.spec, indent=2, ensure_ascii=False), language="json", height=live_run.LOG_HEIGHT)
 
 
 def _order(journal: Journal, row: RunRow) -> None:

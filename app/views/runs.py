@@ -14,6 +14,7 @@ from app.scores import run_search
 from app.scores.run_rows import RunRow, run_row
 from app.scores.run_search import ORDERS, WHICH, RunSearch
 from app.views import long_list, run_columns, run_details
+from app.views.desk import plain
 
 TABLE, TREE, ELSEWHERE = "Table", "Tree", "Elsewhere"
 PARTS = {TREE: "app.views.experiment_tree", ELSEWHERE: "app.views.foreign_runs"}
@@ -61,7 +62,10 @@ def _table(journal: Journal, at: Sitting) -> None:
             start = long_list.turn("runs", run_search.count(db, at.challenge, search), ORDER_WORDS[order])
         keys = run_search.keys(db, at.challenge, search, start, long_list.ROWS)
         listed = run_list.listed(db, at.challenge, keys)
-        asked = run_row(db, at.challenge, st.query_params.get("run", ""))
+        named = st.query_params.get("run", "")
+        asked = run_row(db, at.challenge, named)
+    if named and asked is None:
+        st.caption(f"There is no run {plain(named)} in this challenge.")
     rows = [run.row for run in listed]
     chosen = _chosen(listed, run_columns.chosen(at.challenge))
     if len(chosen) > 1:

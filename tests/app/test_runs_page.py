@@ -116,6 +116,16 @@ def test_a_run_tells_why_it_has_no_verdict_and_shows_curves_and_spec(queue: Call
     assert any('"folds": 2' in block.value for block in at.code)
 
 
+def test_an_address_that_names_no_run_says_so_and_a_waiting_run_shows_its_spec(queue: Callable[..., str]) -> None:
+    queue("waits")
+    at = AppTest.from_string(f"from app.views import runs as view\n{SHOW}")
+    at.query_params["run"] = "humpback_009-r01"
+    ran(at)
+    assert "There is no run humpback_009-r01 in this challenge." in texts(at)
+    ran(at.toggle(key="open_spec").set_value(True))
+    assert any('"folds": 2' in block.value for block in at.code)
+
+
 def test_a_note_and_tags_are_kept_and_greyed_after_the_hour(
     queue: Callable[..., str], journal: Journal, challenge: Challenge, clock: MovableClock
 ) -> None:
