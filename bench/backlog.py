@@ -26,24 +26,11 @@ from app.jobs import backlog, night, orders, presence  # noqa: E402
 from app.journal import challenges, sessions  # noqa: E402
 from app.journal.home import Home  # noqa: E402
 from app.journal.store import Journal, open_journal  # noqa: E402
+from bench.page_script import PAGE  # noqa: E402
 from tests.app.trainings import small_spec, until  # noqa: E402
 
 JOBS, REST_S, TIMES = 1_000, 30.0, 25
 Taken = tuple[float, float]  # milliseconds that passed, and those of the processor
-PAGE = """
-import time
-begun, used = time.perf_counter(), time.process_time()
-import streamlit as st
-from app.journal import challenges, sittings
-from app.views import desk, night
-from app.views.session_bar import session_bar
-journal = desk.current_journal()
-with journal.reading() as db:
-    at = sittings.sitting(db, challenges.active(db), journal.now())
-session_bar(journal, at)
-night.show(journal, at)
-st.session_state.took_ms = 1000 * (time.perf_counter() - begun), 1000 * (time.process_time() - used)
-"""
 
 
 def main() -> None:
@@ -103,7 +90,7 @@ def timed(act: Callable[[], object]) -> list[Taken]:
 def page_times() -> list[Taken]:
     from streamlit.testing.v1 import AppTest
 
-    at, times = AppTest.from_string(PAGE), []
+    at, times = AppTest.from_string(PAGE.replace("NAME", "night")), []
     for _ in range(15):
         at.run(timeout=60)
         times.append(at.session_state.took_ms)

@@ -45,6 +45,7 @@ from app.scores.run_rows import RunRow, run_rows  # noqa: E402
 from app.scores.run_search import Order, RunSearch  # noqa: E402
 from app.scores.verdict import verdicts  # noqa: E402
 from app.views.long_list import ROWS  # noqa: E402
+from bench.page_script import PAGE  # noqa: E402
 from tests.e2e.year import YEAR, write_year  # noqa: E402
 
 OTHERS = CHECKOUT / ".venv-bench/bin/python"
@@ -52,20 +53,6 @@ METRICS = ("valid/map5", "valid/loss", "train/loss", "lr", "images/s", run_curve
 FOLDS, EPOCHS, COMPARED = 5, 65, 50
 TIMES, ROUNDS, CHUNK = 25, 5, 250
 MOST_MB = 150
-PAGE = """
-import time
-begun, used = time.perf_counter(), time.process_time()
-from app.journal import challenges, sittings
-import streamlit as st
-from app.views import NAME as page, desk
-from app.views.session_bar import session_bar
-journal = desk.current_journal()
-with journal.reading() as db:
-    at = sittings.sitting(db, challenges.active(db), journal.now())
-session_bar(journal, at)
-page.show(journal, at)
-st.session_state.took_ms = 1000 * (time.perf_counter() - begun), 1000 * (time.process_time() - used)
-"""
 
 
 def main(runs: int) -> None:

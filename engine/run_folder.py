@@ -249,6 +249,15 @@ class RunFolder:
         except (OSError, ValueError, LookupError, TypeError, ArithmeticError, OnehourError):
             return 0.0
 
+    def log_piece(self, offset: int, most: int) -> bytes:
+        """At most `most` bytes of the log from `offset` on; none while there is no log."""
+        try:
+            with self.log_txt.open("rb") as log:
+                log.seek(offset)
+                return log.read(most)
+        except FileNotFoundError:
+            return b""
+
     def log_tail(self, max_bytes: int = 16_000) -> str:
         """The end of log.txt, from a line's start; "" while there is none. Raises OnehourError when it cannot be read.
 

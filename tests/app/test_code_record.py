@@ -65,9 +65,9 @@ def test_a_clean_repository_has_an_empty_diff_and_knows_its_remote(own: Reposito
 
 def test_the_remote_is_that_of_the_branch(own: Repository) -> None:
     own.git("remote", "add", "origin", "https://github.com/me/whales.git")
-    own.git("remote", "add", "work", "https://gitlab.com/us/whales.git")
-    own.git("update-ref", "refs/remotes/work/main", "HEAD")
-    own.git("branch", "--set-upstream-to", "work/main")
+    own.git("remote", "add", "team", "https://gitlab.com/us/whales.git")
+    own.git("update-ref", "refs/remotes/team/main", "HEAD")
+    own.git("branch", "--set-upstream-to", "team/main")
     assert take(own.path).remote_url == "https://gitlab.com/us/whales.git"
 
 

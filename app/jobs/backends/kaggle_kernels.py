@@ -89,12 +89,7 @@ class KaggleBackend:
 
     def log(self, attempt: Attempt, offset: int, most: int) -> bytes:
         """What lies here; of a kernel that has ended the file at Kaggle, before it is brought home."""
-        try:
-            with RunFolder(attempt.run_dir).log_txt.open("rb") as file:
-                file.seek(offset)
-                here = file.read(most)
-        except FileNotFoundError:
-            here = b""
+        here = RunFolder(attempt.run_dir).log_piece(offset, most)
         note = self.notes.of(attempt.name)
         if here or note.is_home or note.exit_code is None:
             return here
