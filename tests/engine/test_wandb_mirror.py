@@ -189,7 +189,7 @@ def test_where_the_server_does_not_answer_a_fold_is_mirrored_offline(
     rows = fold(folder, "online")
     assert rows.mirror.mode == "offline"
     assert logged_steps(folder) == ALL
-    assert time.monotonic() - begun < 15
+    assert time.monotonic() - begun < 45, "wandb by itself waits 90 s for its server"
 
 
 def test_a_server_that_falls_silent_holds_the_fold_no_longer_than_finishing_may_take_and_leaves_it_to_be_pushed(
@@ -197,7 +197,7 @@ def test_a_server_that_falls_silent_holds_the_fold_no_longer_than_finishing_may_
 ) -> None:
     begun = time.monotonic()
     rows = fold(folder, "online", lambda: wandb_double.faults.append(Fault(hang=True)))
-    assert time.monotonic() - begun < 15
+    assert time.monotonic() - begun < 45, "wandb by itself waits without end"
     assert rows.mirror.mode == "online"
     assert "push it later" in caplog.text
     assert logged_steps(folder, "run-*") == ALL
@@ -216,7 +216,10 @@ def test_wandbs_helper_may_be_killed_while_a_fold_trains_and_the_next_fold_has_a
     fold(folder, "offline", kill)
     epochs = [row["epoch"] for row in folder.metrics() if row["kind"] == "epoch"]
     assert epochs == [1, 2, 3, 4, 5]
-    assert "the W&B mirror of this fold ends here" in caplog.text
+    # The client hears of it while a row is written or, where the rows follow each other closely, as the run is closed.
+    told = [record.getMessage() for record in caplog.records if record.name == wandb_run.__name__]
+    assert len(told) == 1
+    assert told[0].startswith(("the W&B mirror of this fold ends here", "the W&B run could not be closed, push it later"))
     with FoldLog(spec(), folder, 1) as rows:
         rows.write("epoch", 1, 10, **{"train/loss": 0.2})
     assert rows.mirror.mode == "offline"
