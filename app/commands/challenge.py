@@ -13,7 +13,7 @@ from tzlocal import get_localzone_name
 
 from app.commands.terminal import AsJson, asked, date_of, in_terminal, opened_journal
 from app.jobs import backlog, installed, sample_challenge, signals
-from app.journal import challenges, checklist, days, notes, rest_days
+from app.journal import challenge_settings, challenges, checklist, days, notes, rest_days
 from app.journal.home import COMMAND
 from app.journal.store import Journal
 from engine.contract import METRIC_DIRECTIONS, OnehourError
@@ -171,7 +171,7 @@ def settings(
         if rules != _rules(journal):
             changed["checklist"] = rules
         if changed:
-            challenges.change(journal, **changed)
+            challenge_settings.change(journal, **changed)
         found = _settings(journal)
     if as_json:
         print(json.dumps(found, ensure_ascii=False))
@@ -184,7 +184,7 @@ def settings(
         elif isinstance(value, dict):
             value = _pairs(name, value)
         print(f"{name.replace('_', ' '):<20}{value if value not in (None, '') else '–'}")
-    print(f"{'cannot be changed':<20}{', '.join(name.replace('_', ' ') for name in challenges.FIXED)}")
+    print(f"{'cannot be changed':<20}{', '.join(name.replace('_', ' ') for name in challenge_settings.FIXED)}")
 
 
 def _pairs(name: str, value: dict[str, Any]) -> str:

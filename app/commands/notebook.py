@@ -10,7 +10,7 @@ import typer
 from sqlmodel import Session
 
 from app.commands.terminal import AsJson, body_of, date_of, iso, opened_journal
-from app.journal import challenges, links, notes, references, revisions, sittings
+from app.journal import challenges, crediting, links, notes, references, revisions, sittings
 from app.journal.store import Journal
 from app.journal.tables import Challenge, Note
 from app.reports import credits, record
@@ -183,7 +183,7 @@ def ref_link(
 ) -> None:
     """Say that a run used a reference."""
     with opened_journal() as journal:
-        (references.disuse if undo else references.use)(journal, run_key, key)
+        (crediting.disuse if undo else crediting.use)(journal, run_key, key)
         print(f"{run_key} {'no longer uses' if undo else 'uses'} &{key.removeprefix('&')}")
 
 

@@ -15,7 +15,7 @@ from typing import TypeVar
 from sqlmodel import Session, col, select
 
 from app.exchange.found import Found, FoundNote, FoundRecord, FoundReference, FoundSubmission, FoundTodo
-from app.journal import challenges, days, notes, references, sittings
+from app.journal import challenges, days, notes, references, sittings, web_address
 from app.journal.store import Journal
 from app.journal.tables import Challenge, LeaderboardScore, Note, NoteRevision, Reference, Submission, Todo
 from app.scores.leaderboard import MANUAL
@@ -129,11 +129,11 @@ class Intake:
         return f"todo {on} {found.title}" + (" (done)" if found.done else "")
 
     def _reference(self, found: FoundReference) -> str | None:
-        guessed = references.guess(found.url)
+        guessed = web_address.guess(found.url)
         if found.url in self.urls:
             return None
         title = found.title or guessed.title
-        for name, said in (("url", found.url), ("title", title), ("author", found.author), ("taken", found.taken)):
+        for name, said in (("title", title), ("author", found.author), ("taken", found.taken)):
             if len(said) > references.LIMITS[name]:
                 raise ValueError(f"the {name} of a reference holds at most {references.LIMITS[name]} characters")
         key, number = guessed.key, 2

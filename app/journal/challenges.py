@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
-from typing import Any
 
 from sqlmodel import Session, select
 
-from app.journal import activities, checklist
+from app.journal import checklist
 from app.journal.checklist import CompetitionRule
-from app.journal.days import clock_time, logical_date, zone
+from app.journal.days import clock_time, zone
 from app.journal.home import COMMAND
 from app.journal.rules import STRICTNESSES
 from app.journal.store import Journal
@@ -25,7 +24,6 @@ MODES = ("daily", "weekly")
 # Late evenings belong to the day before.
 DAY_STARTS_AT = "04:00"
 MAX_DAYS = 1_000
-MAX_TEMPLATE = 20_000  # characters
 MAX_YEAR = 9_000  # dates are counted on from the first day, and end with the year 9999
 # What the author of the article behind this project learnt: told wherever a person chooses.
 MODE_ADVICE = (
@@ -67,7 +65,7 @@ class Rules:
             raise OnehourError(f"there is no metric {self.metric!r}", fix=nearest(self.metric, METRIC_DIRECTIONS))
         if not self.image_col.strip() or not self.label_col.strip():
             raise OnehourError("a column's name is missing", fix="Name the columns of image and label: Image and Id.")
-        _strictness(self.strictness)
+        strictness_of(self.strictness)
         if self.habit_at is not None:
             clock_time(self.habit_at)
         if not 1 <= self.days <= MAX_DAYS:
@@ -78,7 +76,7 @@ class Rules:
             raise OnehourError(
                 f"{self.minutes_per_day:g} minutes a day are not possible", fix="Use more than 0, at most 1440."
             )
-        _reflection_minutes(self.reflection_minutes)
+        minutes_of_reflection(self.reflection_minutes)
         zone(self.time_zone)
         clock_time(self.day_starts_at)
         if self.starts_on < today:
@@ -165,119 +163,16 @@ def active(db: Session) -> Challenge:
     return challenge
 
 
-def change(journal: Journal, **values: Any) -> Challenge:
-    """Change settings of the active challenge: all of `values` (keys of CHANGEABLE) or, when one cannot be, none.
-
-    What cannot be empty is checked as at the start; an empty habit time, template or target split clears it.
-    Raises OnehourError naming the setting: with the reason for one that is FIXED, with the nearest for an unknown one.
-    """
-    for name in values:
-        if name in FIXED:
-            raise OnehourError(f"{name.replace('_', ' ')} cannot be changed", fix=FIXED[name])
-        if name not in CHANGEABLE:
-            raise OnehourError(f"there is no setting {name!r}", fix=nearest(name, [*CHANGEABLE, *FIXED]))
-    checked = {name: CHANGEABLE[name](value) for name, value in values.items()}
-    with journal.writing() as db:
-        challenge = active(db)
-        if "time_zone" in checked:
-            _require_no_day_comes_back(challenge, checked["time_zone"], journal.now())
-        for name, value in checked.items():
-            setattr(challenge, name, value)
-        db.add(challenge)
-    return challenge
-
-
-def _require_no_day_comes_back(challenge: Challenge, zone_name: str, now: int) -> None:
-    """Where it is still yesterday, a day that is over would begin again, lost hour and all."""
-    here = logical_date(now, challenge.time_zone, challenge.day_starts_at)
-    there = logical_date(now, zone_name, challenge.day_starts_at)
-    if challenge.starts_on <= there < here:
-        raise OnehourError(
-            f"in {zone_name} it is still {there}, a day that is over",
-            fix=f"Change the zone when {here} has begun there, at {challenge.day_starts_at}; until then the old one holds.",
-        )
-
-
-def _strictness(name: str) -> str:
+def strictness_of(name: str) -> str:
     if name not in STRICTNESSES:
         raise OnehourError(f"there is no strictness {name!r}", fix=nearest(name, STRICTNESSES))
     return name
 
 
-def _reflection_minutes(minutes: float) -> float:
+def minutes_of_reflection(minutes: float) -> float:
     if not 0 <= minutes <= 12 * 60:
         raise OnehourError(f"{minutes:g} minutes of reflection are not possible", fix="Use 0 to 720.")
     return minutes
-
-
-def _habit_at(text: str | None) -> str | None:
-    return clock_time(text.strip()).strftime("%H:%M") if text and text.strip() else None
-
-
-def _note_template(text: str | None) -> str | None:
-    if text and len(text) > MAX_TEMPLATE:
-        raise OnehourError(f"a note template of {len(text)} characters is too long", fix=f"At most {MAX_TEMPLATE}.")
-    return text if text and text.strip() else None
-
-
-def _data_dir(path: str | Path) -> str:
-    folder = Path(str(path).strip()).expanduser()
-    if not str(path).strip() or not folder.is_dir():
-        raise OnehourError("there is no such data folder", where=str(path))
-    require_competition(folder)
-    return str(folder.resolve())
-
-
-def _target_split(percent: str | None) -> str | None:
-    if not percent or not percent.strip():
-        return None
-    return json.dumps({each.value: share for each, share in activities.parse_target(percent).items()})
-
-
-def _submissions_per_day(number: int) -> int | None:
-    """0 says that the number is not known."""
-    if not 0 <= number <= 100:
-        raise OnehourError(
-            f"{number} submissions a day are not possible", fix="Use 1 to 100, or 0 where it is not known."
-        )
-    return number or None
-
-
-def _backends(named: str | Sequence[str] | None) -> str | None:
-    """Names with spaces or commas between them; empty: all that are configured."""
-    words = named.replace(",", " ").split() if isinstance(named, str) else list(named or ())
-    return json.dumps(list(dict.fromkeys(words))) if words else None
-
-
-def _run_columns(names: Sequence[str] | None) -> str | None:
-    return json.dumps(list(dict.fromkeys(names)), ensure_ascii=False) if names else None
-
-
-# What may be changed at any time, and how a value is checked and stored.
-CHANGEABLE: Mapping[str, Callable[[Any], Any]] = {
-    "habit_at": _habit_at,  # HH:MM
-    "strictness": _strictness,
-    "reflection_minutes": _reflection_minutes,  # of the hours to come: a begun one keeps its own
-    "time_zone": lambda name: zone(name.strip()).key,
-    "note_template": _note_template,
-    "target_split": _target_split,  # percent: "read=10 plan=15 code=50 analyse=25"
-    "checklist": checklist.as_json,  # a list of CompetitionRule
-    "data_dir": _data_dir,  # of the runs to come: a queued one has its own in its spec
-    "submissions_per_day": _submissions_per_day,
-    "backends": _backends,  # that runs to come may use
-    "run_columns": _run_columns,  # that Runs shows, by their titles
-}
-JUDGED = "Past days were counted by it and would be judged anew. End the challenge and begin another."
-# What may not, and why.
-FIXED: Mapping[str, str] = {
-    "starts_on": "Day numbers, weeks and links such as [[day-12]] are counted from it.",
-    "days": "A challenge that grows when time runs out, or shrinks, is none. End it early, or begin another after it.",
-    "minutes_per_day": JUDGED,
-    "mode": JUDGED,
-    "day_starts_at": "It decides which day an hour belongs to: past hours would move.",
-    "competition": "Runs, notes and scores belong to it. Begin another challenge.",
-    "metric": "Scores of two metrics cannot be compared. Begin another challenge.",
-}
 
 
 def archive(journal: Journal) -> Challenge:

@@ -1,13 +1,10 @@
-"""References: what was learnt from, by whom, under which licence, what was taken, and which runs used it."""
+"""References: what was learnt from, by whom, under which licence, what was taken."""
 
 from __future__ import annotations
 
 import re
 from collections import defaultdict
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
-from datetime import date
-from urllib.parse import SplitResult, unquote, urlsplit
 
 from sqlalchemy import ColumnElement
 from sqlmodel import Session, col, func, or_, select
@@ -15,67 +12,15 @@ from sqlmodel import Session, col, func, or_, select
 from app.journal import challenges, links, notes, sittings
 from app.journal.home import COMMAND
 from app.journal.rules import Action, require
-from app.journal.run_keys import run_named
 from app.journal.store import Journal
 from app.journal.tables import Challenge, Note, Reference, Run, RunReference, TodoLink
+from app.journal.web_address import guess, key_of
 from engine.contract import OnehourError, nearest
 
 KINDS = ("kernel", "discussion", "paper", "repository", "post")
-LIMITS = {"url": 2_000, "title": 500, "author": 200, "licence": 200, "taken": 5_000}
+LIMITS = {"title": 500, "author": 200, "licence": 200, "taken": 5_000}
 MOST_NAMED = 5
 _KEY = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,58}[a-z0-9])?")
-_MAYBE_NAMED = re.compile(r"&([a-z0-9-]+)")
-
-
-@dataclass(frozen=True)
-class Guess:
-    """What an address alone tells about a reference."""
-
-    kind: str
-    key: str
-    title: str
-    author: str = ""
-
-
-def guess(url: str) -> Guess:
-    """Kind, key, title and author as far as the address tells them; nothing is fetched. Raises OnehourError for no web address."""
-    address = web_address(url)
-    host = (address.hostname or "").removeprefix("www.")
-    parts = [unquote(part) for part in address.path.split("/") if part]
-    match host, parts:
-        case "kaggle.com", ["code" | "kernels", author, slug, *_]:
-            return Guess("kernel", key_of(slug), _words(slug), author)
-        case "kaggle.com", [*_, "discussion" | "discussions", number] if number.isdigit():
-            place = parts[1] if len(parts) > 2 else "kaggle"
-            return Guess("discussion", key_of(f"discussion-{number}"), f"Discussion {number} of {_words(place)}")
-        case "arxiv.org", ["abs" | "pdf" | "html", *number] if number:
-            name = re.sub(r"(v\d+)?(\.pdf)?$", "", "/".join(number))
-            return Guess("paper", key_of(f"arxiv-{name}"), f"arXiv {name}")
-        case "github.com" | "gitlab.com" | "codeberg.org", [owner, name, *_]:
-            name = name.removesuffix(".git")
-            return Guess("repository", key_of(name), f"{owner}/{name}", owner)
-    last = re.sub(r"\.(html?|php|pdf|md)$", "", parts[-1]) if parts else host
-    return Guess("post", key_of(last if parts else host), _words(last), host)
-
-
-def web_address(url: str) -> SplitResult:
-    """The parts of a web address. Raises OnehourError for anything a browser could execute or cannot open."""
-    url = url.strip()
-    try:
-        address = urlsplit(url)
-        hostname = address.hostname
-    except ValueError:
-        hostname = None
-    if not hostname or address.scheme not in ("http", "https") or re.search(r"[\s<>\"\\\x00-\x1f]", url):
-        raise OnehourError(f"{url[:100]!r} is no web address", fix="It begins with https:// and holds no spaces.")
-    if len(url) > LIMITS["url"]:
-        raise OnehourError(f"an address holds at most {LIMITS['url']} characters")
-    return address
-
-
-def key_of(words: str) -> str:
-    """What stands behind & in a note: lower-case ASCII letters, digits and hyphens."""
-    return re.sub(r"[^a-z0-9]+", "-", words.lower()).strip("-")[:60].strip("-") or "reference"
 
 
 def add(journal: Journal, url: str, **said: str) -> Reference:
@@ -173,23 +118,6 @@ def needed_by(db: Session, challenge: Challenge, reference: Reference) -> list[s
     return [*users(db, challenge, [reference])[reference.id], *(f"todo {number}" for number in todos), *naming]
 
 
-def use(journal: Journal, run_key: str, key: str) -> None:
-    """Say that a run used a reference. Saying it twice changes nothing."""
-    with journal.writing() as db:
-        run, reference = _pair(journal, db, run_key, key)
-        if db.get(RunReference, (run.id, reference.id)) is None:
-            db.add(RunReference(run_id=run.id, reference_id=reference.id))
-
-
-def disuse(journal: Journal, run_key: str, key: str) -> None:
-    """Take back that a run used a reference."""
-    with journal.writing() as db:
-        run, reference = _pair(journal, db, run_key, key)
-        link = db.get(RunReference, (run.id, reference.id))
-        if link is not None:
-            db.delete(link)
-
-
 def every(db: Session, challenge: Challenge) -> list[Reference]:
     """All references, newest first."""
     return list(
@@ -261,49 +189,6 @@ def users(db: Session, challenge: Challenge, of: Sequence[Reference] | None = No
     return used
 
 
-def uncredited(
-    db: Session, challenge: Challenge, first: date, last: date, most: int | None = None
-) -> dict[str, list[str]]:
-    """Runs of the days from `first` to `last` (inclusive) that list no reference although their day's note names some: run → keys.
-
-    The newest days come first; no more than `most` runs are looked for.
-    """
-    within = (Note.challenge_id == challenge.id, col(Note.local_date) >= first, col(Note.local_date) <= last)
-    bodies = dict(db.exec(select(col(Note.local_date), Note.body).where(*within, col(Note.body).contains("&"))).all())
-    if not bodies:
-        return {}
-    every_key = set(db.exec(select(Reference.key).where(Reference.challenge_id == challenge.id)).all())
-    # The parser is slow: it reads only where a known key stands behind an & and a run lists nothing.
-    naming = [on for on, body in bodies.items() if not every_key.isdisjoint(_MAYBE_NAMED.findall(body))]
-    named_on: dict[date, list[str]] = {}
-    found: dict[str, list[str]] = {}
-    without = db.exec(
-        select(Run.key, col(Run.local_date))
-        .outerjoin(RunReference, col(RunReference.run_id) == col(Run.id))
-        .where(
-            Run.challenge_id == challenge.id,
-            col(Run.local_date).in_(naming),
-            RunReference.run_id == None,  # noqa: E711
-        )
-        .order_by(col(Run.local_date).desc(), col(Run.key))
-    )
-    for run_key, on in without.yield_per(100):
-        if on not in named_on:
-            named = links.targets(bodies[on], links.LinkKind.REFERENCE)
-            named_on[on] = [key for key in named if key in every_key]
-        if named_on[on]:
-            found[run_key] = named_on[on]
-        if len(found) == most:
-            break
-    return found
-
-
-def _pair(journal: Journal, db: Session, run_key: str, key: str) -> tuple[Run, Reference]:
-    challenge = challenges.active(db)
-    require(Action.WORK, sittings.moment(db, challenge, journal.now()), "Crediting a reference")
-    return run_named(db, run_key, challenge), named(db, challenge, key)
-
-
 def _check(values: dict[str, str]) -> None:
     if "kind" in values and values["kind"] not in KINDS:
         raise OnehourError(f"there is no kind of reference {values['kind']!r}", fix=nearest(values["kind"], KINDS))
@@ -319,8 +204,3 @@ def _free_key(key: str, taken: dict[str, str]) -> str:
     while free in taken:
         free, number = f"{key[:55]}-{number}", number + 1
     return free
-
-
-def _words(slug: str) -> str:
-    words = " ".join(re.split(r"[-_\s]+", slug)).strip()
-    return words[:1].upper() + words[1:]

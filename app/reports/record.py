@@ -9,7 +9,7 @@ from datetime import date
 from sqlalchemy import or_
 from sqlmodel import Session, col, select
 
-from app.journal import challenges, links, notes, references, todos
+from app.journal import challenges, crediting, links, notes, references, todos
 from app.journal.days import DAY, day_name, day_number
 from app.journal.tables import Challenge, Experiment, InboxItem, Note, Run, Todo
 from app.scores.board import BoardRun, board_runs, board_runs_named
@@ -45,7 +45,7 @@ def day_record(db: Session, challenge: Challenge, on: date) -> DayRecord:
         todos.planned_for(db, challenge, on),
         list(db.exec(query.order_by(col(InboxItem.id))).all()),
         backlinks(db, challenge, links.LinkKind.DAY, str(number), besides=note) if number >= 1 else [],
-        references.uncredited(db, challenge, on, on),
+        crediting.uncredited(db, challenge, on, on),
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 from sqlmodel import Session
 
-from app.journal import links, references
+from app.journal import crediting, links, references
 from app.journal.rules import Action, Permit, permit, refusal
 from app.journal.sittings import Sitting
 from app.journal.store import Journal
@@ -21,7 +21,7 @@ MOST_USERS = 12
 
 def show(journal: Journal, at: Sitting) -> None:
     with journal.reading() as db:
-        lacking = references.uncredited(db, at.challenge, at.challenge.starts_on, at.local_date, most=MOST_WARNINGS)
+        lacking = crediting.uncredited(db, at.challenge, at.challenge.starts_on, at.local_date, most=MOST_WARNINGS)
     may = permit(Action.WORK, at.moment) in (Permit.YES, Permit.OVERTIME)
     _add(journal, at, may)
     for run_key, keys in lacking.items():
@@ -67,7 +67,7 @@ def _lacking(journal: Journal, run_key: str, keys: list[str], may: bool) -> None
                 key=f"credit_{run_key}_{key}",
                 disabled=not may,
                 on_click=attempt,
-                args=(references.use, journal, run_key, key),
+                args=(crediting.use, journal, run_key, key),
             )
 
 
@@ -156,6 +156,6 @@ def _save(journal: Journal, row: Reference) -> None:
         references.change(journal, row.key, **changed)
     run_key = st.session_state[f"run_{row.id}"].strip()
     if run_key:
-        references.use(journal, run_key, row.key)
+        crediting.use(journal, run_key, row.key)
     if not changed and not run_key:
         raise OnehourError("nothing was changed")

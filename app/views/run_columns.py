@@ -8,7 +8,7 @@ from typing import Any
 
 import streamlit as st
 
-from app.journal import challenges
+from app.journal import challenge_settings
 from app.journal.store import Journal
 from app.journal.tables import Challenge
 from app.reports.run_list import ListedRun
@@ -79,4 +79,4 @@ def choice(journal: Journal, challenge: Challenge) -> None:
 
 
 def _keep(journal: Journal) -> None:
-    challenges.change(journal, run_columns=st.session_state[CHOICE])
+    challenge_settings.change(journal, run_columns=st.session_state[CHOICE])

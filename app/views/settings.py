@@ -8,7 +8,7 @@ from functools import partial
 import streamlit as st
 
 from app.jobs import installed, kaggle_looks, signals
-from app.journal import challenges, checklist, notes, rest_days
+from app.journal import challenge_settings, challenges, checklist, notes, rest_days
 from app.journal.activities import Activity
 from app.journal.home import COMMAND
 from app.journal.rules import STRICTNESSES
@@ -83,7 +83,7 @@ def _hour(journal: Journal, at: Sitting) -> None:
 def _keep_hour(journal: Journal) -> None:
     asked = st.session_state
     percent = {each.value: asked[f"set_{each.value}"] for each in Activity}
-    challenges.change(
+    challenge_settings.change(
         journal,
         habit_at=asked.set_habit_at,
         reflection_minutes=asked.set_reflection_minutes,
@@ -104,12 +104,12 @@ def _template(journal: Journal, at: Sitting) -> None:
 
 
 def _keep_template(journal: Journal) -> None:
-    challenges.change(journal, note_template=st.session_state.set_note_template)
+    challenge_settings.change(journal, note_template=st.session_state.set_note_template)
     st.toast("Kept")
 
 
 def _built_in(journal: Journal) -> None:
-    challenges.change(journal, note_template=None)
+    challenge_settings.change(journal, note_template=None)
     st.session_state.set_note_template = notes.TEMPLATE
 
 
@@ -135,7 +135,7 @@ def _data(journal: Journal, at: Sitting) -> None:
 
 def _keep_data(journal: Journal) -> None:
     asked = st.session_state
-    challenges.change(journal, data_dir=asked.set_data_dir, submissions_per_day=asked.set_submissions_per_day)
+    challenge_settings.change(journal, data_dir=asked.set_data_dir, submissions_per_day=asked.set_submissions_per_day)
     st.toast("Kept")
 
 
@@ -169,7 +169,7 @@ def _checklist(journal: Journal, at: Sitting) -> None:
         with st.container(horizontal=True, vertical_alignment="center", gap="small"):
             key = f"rule_{number}_{rule.text}"
             st.checkbox(plain(rule.text), rule.kept, key=key, on_change=attempt, args=(_mark, journal, at, number, key))
-            drop = partial(challenges.change, journal, checklist=checklist.dropped(rules, number))
+            drop = partial(challenge_settings.change, journal, checklist=checklist.dropped(rules, number))
             st.button(
                 "Drop",
                 key=f"drop_{key}",
@@ -190,11 +190,13 @@ def _checklist(journal: Journal, at: Sitting) -> None:
 
 def _mark(journal: Journal, at: Sitting, number: int, key: str) -> None:
     rules = checklist.marked(checklist.of(at.challenge), number, st.session_state[key])
-    challenges.change(journal, checklist=rules)
+    challenge_settings.change(journal, checklist=rules)
 
 
 def _add_rule(journal: Journal, at: Sitting) -> None:
-    challenges.change(journal, checklist=checklist.added(checklist.of(at.challenge), st.session_state.rule_text))
+    challenge_settings.change(
+        journal, checklist=checklist.added(checklist.of(at.challenge), st.session_state.rule_text)
+    )
 
 
 def _notifications() -> None:
@@ -221,7 +223,7 @@ def _keys(journal: Journal, at: Sitting) -> None:
 
 def _settled(journal: Journal, at: Sitting) -> None:
     st.markdown("**Settled**")
-    for name, why in challenges.FIXED.items():
+    for name, why in challenge_settings.FIXED.items():
         value = getattr(at.challenge, name)
         said = f"{value:g}" if isinstance(value, float) else str(value)
         st.markdown(f"{name.replace('_', ' ')} **{plain(said)}** :gray[{plain(why)}]")

@@ -8,7 +8,7 @@ import pytest
 
 from app.jobs import backlog, config_file, orders
 from app.jobs.drivers import Drivers
-from app.journal import challenges, sessions
+from app.journal import challenge_settings, sessions
 from app.journal.store import Journal
 from app.journal.tables import Challenge, Job
 from engine.contract import OnehourError
@@ -55,11 +55,11 @@ def test_a_job_that_ran_on_a_backend_that_is_gone_can_be_cancelled(journal: Jour
 
 def test_a_challenge_may_restrict_the_backends(journal: Journal, challenge: Challenge) -> None:
     sessions.start(journal)
-    challenges.change(journal, backends="kaggle, colab")
+    challenge_settings.change(journal, backends="kaggle, colab")
     configure(journal, "colab")
     spec = small_spec(Path(challenge.data_dir))
     with pytest.raises(OnehourError, match=r"do not allow the backend 'local'. Allowed: kaggle, colab"):
         orders.queue_run(journal, "x", spec, "it works")
     assert orders.queue_run(journal, "x", spec, "it works", backend="colab").run_key == "humpback_001-r01"
-    challenges.change(journal, backends="")
+    challenge_settings.change(journal, backends="")
     assert orders.queue_run(journal, "x", spec, "it works").run_key == "humpback_001-r02"

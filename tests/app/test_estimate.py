@@ -10,7 +10,7 @@ from sqlmodel import col, select
 from app.jobs import estimate
 from app.jobs.estimate import Duration, Finished, Shape
 from app.jobs.specs import Blend, Spec
-from app.journal import challenges, sessions
+from app.journal import challenge_settings, challenges, sessions
 from app.journal.store import Journal
 from app.journal.tables import AttemptRow, Challenge, Experiment, Job, Run
 from engine.contract import CommandSpec, RunSpec
@@ -199,7 +199,7 @@ def test_what_earlier_attempts_did_does_not_count_for_the_pace_of_this_one() -> 
 def test_the_habits_time_is_when_the_next_hour_is_expected(
     journal: Journal, challenge: Challenge, clock: MovableClock
 ) -> None:
-    challenges.change(journal, habit_at="21:30")
+    challenge_settings.change(journal, habit_at="21:30")
     with journal.reading() as db:
         assert estimate.next_hour_at(db, challenges.active(db), clock.at) == ms("2026-03-02 21:30")
         assert estimate.next_hour_at(db, challenges.active(db), clock.at + 2 * HOUR_MS) == ms("2026-03-03 21:30")

@@ -11,11 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import event
 
-from app.journal import notes, references, sessions, todos
-from app.journal.references import Guess, guess
+from app.journal import crediting, notes, references, sessions, todos
 from app.journal.rules import AgainstTheRules
 from app.journal.store import Journal
 from app.journal.tables import Challenge, Experiment, Run
+from app.journal.web_address import Guess, guess
 from app.reports import credits
 from engine.contract import OnehourError
 
@@ -128,19 +128,19 @@ def test_a_run_without_credit_is_named_when_its_days_note_names_a_reference(
 
     def uncredited() -> dict[str, list[str]]:
         with journal.reading() as db:
-            return references.uncredited(db, challenge, TODAY, TODAY)
+            return crediting.uncredited(db, challenge, TODAY, TODAY)
 
     assert uncredited() == {}
     notes.save(journal, TODAY, "`&focal` is code, &unknown is none", 0)
     assert uncredited() == {}
     notes.save(journal, TODAY, "the loss of &focal", 1)
     assert uncredited() == {"humpback_001-r01": ["focal"]}
-    references.use(journal, "@humpback_001-r01", "&focal")
-    references.use(journal, "humpback_001-r01", "focal")
+    crediting.use(journal, "@humpback_001-r01", "&focal")
+    crediting.use(journal, "humpback_001-r01", "focal")
     assert uncredited() == {}
     with journal.reading() as db:
         assert references.users(db, challenge) == {1: ["humpback_001-r01"]}
-    references.disuse(journal, "humpback_001-r01", "focal")
+    crediting.disuse(journal, "humpback_001-r01", "focal")
     assert uncredited() == {"humpback_001-r01": ["focal"]}
 
 
@@ -158,11 +158,11 @@ def test_only_the_days_whose_note_names_a_known_reference_have_their_runs_read(
 
     event.listen(journal.engine, "before_cursor_execute", keep)
     with journal.reading() as db:
-        assert references.uncredited(db, challenge, TODAY, TODAY) == {}
+        assert crediting.uncredited(db, challenge, TODAY, TODAY) == {}
     assert str(TODAY) not in asked
     notes.save(journal, TODAY, "the loss of &focal", 1)
     with journal.reading() as db:
-        assert references.uncredited(db, challenge, TODAY, TODAY, most=1) == {"humpback_001-r01": ["focal"]}
+        assert crediting.uncredited(db, challenge, TODAY, TODAY, most=1) == {"humpback_001-r01": ["focal"]}
     assert str(TODAY) in asked
 
 
@@ -185,8 +185,8 @@ def test_a_reference_that_is_named_says_by_whom_and_goes_by_force_with_its_links
     references.add(journal, ARXIV)
     references.add(journal, f"{ARXIV}1")
     with_run(journal, challenge)
-    references.use(journal, "humpback_001-r01", "arxiv-1708-02002")
-    references.use(journal, "humpback_001-r01", "arxiv-1708-020021")
+    crediting.use(journal, "humpback_001-r01", "arxiv-1708-02002")
+    crediting.use(journal, "humpback_001-r01", "arxiv-1708-020021")
     todo = todos.add(journal, "read it")
     todos.link(journal, todo.id, "&arxiv-1708-02002")
     notes.save(journal, TODAY, "as in &arxiv-1708-02002", 0)
@@ -209,9 +209,9 @@ def test_a_misspelt_run_or_reference_is_refused_with_the_nearest(journal: Journa
     references.add(journal, ARXIV, key="focal")
     with_run(journal, challenge)
     with pytest.raises(OnehourError, match="Did you mean 'humpback_001-r01'"):
-        references.use(journal, "humpback_001-r1", "focal")
+        crediting.use(journal, "humpback_001-r1", "focal")
     with pytest.raises(OnehourError, match="Did you mean 'focal'"):
-        references.use(journal, "humpback_001-r01", "focl")
+        crediting.use(journal, "humpback_001-r01", "focl")
 
 
 def test_the_credits_name_author_licence_what_was_taken_and_the_runs(
@@ -225,7 +225,7 @@ def test_the_credits_name_author_licence_what_was_taken_and_the_runs(
     )
     references.add(journal, "https://github.com/owner/repo")
     with_run(journal, challenge)
-    references.use(journal, "humpback_001-r01", "arxiv-1708-02002")
+    crediting.use(journal, "humpback_001-r01", "arxiv-1708-02002")
     with journal.reading() as db:
         text = credits.page(db, challenge)
     assert r"- [Focal \[Loss\] \<b\>](<https://arxiv.org/abs/1708.02002>) by Lin (CC BY)." in text

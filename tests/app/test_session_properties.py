@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 from sqlmodel import col, select
 
-from app.journal import challenges, corrections, days, sessions, sittings, usage
+from app.journal import challenge_settings, challenges, corrections, days, sessions, sittings, usage
 from app.journal.activities import Activity
 from app.journal.days import MINUTE_MS
 from app.journal.home import Home
@@ -202,7 +202,7 @@ class Hours(RuleBasedStateMachine):
 
     @rule(zone=st.sampled_from(["Europe/Berlin", "Asia/Tokyo", "America/New_York", "Australia/Lord_Howe"]))
     def fly(self, zone: str) -> None:
-        self.acted(lambda: challenges.change(self.journal, time_zone=zone))
+        self.acted(lambda: challenge_settings.change(self.journal, time_zone=zone))
 
     @rule()
     def start_everything_anew(self) -> None:

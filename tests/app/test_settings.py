@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from app import cli
-from app.journal import challenges, checklist, sessions, sittings
+from app.journal import challenge_settings, challenges, checklist, sessions, sittings
 from app.journal.activities import Activity
 from app.journal.checklist import DEFAULTS
 from app.journal.store import Journal
@@ -49,7 +49,7 @@ def sitting(journal: Journal) -> sittings.Sitting:
 def test_a_setting_is_kept_as_it_was_checked(
     journal: Journal, challenge: Challenge, name: str, value: Any, kept: Any
 ) -> None:
-    challenges.change(journal, **{name: value})
+    challenge_settings.change(journal, **{name: value})
     assert getattr(stored(journal), name) == kept
 
 
@@ -74,12 +74,12 @@ def test_what_cannot_be_is_refused_by_name_and_nothing_of_it_is_kept(
     journal: Journal, challenge: Challenge, values: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(OnehourError, match=message):
-        challenges.change(journal, **{"reflection_minutes": 20.0, **values})
+        challenge_settings.change(journal, **{"reflection_minutes": 20.0, **values})
     assert stored(journal) == challenge
 
 
 def test_the_target_split_is_what_the_hour_is_held_against(journal: Journal, challenge: Challenge) -> None:
-    challenges.change(journal, target_split="read=10 plan=15 code=50 analyse=25")
+    challenge_settings.change(journal, target_split="read=10 plan=15 code=50 analyse=25")
     assert sitting(journal).target == {
         Activity.READ: 0.1,
         Activity.PLAN: 0.15,
@@ -92,7 +92,7 @@ def test_an_hour_that_has_begun_keeps_its_reflection(
     journal: Journal, challenge: Challenge, clock: MovableClock
 ) -> None:
     sessions.start(journal)
-    challenges.change(journal, reflection_minutes=30)
+    challenge_settings.change(journal, reflection_minutes=30)
     at = sessions.end(journal)
     assert at.hour.reflection_ends_at == clock.at + 600_000
     clock.move(DAY_S)
@@ -103,7 +103,7 @@ def test_an_hour_that_has_begun_keeps_its_reflection(
 def test_a_new_zone_moves_no_past_day(journal: Journal, challenge: Challenge, clock: MovableClock) -> None:
     sessions.start(journal)
     clock.move(2 * DAY_S)
-    challenges.change(journal, time_zone="Asia/Tokyo")
+    challenge_settings.change(journal, time_zone="Asia/Tokyo")
     with journal.reading() as db:
         first = sittings.of_day(db, challenge, date(2026, 3, 2))
     assert first is not None
@@ -117,9 +117,9 @@ def test_a_day_that_is_over_does_not_come_back_in_another_zone(
     """A missed day is lost, also for somebody who flies after the sun."""
     clock.at = ms("2026-03-03 08:00")
     with pytest.raises(OnehourError, match="in Pacific/Honolulu it is still 2026-03-02, a day that is over"):
-        challenges.change(journal, time_zone="Pacific/Honolulu")
+        challenge_settings.change(journal, time_zone="Pacific/Honolulu")
     clock.at = ms("2026-03-03 14:00")  # four in the morning in Honolulu
-    challenges.change(journal, time_zone="Pacific/Honolulu")
+    challenge_settings.change(journal, time_zone="Pacific/Honolulu")
     assert sitting(journal).local_date == date(2026, 3, 3)
 
 
@@ -127,21 +127,21 @@ def test_a_wrong_zone_is_put_right_before_the_first_day(
     journal: Journal, challenge: Challenge, clock: MovableClock
 ) -> None:
     clock.at = ms("2026-03-02 08:00")
-    challenges.change(journal, time_zone="Pacific/Honolulu")
+    challenge_settings.change(journal, time_zone="Pacific/Honolulu")
     assert sitting(journal).day_number == 0
 
 
 def test_the_checklist_begins_with_the_articles_rules_and_grows(journal: Journal, challenge: Challenge) -> None:
     assert checklist.of(challenge) == list(DEFAULTS)
     rules = checklist.marked(checklist.added(DEFAULTS, "two final submissions "), 4, True)
-    challenges.change(journal, checklist=checklist.dropped(rules, 1))
+    challenge_settings.change(journal, checklist=checklist.dropped(rules, 1))
     assert [(rule.text, rule.kept) for rule in checklist.of(stored(journal))] == [
         (DEFAULTS[1].text, False),
         (DEFAULTS[2].text, False),
         ("two final submissions", True),
     ]
     with pytest.raises(OnehourError, match="on the checklist already"):
-        challenges.change(journal, checklist=checklist.added(DEFAULTS, DEFAULTS[0].text))
+        challenge_settings.change(journal, checklist=checklist.added(DEFAULTS, DEFAULTS[0].text))
     with pytest.raises(OnehourError, match="there is no rule 9"):
         checklist.dropped(DEFAULTS, 9)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from app import cli
-from app.journal import challenges, checklist, notes, references, reviews, sessions, sittings
+from app.journal import challenge_settings, challenges, checklist, notes, references, reviews, sessions, sittings
 from app.journal.store import Journal
 from app.journal.tables import Challenge, LeaderboardSnapshot
 from app.reports import story, story_figures, story_page
@@ -48,7 +48,7 @@ def lived(journal: Journal, challenge: Challenge, clock: MovableClock) -> Challe
     notes.save_outside(
         journal, review.id, "## What brought the score forward?\n\nThe [[day-1]] margin.\n", review.revision
     )
-    challenges.change(journal, checklist=checklist.marked(checklist.of(challenge), 1, True))
+    challenge_settings.change(journal, checklist=checklist.marked(checklist.of(challenge), 1, True))
     return challenge
 
 

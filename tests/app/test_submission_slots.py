@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from app.jobs import orders
-from app.journal import challenges, sessions
+from app.journal import challenge_settings, sessions
 from app.journal.store import Journal
 from app.journal.tables import Challenge, Submission
 from app.scores import leaderboard
@@ -28,7 +28,7 @@ def sent(journal: Journal, challenge: Challenge, at: int | None) -> None:
 def test_those_sent_since_midnight_utc_are_taken_from_the_daily_number(
     journal: Journal, challenge: Challenge, clock: MovableClock
 ) -> None:
-    challenge = challenges.change(journal, submissions_per_day=5)
+    challenge = challenge_settings.change(journal, submissions_per_day=5)
     for at in (ms("2026-03-01 23:59"), ms("2026-03-02 00:00"), ms("2026-03-02 19:00"), None):
         sent(journal, challenge, at)
     with journal.reading() as db:
@@ -41,7 +41,7 @@ def test_without_a_daily_number_nothing_is_said(journal: Journal, challenge: Cha
 
 
 def test_more_sent_than_allowed_leaves_none(journal: Journal, challenge: Challenge, clock: MovableClock) -> None:
-    challenge = challenges.change(journal, submissions_per_day=1)
+    challenge = challenge_settings.change(journal, submissions_per_day=1)
     for _ in range(2):
         sent(journal, challenge, clock.at)
     with journal.reading() as db:
@@ -50,15 +50,15 @@ def test_more_sent_than_allowed_leaves_none(journal: Journal, challenge: Challen
 
 def test_a_number_that_is_none_is_refused(journal: Journal, challenge: Challenge) -> None:
     with pytest.raises(OnehourError, match="1000"):
-        challenges.change(journal, submissions_per_day=1000)
-    challenges.change(journal, submissions_per_day=5)
-    assert challenges.change(journal, submissions_per_day=0).submissions_per_day is None
+        challenge_settings.change(journal, submissions_per_day=1000)
+    challenge_settings.change(journal, submissions_per_day=5)
+    assert challenge_settings.change(journal, submissions_per_day=0).submissions_per_day is None
 
 
 def test_saying_that_a_runs_submission_was_sent_takes_a_slot_on_its_utc_day(
     journal: Journal, challenge: Challenge, clock: MovableClock
 ) -> None:
-    challenge = challenges.change(journal, submissions_per_day=5)
+    challenge = challenge_settings.change(journal, submissions_per_day=5)
     sessions.start(journal)
     key = orders.queue_run(journal, "sample-quick", small_spec(Path(challenge.data_dir)), "x").run_key
     with pytest.raises(OnehourError, match="no submission yet"):

@@ -17,7 +17,19 @@ from app.exchange import intake, submissions_csv
 from app.exchange.csv_rows import CsvRow
 from app.exchange.found import Found, FoundSubmission
 from app.jobs import backlog, data_checks, orders, sample_challenge, specs
-from app.journal import challenges, checklist, corrections, inbox, notes, rest_days, reviews, sessions, sittings, todos
+from app.journal import (
+    challenge_settings,
+    challenges,
+    checklist,
+    corrections,
+    inbox,
+    notes,
+    rest_days,
+    reviews,
+    sessions,
+    sittings,
+    todos,
+)
 from app.journal.days import DAY
 from app.journal.home import CHECKOUT, COMMAND
 from app.journal.hour import State
@@ -490,7 +502,7 @@ def test_changes_that_make_no_spec_are_said_before_and_after_the_click(
 def test_the_resume_card_shows_the_next_step_what_finished_since_and_the_first_todo(
     journal: Journal, challenge: Challenge, clock: MovableClock
 ) -> None:
-    challenges.change(journal, submissions_per_day=5)
+    challenge_settings.change(journal, submissions_per_day=5)
     at_start = sessions.start(journal)
     finish(journal, queued(journal, challenge, "smaller"), cv=0.821)
     notes.save(journal, at_start.local_date, "## Tried\nx\n## Next\n- check the *grey* crops\n", 0)
@@ -738,7 +750,7 @@ def test_why_the_hour_stood_still_is_shown_afterwards_too(
 def test_honour_mode_says_beforehand_that_what_follows_is_overtime(
     journal: Journal, challenge: Challenge, clock: MovableClock
 ) -> None:
-    challenges.change(journal, strictness="honour")
+    challenge_settings.change(journal, strictness="honour")
     sessions.start(journal)
     words = "What you do now is flagged as overtime"
     assert words not in texts(page())

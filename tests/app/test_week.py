@@ -16,7 +16,18 @@ from sqlmodel import select
 from app import cli
 from app.commands import terminal
 from app.jobs import backlog, orders
-from app.journal import attachments, challenges, corrections, notes, references, rest_days, reviews, sessions, todos
+from app.journal import (
+    attachments,
+    challenge_settings,
+    challenges,
+    corrections,
+    notes,
+    references,
+    rest_days,
+    reviews,
+    sessions,
+    todos,
+)
 from app.journal.activities import Activity
 from app.journal.rules import AgainstTheRules
 from app.journal.store import Journal
@@ -63,7 +74,7 @@ def the_figures(journal: Journal, challenge: Challenge, clock: MovableClock, num
 @pytest.fixture
 def lived(journal: Journal, challenge: Challenge, clock: MovableClock) -> Challenge:
     """Two weeks: an hour with a run in the first, one of half an hour with a better run in the second."""
-    challenge = challenges.change(journal, target_split="read=25 plan=25 code=25 analyse=25")
+    challenge = challenge_settings.change(journal, target_split="read=25 plan=25 code=25 analyse=25")
     sessions.start(journal)
     a_finished_run(journal, challenge, clock, "a first <b>idea</b>", 0.80)
     clock.move(7 * DAY_S)

@@ -9,7 +9,7 @@ from datetime import date
 import pytest
 from sqlmodel import select
 
-from app.journal import challenges, sessions
+from app.journal import challenge_settings, challenges, sessions
 from app.journal.days import DAY
 from app.journal.store import Journal
 from app.journal.tables import (
@@ -211,7 +211,7 @@ def test_the_standing_joins_cv_and_lb_in_the_order_of_sending(
 
 
 def test_advice_is_given_on_a_run_with_a_submission(journal: Journal, challenge: Challenge, made: Made) -> None:
-    challenge = challenges.change(journal, submissions_per_day=5)
+    challenge = challenge_settings.change(journal, submissions_per_day=5)
     made("a", 0.60, lb=0.50)
     made("b", 0.70, lb=0.60)
     better = made("c", 0.75, lb=0.66)

@@ -219,7 +219,9 @@ def test_wandbs_helper_may_be_killed_while_a_fold_trains_and_the_next_fold_has_a
     # The client hears of it while a row is written or, where the rows follow each other closely, as the run is closed.
     told = [record.getMessage() for record in caplog.records if record.name == wandb_run.__name__]
     assert len(told) == 1
-    assert told[0].startswith(("the W&B mirror of this fold ends here", "the W&B run could not be closed, push it later"))
+    assert told[0].startswith(
+        ("the W&B mirror of this fold ends here", "the W&B run could not be closed, push it later")
+    )
     with FoldLog(spec(), folder, 1) as rows:
         rows.write("epoch", 1, 10, **{"train/loss": 0.2})
     assert rows.mirror.mode == "offline"
