@@ -195,7 +195,6 @@ def test_a_loss_with_the_batches_that_it_needs_has_no_note() -> None:
     assert loss_notes(asked(triplet_weight=1.0, sampler="pk")) == ()
 
 
-@pytest.mark.unit
 @pytest.mark.parametrize(
     ("keys", "sentence"),
     [
@@ -222,7 +221,6 @@ def test_keys_that_do_not_go_together_are_refused_in_a_sentence(keys: dict[str, 
         asked(**keys)
 
 
-@pytest.mark.unit
 def test_a_negative_is_one_in_the_mirror_too() -> None:
     pixels = np.zeros((3, 8, 8, 3), np.uint8)
     images = TrainingImages(pixels, np.arange(3), np.array([0, -1, 1]), 2, mirrored=True, augment=None, seed=0)
