@@ -11,10 +11,10 @@ import streamlit as st
 from app.journal import challenges, sittings
 from app.journal.sittings import Sitting
 from app.journal.store import Journal
-from app.views.desk import current_journal, plain, say_refusal, settle
+from app.views.desk import PAGES, current_journal, plain, say_refusal, settle
 from engine.contract import OnehourError
 
-PAGES = ("today", "journal", "runs", "night", "data", "scores", "week", "references", "settings")
+PAGE_NAMES = ("today", "journal", "runs", "night", "data", "scores", "week", "references", "settings")
 PAGE_CSS = Path(__file__).parent / "views" / "page.css"
 
 
@@ -38,9 +38,12 @@ def main() -> None:
     from app.views.session_bar import session_bar
 
     pages = [
-        st.Page(partial(_show, name, journal, at), title=name.capitalize(), url_path=name, default=name == PAGES[0])
-        for name in PAGES
+        st.Page(
+            partial(_show, name, journal, at), title=name.capitalize(), url_path=name, default=name == PAGE_NAMES[0]
+        )
+        for name in PAGE_NAMES
     ]
+    st.session_state[PAGES] = dict(zip(PAGE_NAMES, pages, strict=True))
     page = st.navigation(pages, position="top")
     session_bar(journal, at)
     say_refusal()

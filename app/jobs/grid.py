@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable
 from itertools import product
 
@@ -12,8 +13,8 @@ from engine.contract import OnehourError
 
 MOST_RUNS = 32
 GRID = "--grid"
-# With other epochs a comparison would tell which run trained longer.
-SAME_IN_ALL = ("stages", "data", "metric", "folds", "folds_from", "tracking")
+SAME_IN_ALL = ("data", "metric", "folds", "folds_from", "fold_seed", "tracking")
+EPOCHS = re.compile(r"stages(\.\d+(\.epochs)?)?")
 
 
 def combinations(axes: Iterable[str]) -> list[list[str]]:
@@ -25,6 +26,12 @@ def combinations(axes: Iterable[str]) -> list[list[str]]:
         if not equals or not key:
             raise OnehourError(
                 f"{axis!r} is no key=a,b,c", where=GRID, fix="Example: --grid backbone=resnet18,resnet34"
+            )
+        if EPOCHS.fullmatch(key):
+            raise OnehourError(
+                f"{key} holds epochs, and a comparison would tell which run trained longer",
+                where=GRID,
+                fix="Compare another key of a stage, as in --grid stages.0.lr=0.001,0.003, or set it for all with --set.",
             )
         if key.partition(".")[0] in SAME_IN_ALL:
             raise OnehourError(

@@ -93,7 +93,7 @@ def queue_runs(
     if not hypothesis and experiment_key is None:
         raise OnehourError(
             "a run needs a hypothesis",
-            fix='Say in one sentence what you expect, for example: --hypothesis "Larger images help rare whales".',
+            fix='Say in one sentence what you expect, such as "Larger images help rare whales".',
         )
     specs = [_made_ready(spec, backend, parent) for spec in specs]
     codes = _codes(specs, parent)
@@ -191,7 +191,7 @@ def _require_looked_at(db: Session, challenge: Challenge, drawn: data_checks.Aug
     if found.reason:
         raise OnehourError(
             f"this run waits for a look at its augmented pictures: {found.reason}",
-            fix=f"Open Data and look at the sheet, or say that you have: --looked-at (sheet: {COMMAND} data sheet SPEC).",
+            fix=f"Look at the sheet on the page Data and say so there; in a terminal: {COMMAND} data sheet SPEC, then --looked-at.",
         )
 
 

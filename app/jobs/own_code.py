@@ -40,7 +40,9 @@ def notebook(
     Raises OnehourError where there is no notebook, or no nbconvert.
     """
     file = path.expanduser().resolve()
-    if file.suffix != ".ipynb" or not file.is_file():
+    if not file.is_file():
+        raise OnehourError("there is no such notebook", where=str(path))
+    if file.suffix != ".ipynb":
         raise OnehourError("this is no notebook", where=str(path), fix="Name a file that ends with .ipynb.")
     folder = _folder(cwd or file.parent)
     if not file.is_relative_to(folder):

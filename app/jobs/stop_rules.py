@@ -100,7 +100,7 @@ def _folds_depend_on(spec: RunSpec) -> tuple[object, ...]:
     data = spec.data
     places = (str(Path(data.dir).expanduser().absolute()), data.labels, data.train_images)
     columns = (data.image_col, data.label_col, data.sightings_col)
-    return (*places, *columns, spec.folds, spec.seed, spec.head == "number")
+    return (*places, *columns, spec.folds, spec.fold_seed, spec.head == "number")
 
 
 def _sha256(path: Path) -> str | None:

@@ -7,7 +7,7 @@ import streamlit as st
 from app.jobs import data_checks, specs
 from app.journal.sittings import Sitting
 from app.journal.store import Journal
-from app.views.desk import attempt, plain
+from app.views.desk import attempt, page_link, plain
 from app.views.queue_form import USUAL, pairs
 from engine.check_folder import Check, CheckFolder, Checks
 from engine.contract import OnehourError, RunSpec, preset_names
@@ -95,7 +95,7 @@ def _line(check: Check) -> str:
     examples = ", ".join(f"`{one.replace('`', '')}`" for one in shown)
     more = len(check.examples) - len(shown)
     return f"{VERDICTS[check.verdict]} · {plain(check.sentence)}" + (
-        f"  \n:gray[{examples}{f' and {more} more' if more > 0 else ''}]" if examples else ""
+        f"  \n:gray[{examples}{' and more' if more > 0 else ''}]" if examples else ""
     )
 
 
@@ -148,6 +148,7 @@ def _sheet(journal: Journal, place: CheckFolder, spec: RunSpec, found: data_chec
             )
     else:
         st.markdown(":green[✓] looked at")
+        page_link("today", "Back to Today, to queue it")
     st.image(str(place.augmented_jpg))
 
 

@@ -15,7 +15,7 @@ from app.journal.home import Home, find_home
 from app.journal.store import Journal, open_journal
 from engine.contract import OnehourError
 
-REFUSED = "refused"
+REFUSED, PAGES = "refused", "pages"
 
 
 def current_journal() -> Journal:
@@ -51,7 +51,19 @@ def say_refusal() -> None:
     """Show the sentence of the last refused click, once."""
     sentence = st.session_state.pop(REFUSED, None)
     if sentence:
-        st.warning(plain(sentence))
+        with st.container(key="refusal"):  # page.css keeps it in sight wherever the button stands
+            # A first word that is none of prose, a run's key or a file's name, stays as it is.
+            st.warning(plain(re.sub(r"^[a-z]+(?=[ ,])", lambda word: word[0].capitalize(), sentence)))
+
+
+def page_link(name: str, words: str, **asked: str) -> None:
+    """A way to another page of the dashboard that keeps what was typed on this one; `asked` stands in its address.
+
+    An address in Markdown would load the dashboard anew. A script that shows one page alone has no others.
+    """
+    pages = st.session_state.get(PAGES)
+    if pages is not None:
+        st.page_link(pages[name], label=words, query_params=asked)
 
 
 def link(words: str, address: str) -> str:

@@ -27,8 +27,8 @@ def show(journal: Journal, at: Sitting, planned: list[Todo], done: list[Todo]) -
     with journal.reading() as db:
         linked = todos.links_of(db, planned)
     for todo in planned:
-        with st.container(horizontal=True, gap="xxsmall", vertical_alignment="center"):
-            key = f"todo_{todo.id}"
+        key = f"todo_{todo.id}"
+        with st.container(horizontal=True, gap="xxsmall", vertical_alignment="center", key=f"row_of_{key}"):
             st.checkbox(
                 " · ".join([plain(todo.title), *_about(at, todo), *(plain(name) for name in linked.get(todo.id, ()))]),
                 key=key,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import shlex
 from dataclasses import dataclass
 from functools import cache
-from urllib.parse import urlencode
 
 import streamlit as st
 
@@ -28,10 +27,13 @@ from app.journal.rules import Action, Permit, permit, refusal
 from app.journal.sittings import Sitting
 from app.journal.store import Journal
 from app.journal.tables import Challenge
-from app.views.desk import attempt, plain
+from app.views.desk import attempt, page_link, plain
 from engine.contract import OnehourError, RunSpec, preset_names, preset_path
 
 SURE_OF = "sure_of"
+# Streamlit forgets what stands in a page's widgets when another page is opened, and this form sends people to Data.
+TYPED = "queue_form"
+KEPT = ("preset", "hypothesis", "overrides", "axes", "backend", "submit_if", "stops")
 USUAL = "cpu-transfer"  # runs everywhere and needs no download
 
 
@@ -41,7 +43,12 @@ def show(journal: Journal, at: Sitting) -> None:
     presets = preset_names()
     preset, hypothesis, changes, more, button = st.columns([1.3, 3, 2, 0.7, 0.9], vertical_alignment="bottom")
     usual = sample_challenge.PRESET if at.challenge.competition == sample_challenge.SLUG else USUAL
-    chosen = preset.selectbox("Preset", presets, presets.index(usual), key="preset", disabled=closed)
+    usable = challenges.allowed_backends(at.challenge) or configured.names(journal.home)
+    typed = st.session_state.setdefault(TYPED, {"preset": usual})
+    for name, value in typed.items():
+        if name != "backend" or value in usable:
+            st.session_state.setdefault(name, value)
+    chosen = preset.selectbox("Preset", presets, key="preset", disabled=closed)
     hypothesis.text_input(
         "Hypothesis", key="hypothesis", placeholder="What do you expect, in one sentence", disabled=closed
     )
@@ -53,7 +60,6 @@ def show(journal: Journal, at: Sitting) -> None:
             placeholder="backbone=resnet18,resnet34",
             help="A run for each value, all of one experiment.",
         )
-        usable = challenges.allowed_backends(at.challenge) or configured.names(journal.home)
         backend = st.selectbox("Runs on", usable, key="backend")
         if submitting.is_possible(at.challenge):
             st.number_input(
@@ -68,13 +74,20 @@ def show(journal: Journal, at: Sitting) -> None:
             key="stops",
             help="After each fold it is held against the best run on the same folds; clearly behind, it stops by itself.",
         )
+    typed.update((name, st.session_state[name]) for name in KEPT if name in st.session_state)
     wanted = Wanted(chosen, asked, axes, backend, stops)
     sure = st.session_state.get(SURE_OF) == wanted
     button.button(
         "All the same" if sure else "Queue a run", key="queue", disabled=closed, on_click=attempt,
         args=(_queue, journal, at), type="primary",
     )  # fmt: skip
-    st.caption(reason or f"{when_to_use(chosen)} {_expected(journal, at, wanted)}")
+    if reason:
+        st.caption(reason)
+        return
+    expected, unseen = _expected(journal, at, wanted)
+    st.caption(f"{when_to_use(chosen)} {expected}")
+    if unseen:
+        page_link("data", "Look at its augmented pictures", sheet_preset=chosen, sheet_overrides=asked)
 
 
 @dataclass(frozen=True)
@@ -105,8 +118,8 @@ def when_to_use(preset: str) -> str:
     return head.removeprefix("#").strip()
 
 
-def _expected(journal: Journal, at: Sitting, wanted: Wanted) -> str:
-    """When it would be done, or what is wrong with what is asked."""
+def _expected(journal: Journal, at: Sitting, wanted: Wanted) -> tuple[str, bool]:
+    """When it would be done, or what is wrong with what is asked; and whether it waits for a look at its pictures."""
     try:
         asked = wanted.specs(journal, at)
         with journal.reading() as db:
@@ -114,12 +127,9 @@ def _expected(journal: Journal, at: Sitting, wanted: Wanted) -> str:
             drawn = [data_checks.augmented(journal.home, at.challenge, spec) for spec in asked[:1]]
             look = data_checks.look(db, at.challenge, drawn[0])
     except OnehourError as error:
-        return f":red[✗ {plain(str(error))}]"
+        return f":red[✗ {plain(str(error))}]", False
     if look.reason:
-        address = urlencode({"sheet_preset": wanted.preset, "sheet_overrides": wanted.changes})
-        return (
-            f":orange[▲] Before its first run [look at its augmented pictures](/data?{address}): {plain(look.reason)}."
-        )
+        return f":orange[▲] Before its first run: {plain(look.reason)}.", True
     last = found[-1]
     when = last.end_text(at.now, at.challenge.time_zone)
     fits = {True: ", before your next hour ✓", False: ", after your next hour has begun", None: ""}[last.fits]
@@ -129,7 +139,7 @@ def _expected(journal: Journal, at: Sitting, wanted: Wanted) -> str:
     )
     rule = asked[0].stop_if_behind
     stops = "" if rule is None else f" It {plain(stop_rules.rule_words(rule))}."
-    return f"{runs} about {when}{fits} ({_guess_words(last.duration)}).{stops}{cautions}"
+    return f"{runs} about {when}{fits} ({_guess_words(last.duration)}).{stops}{cautions}", False
 
 
 def _guess_words(guess: Duration) -> str:

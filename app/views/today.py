@@ -69,7 +69,7 @@ def _resume(at: Sitting, card: resume.Resume) -> None:
         if card.is_empty and at.challenge.competition == sample_challenge.SLUG:
             st.markdown(
                 f"The data is drawn. Start the hour, then queue a first run below: the preset {sample_challenge.PRESET} "
-                "takes about two minutes and comes back with CV and LB."
+                "takes a minute or two and comes back with CV and LB."
             )
         elif card.is_empty:
             st.caption("Nothing to resume yet. Start the hour, write the plan, queue a first run.")

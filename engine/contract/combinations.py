@@ -36,6 +36,8 @@ def refuse_unfit(spec: RunSpec) -> None:
             " set data.unknown_label to null, and it is a label like any other"
         )
     _sampler(spec)
+    if spec.folds_from is not None and spec.fold_seed:
+        raise ValueError("fold_seed draws new folds, and folds_from takes those of an earlier run: leave one out")
     if spec.stop_if_behind is not None and len(spec.stop_if_behind.fold_scores) != spec.folds:
         raise ValueError(
             f"stop_if_behind holds the scores of {len(spec.stop_if_behind.fold_scores)} folds, but folds is {spec.folds}"

@@ -21,7 +21,8 @@ class OnehourError(Exception):
     def __init__(self, what: str, where: str = "", fix: str = "") -> None:
         self.what, self.where, self.fix = what, where, fix
         sentence = f"{where}: {what}" if where else what
-        self.sentence = f"{sentence.rstrip('.')}. {fix}".strip()
+        end = "" if sentence.endswith("?") else "."
+        self.sentence = f"{sentence.rstrip('.')}{end} {fix}".strip()
         super().__init__(self.sentence)
 
     def __str__(self) -> str:

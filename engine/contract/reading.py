@@ -143,14 +143,25 @@ def spec_as_json(spec: RunSpec) -> str:
 
 
 def _set(mapping: dict[str, Any], dotted: str, value: Any, where: str, *, only_if_absent: bool = False) -> None:
+    """A number in `dotted` is a place in a list, counted from 0: stages.0.lr is the rate of the first stage."""
     *parents, last = dotted.split(".")
+    here: Any = mapping
     for parent in parents:
-        below = mapping.setdefault(parent, {})
-        if not isinstance(below, dict):
+        here = here[_place(here, parent, dotted, where)] if isinstance(here, list) else here.setdefault(parent, {})
+        if not isinstance(here, dict | list):
             raise OnehourError(f"{parent!r} holds no keys, so {dotted!r} cannot be set", where=where)
-        mapping = below
-    if not (only_if_absent and last in mapping):
-        mapping[last] = value
+    if isinstance(here, list):
+        here[_place(here, last, dotted, where)] = value
+    elif not (only_if_absent and last in here):
+        here[last] = value
+
+
+def _place(entries: list[Any], word: str, dotted: str, where: str) -> int:
+    if not word.isdecimal() or int(word) >= len(entries):
+        count = f"{len(entries)} {'entry' if len(entries) == 1 else 'entries'}"
+        fix = f"Use a number below {len(entries)}." if entries else ""
+        raise OnehourError(f"{word!r} is no place in a list of {count}, so {dotted!r} cannot be set", where, fix)
+    return int(word)
 
 
 def _is_about(error: ErrorDetails, keys: Iterable[str]) -> bool:
@@ -170,6 +181,8 @@ def _as_sentence(model: type[Frozen], error: ErrorDetails, where: str) -> Onehou
     if error["type"] == "missing":
         return OnehourError(f"the key {key!r} is missing", where=where)
     message = error["msg"].removeprefix("Value error, ")
+    if error["type"] in ("tuple_type", "list_type"):
+        message = "it should be a list of values, such as [1, 2]"
     if not key:  # about several keys: the input is the whole spec
         return OnehourError(message, where=where)
     given = repr(error["input"])

@@ -48,13 +48,16 @@ class RunSpec(Frozen):
     folds: Annotated[int, Field(ge=2)] = Field(5, description="number of stratified folds, made on source images")
     folds_from: str | None = Field(
         None,
-        description="folds.csv, or the folder, of an earlier run on the same images, used instead of new folds, so that runs of "
-        "different seeds can be compared in pairs",
+        description="folds.csv, or the folder, of an earlier run on the same images, used instead of new folds",
+    )
+    fold_seed: int = Field(
+        0,
+        description="seed of the folds alone: runs on the same data with the same one can be compared in pairs, whatever their seed",
     )
     minimum_images: Annotated[int, Field(ge=1)] = Field(
         1, description="labels with fewer images are left out of training; they are scored in validation as ever"
     )
-    seed: int = Field(0, description="seed of folds, weights, order and augmentation")
+    seed: int = Field(0, description="seed of weights, order and augmentation; the folds have their own")
     backbone: str = Field("resnet18", description="timm model name")
     weights: Literal["none", "imagenet", "packaged", "file"] = Field(
         "none",

@@ -36,7 +36,7 @@ class Folds:
 
 
 def folds_of(spec: RunSpec, competition: Competition, groups: Groups) -> Folds:
-    """The folds of a run: new ones, or those of spec.folds_from. They depend on the data, spec.folds and spec.seed alone.
+    """The folds of a run: new ones, or those of spec.folds_from. They depend on the data, spec.folds and spec.fold_seed alone.
 
     Raises OnehourError where folds_from does not fit, and where minimum_images or few images leave nothing to train on.
     """
@@ -49,7 +49,7 @@ def folds_of(spec: RunSpec, competition: Competition, groups: Groups) -> Folds:
         )
     if spec.folds_from is None:
         dealt = binned(competition.labels) if spec.head == "number" else competition.labels
-        return make_folds(competition.images, competition.labels, groups.number, spec.folds, spec.seed, dealt)
+        return make_folds(competition.images, competition.labels, groups.number, spec.folds, spec.fold_seed, dealt)
     path = Path(spec.folds_from).expanduser()
     path = path / "folds.csv" if path.is_dir() else path  # a run's folder names its folds, too
     return reuse_folds(path, competition.images, competition.labels, groups.number, spec.folds)

@@ -216,13 +216,16 @@ def test_a_grid_names_every_combination_in_order() -> None:
         ['backbone="resnet34"', "image_size=[64, 64]"],
         ['backbone="resnet34"', "image_size=[64, 128]"],
     ]
+    assert grid.combinations(["stages.0.lr=0.001,0.003"]) == [["stages.0.lr=0.001"], ["stages.0.lr=0.003"]]
 
 
 @pytest.mark.parametrize(
     ("axis", "sentence"),
     [
         ("backbone", r"'backbone' is no key=a,b,c"),
-        ("stages=[1],[2]", "stages must be the same in all runs of a comparison"),
+        ("stages=[1],[2]", "stages holds epochs, and a comparison would tell which run trained longer"),
+        ("stages.0.epochs=1,2", r"Compare another key of a stage, as in --grid stages\.0\.lr=0\.001,0\.003"),
+        ("data.dir=a,b", r"data\.dir must be the same in all runs of a comparison"),
         ("seed=1", "names fewer than two values. Or --set seed=1"),
         ("seed=1,1", "fewer than two values"),
         ("seed=1,[", "the values of 'seed' are not YAML"),

@@ -180,7 +180,7 @@ def test_runs_from_elsewhere_are_listed_adopted_and_taken_away_again(journal: Jo
     assert "**resnet** · whales · finished · val_map5 0.650 ± 0.071" in texts(at)
     at.text_input(key="adopting").set_value("h_002")
     ran(at.button(key="adopt").click())
-    assert "there is no experiment 'h_002'" in texts(at)
+    assert "There is no experiment 'h_002'" in texts(at)
     at.text_input(key="adopting").set_value("h_001")
     ran(at.button(key="adopt").click())
     assert shown(at, "Experiment")[0] == "h_001"

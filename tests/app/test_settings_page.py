@@ -71,7 +71,7 @@ def test_the_page_says_what_is_refused_and_keeps_what_was_typed(opened: AppTest,
     opened.number_input(key="set_code").set_value(60)
     opened.text_input(key="set_habit_at").input("20:00")
     ran(button(opened, "Keep").click())
-    assert "the shares add up to 60 %" in opened.warning[0].value
+    assert "The shares add up to 60 %" in opened.warning[0].value
     assert opened.number_input(key="set_code").value == 60
     assert stored(journal).habit_at is None
 

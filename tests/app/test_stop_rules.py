@@ -61,7 +61,7 @@ def test_it_is_the_best_run_on_the_same_folds(
 ) -> None:
     train(0.01)
     best = train(0.02, backbone="resnet34")
-    train(0.9, folds="others", seed=1)
+    train(0.9, folds="others", fold_seed=1)
     train(0.9, folds="f", kind="blend")
     found = rule(journal, challenge, spec)
     assert (found.run, found.folds_sha256) == (best, "f")
@@ -80,14 +80,14 @@ def test_folds_of_an_earlier_run_are_known_by_their_file(
     file = tmp_path / "earlier" / "folds.csv"
     file.parent.mkdir()
     file.write_text("image,label,fold,group\n")
-    earlier = train(seed=1, folds=file_sha256(file))
+    earlier = train(fold_seed=1, folds=file_sha256(file))
     train(0.5)
     for where in (file, file.parent):
         assert rule(journal, challenge, spec.model_copy(update={"folds_from": str(where)})).run == earlier
 
 
 def test_without_such_a_run_it_is_refused(journal: Journal, challenge: Challenge, spec: RunSpec, train: Train) -> None:
-    train(seed=1, folds="others")
+    train(fold_seed=1, folds="others")
     with pytest.raises(OnehourError, match="there is no finished run on the same data and folds"):
         rule(journal, challenge, spec)
     train(scores=(0.5,) * 5)

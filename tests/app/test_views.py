@@ -130,7 +130,7 @@ def test_my_competition_founds_the_challenge_and_opens_today(journal: Journal, t
 @pytest.mark.parametrize(
     ("field", "text", "sentence"),
     [
-        ("data_dir", "", "the folder of the competition's data is missing"),
+        ("data_dir", "", "The folder of the competition's data is missing"),
         ("data_dir", "/no/such/folder", "/no/such/folder: there is no such data folder."),
         ("competition", "", "'' is no competition slug"),
         ("time_zone", "Europe/Berln", "Did you mean 'Europe/Berlin'?"),
@@ -351,7 +351,7 @@ def test_after_the_hour_its_division_is_held_against_the_target_and_put_right(
     inputs = [box for box in at.slider if str(box.key).startswith("split_")]
     inputs[1].set_value(0)
     ran(named(at, "Keep").click())
-    assert "the activities add up to 0 minutes. 30 minutes were used." in at.warning[0].value
+    assert "The activities add up to 0 minutes. 30 minutes were used." in at.warning[0].value
     inputs = [box for box in at.slider if str(box.key).startswith("split_")]
     inputs[1].set_value(4)
     inputs[2].set_value(20)
@@ -462,12 +462,9 @@ def test_a_run_is_queued_with_its_changes_and_can_be_cancelled(journal: Journal,
     at.selectbox(key="preset").select("sample-quick")
     at.text_input(key="hypothesis").input("five folds are steadier")
     ran(at.text_input(key="overrides").input("folds=5 seed=3"))
-    assert (
-        "look at its augmented pictures](/data?sheet_preset=sample-quick&sheet_overrides=folds%3D5+seed%3D3)"
-        in texts(at)
-    )
+    assert "▲] Before its first run: its crop and geometry" in texts(at)
     ran(at.button(key="queue").click())
-    assert "this run waits for a look at its augmented pictures" in texts(at)
+    assert "This run waits for a look at its augmented pictures" in texts(at)
     data_checks.looked_at(journal, specs.resolve(challenge, "sample-quick", ["folds=5"]))
     ran(at)
     assert "before your next hour" in texts(at)

@@ -32,7 +32,7 @@ def data(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("seed", range(4))
 def test_a_picture_and_its_mirrored_small_copy_share_a_fold(data: Path, tmp_path: Path, seed: int) -> None:
-    spec = RunSpec(data=DataSpec(dir=str(data)), folds=3, seed=seed)
+    spec = RunSpec(data=DataSpec(dir=str(data)), folds=3, fold_seed=seed)
     folds = prepare(spec, tmp_path / "runs").folds
     fold = dict(zip(folds.image, folds.fold, strict=True))
     assert [fold[f"m{one}.jpg"] for one in range(3)] == [fold[f"{one}.jpg"] for one in range(3)]

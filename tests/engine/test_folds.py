@@ -173,7 +173,9 @@ def competition(labels: list[str]) -> Competition:
     return Competition(here, here, here, here, here, images, tuple(labels), known, "new_whale", (), ("Image", "Id"), ())
 
 
-def test_other_settings_give_the_same_folds_and_another_seed_can_take_them_from_a_run(tmp_path: Path) -> None:
+def test_another_seed_and_other_settings_give_the_same_folds_and_only_a_fold_seed_draws_new_ones(
+    tmp_path: Path,
+) -> None:
     data = competition(["a", "a", "b", "b", "c", "new_whale"] * 3)
     groups = group(data.images, data.labels, data.images)
 
@@ -181,10 +183,13 @@ def test_other_settings_give_the_same_folds_and_another_seed_can_take_them_from_
         return folds_of(spec_from_mapping({"data": {"dir": "."}, "folds": 3, **keys}, "test"), data, groups)
 
     first = folds()
-    assert folds(balance_to=9, backbone="vgg16", grey="all", minimum_images=4) == first
-    assert folds(seed=1).fold != first.fold
-    write_folds(tmp_path / "folds.csv", first)
-    assert folds(seed=1, folds_from=str(tmp_path / "folds.csv")) == first
+    assert folds(seed=1, balance_to=9, backbone="vgg16", grey="all", minimum_images=4) == first
+    others = folds(fold_seed=1)
+    assert others.fold != first.fold
+    write_folds(tmp_path / "folds.csv", others)
+    assert folds(seed=1, folds_from=str(tmp_path / "folds.csv")) == others
+    with pytest.raises(OnehourError, match="leave one out"):
+        folds(fold_seed=1, folds_from=str(tmp_path / "folds.csv"))
 
 
 def test_one_label_alone_is_refused_unless_it_is_told_from_the_unknown() -> None:
