@@ -180,7 +180,7 @@ def submitted(
         for seed, run in runs.items():
             folder = study.runs[method][seed]
             written = RunFolder(out / "submissions" / f"{folder.run_id}{'' if share is None else f'-{share:g}'}")
-            write_submission(written, study.competition.submission_header, study.competition.test_images, run.test)
+            write_submission(written, study.competition.submission_header, study.competition.test_ids, run.test)
             check_submission(written.submission_csv, study.competition)
             cells = ["–"] * 3
             if truth is not None:

@@ -14,6 +14,7 @@ from tzlocal import get_localzone_name
 from app.commands.terminal import AsJson, asked, date_of, in_terminal, opened_journal
 from app.jobs import backlog, installed, sample_challenge, signals
 from app.journal import challenge_settings, challenges, checklist, days, notes, rest_days
+from app.journal.data_layout import layout_of
 from app.journal.home import COMMAND
 from app.journal.store import Journal
 from engine.contract import METRIC_DIRECTIONS, OnehourError
@@ -95,7 +96,7 @@ def init(
         )
         rules.check(today)
         if slug != sample_challenge.SLUG:
-            challenges.require_competition(rules.data_dir)
+            rules = replace(rules, layout=layout_of(rules.data_dir, image_col, label_col))
         if slug == sample_challenge.SLUG:
             drawn = sample_challenge.draw(journal.home)
             rules = replace(rules, data_dir=drawn.dir, truth_path=drawn.truth_path)

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from sqlmodel import Session
 
+from app.jobs import specs
 from app.journal import challenges, looks
 from app.journal.home import CHECKOUT, Home
 from app.journal.store import Journal
@@ -128,11 +129,7 @@ def begin(journal: Journal) -> None:
 
 def check_command(challenge: Challenge, place: CheckFolder) -> list[str]:
     command = [sys.executable, "-m", "engine", "check", challenge.data_dir, "--out", str(place.path)]
-    for key, value in (
-        ("data.image_col", challenge.image_col),
-        ("data.label_col", challenge.label_col),
-        ("data.unknown_label", challenge.unknown_label),
-    ):
+    for key, value in specs.data_keys(challenge).items():
         command += ["--set", f"{key}={json.dumps(value)}"]  # as YAML reads it: a label may be -1, no or null
     return command
 

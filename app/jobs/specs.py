@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
+from dataclasses import fields
 from pathlib import Path
 
 from pydantic import Field
 
+from app.journal.data_layout import DataLayout
 from app.journal.tables import Challenge, Run
 from engine.contract import (
     BlendSpec,
@@ -77,8 +79,12 @@ def _path(source: str) -> Path:
 def _of(challenge: Challenge) -> dict[str, object]:
     return {
         "data.dir": challenge.data_dir,
-        "data.image_col": challenge.image_col,
-        "data.label_col": challenge.label_col,
-        "data.unknown_label": challenge.unknown_label,
+        **data_keys(challenge),
         "metric": challenge.metric,
     }
+
+
+def data_keys(challenge: Challenge) -> dict[str, str | None]:
+    """What a challenge says of its data, but for the folder: dotted keys of a spec."""
+    names = (*(field.name for field in fields(DataLayout)), "image_col", "label_col", "unknown_label")
+    return {f"data.{name}": getattr(challenge, name) for name in names}

@@ -25,7 +25,7 @@ from app.scores.leaderboard import submission_of
 from app.scores.runs import submission_path
 from app.scores.sent_submissions import ERROR, PENDING
 from app.scores.submissions import Slots, keep_allowance, slots
-from engine.contract import METRIC_DIRECTIONS, DataSpec, OnehourError
+from engine.contract import METRIC_DIRECTIONS, OnehourError
 from engine.run_folder import file_sha256
 
 KIND = "submit"
@@ -123,7 +123,7 @@ def sample_of(challenge: Challenge, run: Run) -> Path:
     """The sample submission that a run's own is held against."""
     data = json.loads(run.spec).get("data", {})
     name = data.get("sample_submission") if isinstance(data, dict) else None
-    path = Path(challenge.data_dir) / (name or DataSpec(dir=challenge.data_dir).sample_submission or "")
+    path = Path(challenge.data_dir) / (name or challenge.sample_submission)
     if not path.is_file():
         raise OnehourError(
             "there is no sample submission to hold the file against",

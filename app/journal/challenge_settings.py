@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from app.journal import activities, challenges, checklist
+from app.journal.data_layout import layout_of
 from app.journal.days import clock_time, logical_date, zone
 from app.journal.store import Journal
 from app.journal.tables import Challenge
@@ -28,6 +30,10 @@ def change(journal: Journal, **values: Any) -> Challenge:
         if name not in CHANGEABLE:
             raise OnehourError(f"there is no setting {name!r}", fix=nearest(name, [*CHANGEABLE, *FIXED]))
     checked = {name: CHANGEABLE[name](value) for name, value in values.items()}
+    if "data_dir" in checked:
+        with journal.reading() as db:
+            of = challenges.active(db)
+        checked |= asdict(layout_of(Path(checked["data_dir"]), of.image_col, of.label_col))
     with journal.writing() as db:
         challenge = challenges.active(db)
         if "time_zone" in checked:
@@ -63,7 +69,6 @@ def _data_dir(path: str | Path) -> str:
     folder = Path(str(path).strip()).expanduser()
     if not str(path).strip() or not folder.is_dir():
         raise OnehourError("there is no such data folder", where=str(path))
-    challenges.require_competition(folder)
     return str(folder.resolve())
 
 

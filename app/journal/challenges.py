@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import re
+import unicodedata
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -13,12 +14,13 @@ from sqlmodel import Session, select
 
 from app.journal import checklist
 from app.journal.checklist import CompetitionRule
+from app.journal.data_layout import USUAL_LAYOUT, DataLayout
 from app.journal.days import clock_time, zone
 from app.journal.home import COMMAND
 from app.journal.rules import STRICTNESSES
 from app.journal.store import Journal
 from app.journal.tables import Challenge, RestDay
-from engine.contract import METRIC_DIRECTIONS, DataSpec, OnehourError, nearest
+from engine.contract import METRIC_DIRECTIONS, OnehourError, nearest
 
 MODES = ("daily", "weekly")
 # Late evenings belong to the day before.
@@ -53,6 +55,7 @@ class Rules:
     habit_at: str | None = None
     rest_days: Sequence[date] = ()
     checklist: Sequence[CompetitionRule] = checklist.DEFAULTS  # the competition's own rules
+    layout: DataLayout = USUAL_LAYOUT
 
     def check(self, today: date) -> None:
         if not slug_of(self.competition):
@@ -94,22 +97,10 @@ class Rules:
             raise OnehourError("there is no such data folder", where=str(self.data_dir))
 
 
-def require_competition(data_dir: Path) -> None:
-    """Raises OnehourError unless the folder holds what a competition's download has, under its usual names."""
-    usual = DataSpec(dir=str(data_dir))
-    wanted = (usual.labels, usual.sample_submission, f"{usual.train_images}/", f"{usual.test_images}/")
-    missing = [name for name in wanted if name and not (data_dir / name).exists()]
-    if missing:
-        raise OnehourError(
-            f"there is no {', no '.join(missing)}",
-            where=str(data_dir),
-            fix="Name the folder that holds them all, as Kaggle's download unpacks.",
-        )
-
-
 def slug_of(competition: str) -> str:
     """The competition's name as it stands in run keys: ASCII letters, digits and hyphens. Accepts a Kaggle address."""
     name = competition.rstrip("/").rpartition("/")[2].lower()
+    name = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()  # ö is o, and not nothing
     return re.sub(r"[^a-z0-9]+", "-", name).strip("-")[:40]
 
 
@@ -141,6 +132,7 @@ def found(journal: Journal, rules: Rules, today: date) -> Challenge:
             truth_path=None if rules.truth_path is None else str(rules.truth_path.resolve()),
             strictness=rules.strictness,
             habit_at=rules.habit_at,
+            **asdict(rules.layout),
             created_at=journal.now(),
         )
         if list(rules.checklist) != list(checklist.DEFAULTS):

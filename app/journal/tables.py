@@ -52,6 +52,10 @@ class Challenge(Base, table=True):
     archived_at: int | None = None
     backends: str | None = None  # JSON list of the backends that runs may use; None: all that are configured
     run_columns: str | None = None  # JSON list of the columns that Runs shows; None: the usual ones
+    labels: str | None = "train.csv"  # file in data_dir; None: the folder of a training picture is its label
+    train_images: str = "train"
+    test_images: str = "test"
+    sample_submission: str = "sample_submission.csv"
 
 
 class RestDay(Base, table=True):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import streamlit as st
@@ -9,6 +10,7 @@ from tzlocal import get_localzone_name
 
 from app.jobs import sample_challenge
 from app.journal import challenges, checklist, rest_days
+from app.journal.data_layout import layout_of
 from app.journal.days import logical_date, zone
 from app.journal.home import COMMAND
 from app.journal.store import Journal
@@ -77,7 +79,7 @@ def _mine(journal: Journal) -> None:
 
 
 DATA_HELP = (
-    "With train.csv, sample_submission.csv and the folders train and test, as Kaggle's download has them. "
+    "With a file of labels, a sample submission and folders of training and test pictures, as Kaggle's download has them. "
     f"`{COMMAND} data download NAME` fetches it with your Kaggle account."
 )
 REST_HELP = "Dates with commas between. Their hour is lost too, but does not look like a failure. More can be planned at any time."
@@ -111,8 +113,8 @@ def _found(journal: Journal) -> None:
     )
     today = logical_date(journal.now(), rules.time_zone, challenges.DAY_STARTS_AT)
     rules.check(today)
-    challenges.require_competition(rules.data_dir)
-    challenges.found(journal, rules, today)
+    layout = layout_of(rules.data_dir, rules.image_col, rules.label_col)
+    challenges.found(journal, replace(rules, layout=layout), today)
 
 
 def _zone_here() -> str:

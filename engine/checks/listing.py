@@ -11,7 +11,7 @@ from engine.checks.survey import entries
 from engine.contract import DataSpec, OnehourError
 from engine.data import competition as competitions
 from engine.data.csv_table import read_csv_table
-from engine.data.files import files_below, is_image
+from engine.data.files import files_below, files_named, is_image
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ def list_folder(data: DataSpec) -> Listing:
     train_images = [name for name in train_files if is_image(name)]
     test_images = [name for name in test_files if is_image(name)]
     labels = _labels(data, root, train_images)
-    submitted = _column(root / data.sample_submission, data.image_col)
+    submitted = files_named(_column(root / data.sample_submission, data.image_col), test_files)
     there, tested, named = set(train_files), set(test_files), set(submitted)
     refusal = ""
     try:
@@ -78,7 +78,7 @@ def _labels(data: DataSpec, root: Path, train_images: Sequence[str]) -> dict[str
     """Image → label, as far as they can be read."""
     if data.labels is None:
         return {name: name.partition("/")[0] for name in train_images if "/" in name}
-    images = _column(root / data.labels, data.image_col)
+    images = files_named(_column(root / data.labels, data.image_col), train_images)
     return dict(zip(images, _column(root / data.labels, data.label_col), strict=False))
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from engine.contract import DataSpec, OnehourError, nearest
 from engine.data.csv_table import CsvTable, counted, first_few, read_csv_table, refuse_found, refuse_twice
-from engine.data.files import files_below, is_image
+from engine.data.files import files_below, files_named, is_image
 
 
 @dataclass(frozen=True)
@@ -27,6 +27,7 @@ class Competition:
     known_labels: tuple[str, ...]  # sorted, without the unknown label
     unknown_label: str | None
     test_images: tuple[str, ...]  # file names below test_dir, in the order of the sample submission
+    test_ids: tuple[str, ...]  # what the sample submission calls them: names of files, or those without their endings
     submission_header: tuple[str, ...]  # the image, then one column, or one a label where probabilities are asked
     notes: tuple[str, ...]  # what is odd but no error
     sightings: tuple[str, ...] | None = None  # one an image where data.sightings_col says so, "" for none
@@ -57,8 +58,9 @@ def load(data: DataSpec) -> Competition:
         labelled = _folder_per_class(train_dir, train_files, data.sightings_col)
     else:
         labelled = read_labels(labels_path, data.image_col, data.label_col, data.sightings_col)
-    images, labels = labelled.images, labelled.labels
+    images, labels = files_named(labelled.images, train_files), labelled.labels
     if labelled.table is not None:
+        refuse_twice(labelled.table, images)
         _refuse_bad_images(labelled.table, images, train_files, train_dir)
     known = tuple(sorted(set(labels) - {data.unknown_label}))
     if len(set(labels)) == 1:
@@ -68,7 +70,8 @@ def load(data: DataSpec) -> Competition:
             "There must be labels to learn, at least two.",
         )
     sample = _sample_submission(root / data.sample_submission, data.image_col, labels)
-    test_images = sample.column(data.image_col)
+    test_ids = sample.column(data.image_col)
+    test_images = files_named(test_ids, test_files)
     _refuse_other_ids(sample, test_images, test_files, test_dir)
     return Competition(
         root=root,
@@ -81,6 +84,7 @@ def load(data: DataSpec) -> Competition:
         known_labels=known,
         unknown_label=data.unknown_label,
         test_images=test_images,
+        test_ids=test_ids,
         submission_header=sample.columns,
         notes=tuple(_notes(data, images, labels, known, train_files)),
         sightings=labelled.sightings,
@@ -213,11 +217,7 @@ def _refuse_other_ids(sample: CsvTable, ids: Sequence[str], files: frozenset[str
         )
     first_absent = next((image for image in ids if image not in files), "")
     close = nearest(first_absent, unnamed) if first_absent and unnamed else ""
-    fix = (
-        close
-        if close.startswith("Did")
-        else "It must name exactly the images of the test folder, file ending included."
-    )
+    fix = close if close.startswith("Did") else "It must name exactly the images of the test folder."
     raise OnehourError(" and ".join(parts), str(sample.path), fix)
 
 

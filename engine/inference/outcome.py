@@ -59,7 +59,7 @@ def write_outcome(
         oof = out_of_fold(paths, len(folds.image), kept)
         test = mean_over_folds(paths, competition.known_labels, int(seen.sum()), kept)
     by_fold = each_fold(paths) if labels_asked else []
-    on_test = OnTest(np.array(competition.test_images), test.among(seen), [one.among(seen) for one in by_fold])
+    on_test = OnTest(np.array(competition.test_ids), test.among(seen), [one.among(seen) for one in by_fold])
     save_test(folder.test_npz, on_test)
 
     unknown = competition.unknown_label
@@ -86,7 +86,7 @@ def write_outcome(
         submission_sha256=write_submission(
             folder,
             competition.submission_header,
-            competition.test_images,
+            competition.test_ids,
             to_all(answered.test, seen, spec.metric, folds.label, unknown),
             METRICS[spec.metric].places,
         ),

@@ -195,7 +195,7 @@ def check_submission(path: Path, competition: Competition, places: int = PLACES)
     Raises OnehourError naming what Kaggle would refuse. The order of rows is free.
     """
     predictions = read_predictions(path, competition.submission_header)
-    refuse_other_images(predictions, competition.test_images, competition.sample_submission_path)
+    refuse_other_images(predictions, competition.test_ids, competition.sample_submission_path)
     refuse_found(
         (f"{image} has {len(labels)}" for image, labels in predictions.labels.items() if len(labels) > places),
         f"an image has more than {places} labels",

@@ -96,7 +96,7 @@ def test_a_second_start_exits_with_3_and_the_reason(data_dir: Path, capsys: pyte
         (["--rest-day", "sunday"], "'sunday' is no date"),
         (["--rest-day", "2020-01-01"], "2020-01-01 is no day of the challenge"),
         (["--rule", "x" * 301], "rule 4 of the checklist has 301 characters"),
-        (["--data", str(CHECKOUT)], "there is no train.csv, no sample_submission.csv, no train/, no test/"),
+        (["--data", str(CHECKOUT)], "there is no train.csv, no sample_submission.csv, no train/"),
     ],
 )
 def test_impossible_rules_exit_with_2_and_nothing_is_kept(
@@ -222,7 +222,8 @@ def test_a_challenge_can_be_ended_and_another_begun(data_dir: Path, capsys: pyte
 def test_a_competition_with_another_metric_and_other_columns_is_taken_on(
     tmp_path: Path, home: Home, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    competition_folder(tmp_path / "data")
+    folder = competition_folder(tmp_path / "data")
+    (folder / "train.csv").write_text("file,species\n", encoding="utf-8")
     base = ["init", "--competition", "leaves", "--data", str(tmp_path / "data"), "--time-zone", "UTC"]
     assert cli.main([*base, "--metric", "log_los"]) == EXIT_BAD_INPUT
     assert "Did you mean 'log_loss'?" in capsys.readouterr().err

@@ -51,6 +51,30 @@ def test_a_good_folder_is_read_in_the_order_of_its_files(folder: Path) -> None:
     assert competition.notes == ()
 
 
+def test_names_may_leave_out_the_ending_of_their_files_and_a_submission_leaves_it_out_too(folder: Path) -> None:
+    for name in ("train.csv", "sample_submission.csv"):
+        edit(folder / name, lambda text: text.replace(".jpg,", ","))
+    competition = load(DataSpec(dir=str(folder)))
+    assert dict(zip(competition.images, competition.labels, strict=True)) == TRAIN
+    assert competition.test_images == TEST
+    assert competition.test_ids == tuple(name.removesuffix(".jpg") for name in TEST)
+
+
+def test_a_name_without_its_ending_that_could_be_two_files_is_refused(folder: Path) -> None:
+    first = next(iter(TRAIN))
+    edit(folder / "train.csv", lambda text: text.replace(".jpg,", ","))
+    Image.open(folder / "train" / first).save((folder / "train" / first).with_suffix(".png"))
+    assert f"it names an image that is not in {folder / 'train'}: line 2 '{first.removesuffix('.jpg')}'" in refusal(
+        folder
+    )
+
+
+def test_a_file_named_with_and_without_its_ending_is_named_twice(folder: Path) -> None:
+    first = next(iter(TRAIN))
+    edit(folder / "train.csv", lambda text: text + f"{first.removesuffix('.jpg')},w_a\n")
+    assert f"{first!r} in lines 2 and" in refusal(folder)
+
+
 def test_other_names_of_files_folders_and_columns_are_followed(folder: Path) -> None:
     (folder / "train.csv").rename(folder / "labels.csv")
     (folder / "train").rename(folder / "photos")
@@ -148,7 +172,7 @@ def test_many_absent_images_are_counted_and_three_are_named(folder: Path) -> Non
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (lambda t: t.replace(".jpg", ""), ("2 of its 2 ids", "'t2'", "2 images", "Did you mean 't2.jpg'?")),
+        (lambda t: t.replace(".jpg", ".jpeg"), ("2 of its 2 ids", "'t2.jpeg'", "2 images", "Did you mean 't2.jpg'?")),
         (lambda t: t.replace("t1.jpg,new_whale w_a\n", ""), ("1 image in", "(t1.jpg)")),
         (lambda t: t + "t9.jpg,new_whale\n", ("1 of its 3 ids", "line 4 't9.jpg'")),
         (lambda t: t + "t1.jpg,new_whale\n", ("'t1.jpg' in lines 3 and 4",)),

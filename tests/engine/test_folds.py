@@ -170,7 +170,9 @@ def competition(labels: list[str]) -> Competition:
     here = Path(".")
     images = tuple(f"{i}.jpg" for i in range(len(labels)))
     known = tuple(sorted(set(labels) - {"new_whale"}))
-    return Competition(here, here, here, here, here, images, tuple(labels), known, "new_whale", (), ("Image", "Id"), ())
+    return Competition(
+        here, here, here, here, here, images, tuple(labels), known, "new_whale", (), (), ("Image", "Id"), ()
+    )
 
 
 def test_another_seed_and_other_settings_give_the_same_folds_and_only_a_fold_seed_draws_new_ones(

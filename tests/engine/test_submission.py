@@ -37,6 +37,7 @@ def competition(tmp_path: Path) -> Competition:
         known_labels=("w_a",),
         unknown_label="new_whale",
         test_images=("t2.jpg", "t,1.jpg"),
+        test_ids=("t2.jpg", "t,1.jpg"),
         submission_header=("Image", "Id"),
         notes=(),
     )
@@ -50,7 +51,7 @@ def written(path: Path, text: str) -> Path:
 def test_a_submission_has_the_samples_header_and_order_and_its_hash_beside_it(competition, tmp_path: Path) -> None:
     folder = RunFolder(tmp_path / "run")
     sha256 = write_submission(
-        folder, competition.submission_header, competition.test_images, [["new_whale", "w_a"], list("abcdefg")]
+        folder, competition.submission_header, competition.test_ids, [["new_whale", "w_a"], list("abcdefg")]
     )
     raw = folder.submission_csv.read_bytes()
     assert raw == b'Image,Id\nt2.jpg,new_whale w_a\n"t,1.jpg",a b c d e\n'
@@ -62,7 +63,7 @@ def test_a_submission_has_the_samples_header_and_order_and_its_hash_beside_it(co
 
 def test_the_samples_own_column_names_are_kept(competition, tmp_path: Path) -> None:
     folder = RunFolder(tmp_path / "run")
-    write_submission(folder, ("file", "predictions"), competition.test_images, [["a"], ["b"]])
+    write_submission(folder, ("file", "predictions"), competition.test_ids, [["a"], ["b"]])
     assert folder.submission_csv.read_text().startswith("file,predictions\n")
 
 
@@ -70,7 +71,7 @@ def test_the_samples_own_column_names_are_kept(competition, tmp_path: Path) -> N
 def test_what_cannot_be_a_submission_is_not_written(competition, tmp_path: Path, predictions) -> None:
     folder = RunFolder(tmp_path / "run")
     with pytest.raises(ValueError, match=r"shorter|cannot be the predicted labels"):
-        write_submission(folder, competition.submission_header, competition.test_images, predictions)
+        write_submission(folder, competition.submission_header, competition.test_ids, predictions)
     assert not folder.submission_csv.exists()
 
 
