@@ -154,7 +154,9 @@ def _files(kind: type, folder: Any) -> Iterator[str]:
         takes_fold = inspect.isfunction(member) and list(inspect.signature(member).parameters) == ["self", "fold"]
         path = member.fget(folder) if isinstance(member, property) else member(folder, 0) if takes_fold else None
         if isinstance(path, Path):
-            doc = inspect.getdoc(member.fget if isinstance(member, property) else member) or name.replace("_", " ")
+            doc = inspect.getdoc(member.fget if isinstance(member, property) else member)
+            if doc is None:
+                raise ValueError(f"{kind.__name__}.{name} does not say what it holds")
             yield f"| `{path.relative_to(folder.path)}` | {' '.join(doc.split())} |"
     yield ""
 
@@ -164,7 +166,8 @@ def _tables() -> Iterator[str]:
         table: Any = mapper.local_table
         yield f"### {table.name}"
         yield ""
-        yield (inspect.getdoc(mapper.class_) or "").split("\n\n")[0].replace("\n", " ")
+        doc = vars(mapper.class_)["__doc__"]  # its own: that of the class above it is about no table
+        yield inspect.cleandoc(doc).split("\n\n")[0].replace("\n", " ")
         yield ""
         yield ", ".join(f"`{column.name}`{'' if column.nullable else ' *'}" for column in table.columns)
         yield ""

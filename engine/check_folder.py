@@ -62,6 +62,11 @@ class Check(BaseModel):
     examples: tuple[str, ...] = ()
     sheet: str | None = None  # key of SHEETS on which the examples can be seen
 
+    def first_examples(self, most: int = 6) -> str:
+        """`a.jpg, b.jpg and 43 more`."""
+        more = self.count - len(self.examples[:most])
+        return ", ".join(self.examples[:most]) + (f" and {more} more" if more > 0 else "")
+
 
 class Checks(BaseModel):
     """checks.json: the checks, worst first, and what a histogram needs."""

@@ -74,10 +74,12 @@ class RunFolder:
 
     @property
     def folds_csv(self) -> Path:
+        """A line a training image: image, label, fold, group; images of one group never part."""
         return self.path / "folds.csv"
 
     @property
     def checks_json(self) -> Path:
+        """What the check of the data found before training, as in a check's folder."""
         return self.path / "checks.json"
 
     @property
@@ -95,9 +97,11 @@ class RunFolder:
         return self.path / f"fold{fold}" / "log.txt"
 
     def last_checkpoint(self, fold: int) -> Path:
+        """The newest state of a fold's training, from which it goes on."""
         return self.path / f"fold{fold}" / "last.pt"
 
     def best_checkpoint(self, fold: int) -> Path:
+        """The weights of the epoch whose metric was best on the fold's own images."""
         return self.path / f"fold{fold}" / "best.pt"
 
     def fold_predictions(self, fold: int) -> Path:
@@ -123,6 +127,7 @@ class RunFolder:
 
     @property
     def threshold_json(self) -> Path:
+        """The threshold of the unknown label, of each fold and of the test part, with the score of each."""
         return self.path / "threshold.json"
 
     @property
@@ -132,10 +137,12 @@ class RunFolder:
 
     @property
     def submission_csv(self) -> Path:
+        """What is sent: the rows of the sample submission, in its order."""
         return self.path / "submission.csv"
 
     @property
     def submission_sha256(self) -> Path:
+        """The SHA-256 of submission.csv, by which a submission is known again."""
         return self.path / "submission.csv.sha256"
 
     @property
@@ -145,10 +152,12 @@ class RunFolder:
 
     @property
     def log_txt(self) -> Path:
+        """What the attempts wrote, the newest last."""
         return self.path / "log.txt"
 
     @property
     def wandb_dir(self) -> Path:
+        """The files of its W&B runs, a folder each."""
         return self.path / "wandb"
 
     def create(self, spec: RunSpec) -> None:

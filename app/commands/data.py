@@ -44,6 +44,8 @@ def data_show(as_json: AsJson = False) -> None:
         return
     for check in found.checks:
         print(f"{check.verdict:<8}{check.count:>7}  {check.sentence}")
+        if check.verdict != "ok" and check.examples:
+            print(f"{'':<17}{check.first_examples()}")
     print(f"sheets and facts: {place.path}")
 
 

@@ -12,6 +12,7 @@ from app.commands.terminal import AsJson, body_of, iso, opened_journal
 from app.jobs import again as repetition
 from app.jobs import blends
 from app.journal import challenges, run_keys, run_notes
+from app.journal.home import COMMAND
 from app.reports import experiment_tree, lineage, run_list, run_record
 from app.scores import run_search
 from engine.contract import OnehourError
@@ -113,6 +114,8 @@ def diff(
     as_json: AsJson = False,
 ) -> None:
     """Where the specs of runs differ: a line a key, their values in the order of the runs."""
+    if len(runs) < 2:
+        raise OnehourError("one run differs from nothing", fix=f"Name two or more: {COMMAND} run diff {runs[0]} RUN")
     with opened_journal() as journal, journal.reading() as db:
         challenge = challenges.active(db)
         keys = [run_keys.run_named(db, run, challenge).key for run in runs]

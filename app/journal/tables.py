@@ -147,6 +147,8 @@ class NoteRevision(Base, table=True):
 
 
 class Todo(Base, table=True):
+    """Something to do, planned for a day; undone it rolls over to the next."""
+
     id: int = Field(default=None, primary_key=True)
     challenge_id: int = Field(foreign_key="challenge.id", index=True)
     title: str
@@ -279,6 +281,8 @@ class RunCode(Base, table=True):
 
 
 class FoldScore(Base, table=True):
+    """The score of one fold of a run, in the run's metric."""
+
     __tablename__: ClassVar[str] = "fold_score"
 
     run_id: int = Field(foreign_key="run.id", primary_key=True)

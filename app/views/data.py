@@ -93,9 +93,9 @@ def _line(check: Check) -> str:
     """The verdict, the sentence, and the worst examples by name."""
     shown = check.examples[:SHOWN_EXAMPLES]
     examples = ", ".join(f"`{one.replace('`', '')}`" for one in shown)
-    more = len(check.examples) - len(shown)
+    more = check.count - len(shown)
     return f"{VERDICTS[check.verdict]} · {plain(check.sentence)}" + (
-        f"  \n:gray[{examples}{' and more' if more > 0 else ''}]" if examples else ""
+        f"  \n:gray[{examples}{f' and {more} more' if more > 0 else ''}]" if examples else ""
     )
 
 

@@ -38,12 +38,14 @@ def _follow(journal: Journal, at: Sitting, row: RunRow) -> None:
         st.caption(plain(queued.message))
     series = [one for one in runs.points(folder) if one.metric == f"valid/{row.metric}"]
     if series:
+        st.markdown(f"valid/{plain(row.metric)} of each fold, epoch by epoch")
         st.plotly_chart(charts.curves(series), key=f"live_curves_{row.run_id}", config={"displayModeBar": False})
     gpu = _gpu_words(folder)
     if gpu:
         st.caption(gpu)
     st.markdown("Log")
-    st.code(folder.log_tail() or "Nothing is written yet.", language=None, height=LOG_HEIGHT, wrap_lines=True)
+    with st.container(height=LOG_HEIGHT, border=False, autoscroll=True):
+        st.code(folder.log_tail() or "Nothing is written yet.", language=None, wrap_lines=True)
 
 
 def _where(folder: RunFolder) -> str:

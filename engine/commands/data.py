@@ -52,6 +52,8 @@ def check(
         checks = check_data(spec, folder)
     for one in checks.checks:
         print(f"{one.verdict:<8} {one.name}: {one.sentence}")
+        if one.verdict != "ok" and one.examples:
+            print(f"{'':<8} {one.first_examples()}")
     print(folder.path)
     return EXIT_OK
 

@@ -106,7 +106,7 @@ def test_what_passes_a_limit_wants_the_same_click_twice(journal: Journal, challe
     at = page()
     at.text_input(key="overrides").input("augment=[]")
     ran(at.text_input(key="hypothesis").input("it takes long"))
-    assert "It will pass the limit of 1 min of local" in texts(at)
+    assert "it will pass the limit of 1 min of local" in texts(at)
     assert "a crude guess: nothing like it has finished there" in texts(at)
     assert at.button(key="queue").label == "Queue a run"
     ran(at.button(key="queue").click())
