@@ -63,7 +63,7 @@ def page_link(name: str, words: str, **asked: str) -> None:
     """
     pages = st.session_state.get(PAGES)
     if pages is not None:
-        st.page_link(pages[name], label=words, query_params=asked)
+        st.page_link(pages[name], label=words, query_params=asked, icon=":material/arrow_forward:")
 
 
 def link(words: str, address: str) -> str:

@@ -44,23 +44,34 @@ def show(journal: Journal, at: Sitting) -> None:
     preset, hypothesis, changes, more, button = st.columns([1.3, 3, 2, 0.7, 0.9], vertical_alignment="bottom")
     usual = sample_challenge.PRESET if at.challenge.competition == sample_challenge.SLUG else USUAL
     usable = challenges.allowed_backends(at.challenge) or configured.names(journal.home)
-    typed = st.session_state.setdefault(TYPED, {"preset": usual})
-    for name, value in typed.items():
-        if name != "backend" or value in usable:
-            st.session_state.setdefault(name, value)
-    chosen = preset.selectbox("Preset", presets, key="preset", disabled=closed)
-    hypothesis.text_input(
-        "Hypothesis", key="hypothesis", placeholder="What do you expect, in one sentence", disabled=closed
+    typed = st.session_state.setdefault(TYPED, {})
+    for name in typed.keys() - {"preset", "backend"}:
+        st.session_state.setdefault(name, typed[name])
+    # A choice is begun at its place in the list: one that is set from here would lose to a click that comes before it is drawn.
+    chosen = preset.selectbox(
+        "Preset", presets, presets.index(typed.get("preset", usual)), key="preset", disabled=closed, on_change=_keep
     )
-    asked = changes.text_input("Changes", key="overrides", placeholder="seed=3 folds=5", disabled=closed)
+    hypothesis.text_input(
+        "Hypothesis",
+        key="hypothesis",
+        placeholder="What do you expect, in one sentence",
+        disabled=closed,
+        on_change=_keep,
+    )
+    asked = changes.text_input(
+        "Changes", key="overrides", placeholder="seed=3 batch_size=32", disabled=closed, on_change=_keep
+    )
     with more.popover("More", disabled=closed):
         axes = st.text_input(
             "Compare",
             key="axes",
             placeholder="backbone=resnet18,resnet34",
             help="A run for each value, all of one experiment.",
+            on_change=_keep,
         )
-        backend = st.selectbox("Runs on", usable, key="backend")
+        on = typed.get("backend")
+        at_first = usable.index(on) if on in usable else 0
+        backend = st.selectbox("Runs on", usable, at_first, key="backend", on_change=_keep)
         if submitting.is_possible(at.challenge):
             st.number_input(
                 "Submit if its CV is better than",
@@ -68,13 +79,14 @@ def show(journal: Journal, at: Sitting) -> None:
                 format="%.4f",
                 key="submit_if",
                 help="The worker sends it then, also at night. Runs shows such an order and takes it back.",
+                on_change=_keep,
             )
         stops = st.toggle(
             "Stop if behind",
             key="stops",
             help="After each fold it is held against the best run on the same folds; clearly behind, it stops by itself.",
+            on_change=_keep,
         )
-    typed.update((name, st.session_state[name]) for name in KEPT if name in st.session_state)
     wanted = Wanted(chosen, asked, axes, backend, stops)
     sure = st.session_state.get(SURE_OF) == wanted
     button.button(
@@ -88,6 +100,11 @@ def show(journal: Journal, at: Sitting) -> None:
     st.caption(f"{when_to_use(chosen)} {expected}")
     if unseen:
         page_link("data", "Look at its augmented pictures", sheet_preset=chosen, sheet_overrides=asked)
+
+
+def _keep() -> None:
+    typed = st.session_state.setdefault(TYPED, {})
+    typed.update((name, st.session_state[name]) for name in KEPT if name in st.session_state)
 
 
 @dataclass(frozen=True)
@@ -176,11 +193,12 @@ def _queue(journal: Journal, at: Sitting) -> None:
             standing_orders.give(journal, one.run_key, asked.submit_if)
         asked.submit_if = None
     asked.hypothesis = ""
+    _keep()
 
 
 def pairs(changes: str) -> list[str]:
-    """`seed=3 folds=5` as a shell would split it: quotes hold a value with spaces together."""
+    """`seed=3 batch_size=32` as a shell would split it: quotes hold a value with spaces together."""
     try:
         return shlex.split(changes)
     except ValueError as error:
-        raise OnehourError(f"the changes cannot be read ({error})", fix="Example: seed=3 folds=5") from None
+        raise OnehourError(f"the changes cannot be read ({error})", fix="Example: seed=3 batch_size=32") from None

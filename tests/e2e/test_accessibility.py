@@ -182,3 +182,14 @@ def test_on_a_phone_the_session_bar_of_an_hour_takes_two_lines_and_one_for_the_q
         assert box["height"] < 844 / 7, button
         assert page.evaluate("document.documentElement.scrollWidth") == 390
         act(lived)
+
+
+def test_on_a_phone_a_refusal_is_in_sight_although_its_button_stands_far_below(
+    page: Page, lived: Journal, start_server: StartServer
+) -> None:
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.goto(start_server(lived.home).url)
+    queue = page.get_by_role("button", name="Queue a run")
+    queue.click()
+    expect(page.get_by_text("A run needs a hypothesis")).to_be_in_viewport()
+    expect(queue).to_be_in_viewport()

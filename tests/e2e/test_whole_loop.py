@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -104,14 +105,18 @@ def test_from_an_empty_folder_to_a_scored_submission_although_everything_is_kill
     page.keyboard.press("Control+Shift+S")
     expect(page.get_by_role("button", name="Pause")).to_be_visible()
     page.get_by_role("textbox", name="Hypothesis").fill("A tiny net learns something")
-    page.get_by_role("textbox", name="Changes").fill(CHANGES)
-    page.get_by_role("link", name="look at its augmented pictures").click()
+    page.get_by_role("textbox", name="Changes").fill("batch_size=16")
+    look = page.get_by_role("link", name="look at its augmented pictures")
+    page.keyboard.press("Tab")
+    expect(look).to_have_attribute("href", re.compile("sheet_overrides=batch_size"))  # the sheet of what was typed
+    look.click()
     page.get_by_role("button", name="Draw the sheet").click()
     page.get_by_role("button", name="I have looked at it").click(timeout=120_000)
     expect(page.get_by_role("button", name="I have looked at it")).to_be_hidden()
-    page.get_by_role("link", name="Today").click()
+    page.get_by_role("link", name="Back to Today").click()
     expect(page.get_by_role("textbox", name="Hypothesis")).to_have_value("A tiny net learns something")
-    expect(page.get_by_role("textbox", name="Changes")).to_have_value(CHANGES)
+    expect(page.get_by_role("textbox", name="Changes")).to_have_value("batch_size=16")
+    page.get_by_role("textbox", name="Changes").fill(CHANGES)
     page.get_by_role("button", name="Queue a run").click()
     expect(page.get_by_text("● running")).to_be_visible(timeout=60_000)
     wait_until("the first epoch is done", lambda: len(epochs(home)) >= 1)
