@@ -123,7 +123,7 @@ def _split(week: Week) -> None:
     for name, minutes, share, target in week_page.split_rows(week):
         aim = f" (target {target})" if target else ""
         lines.append(f"| {name} | {minutes} min | {share}{aim} |")
-    st.markdown("| | | |\n|---|--:|--:|\n" + "\n".join(lines))
+    st.markdown("| Activity | Time | Share |\n|---|--:|--:|\n" + "\n".join(lines))
 
 
 def _lines(title: str, lines: list[str], empty: str) -> None:
