@@ -173,5 +173,5 @@ def test_the_demo_walks_a_day_and_its_cv_is_well_above_chance(capfd: pytest.Capt
 
 def test_the_sample_challenge_is_one_command(home: Home, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["init", "--competition", "sample", "--days", "10", "--time-zone", "UTC"]) == EXIT_OK
-    assert "10 days of 60 minutes" in capsys.readouterr().out
+    assert "10 days of 60 min" in capsys.readouterr().out
     assert (home.data_dir / "sample" / "train.csv").is_file()
