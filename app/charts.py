@@ -7,7 +7,7 @@ from datetime import date
 from math import isfinite
 from typing import Any
 
-from app.reports.score_days import ScoreDay
+from app.reports.score_days import ScoreDay, has_days_before
 from app.scores.agreement import Line, Scored
 from app.scores.run_curves import FoldCurve, band, smoothed
 from app.scores.runs import Points
@@ -159,6 +159,11 @@ def _band(scored: Sequence[Scored], drawn: Line) -> list[dict[str, Any]]:
 
 def score_timeline(days: Sequence[ScoreDay], metric: str) -> dict[str, Any]:
     """The whole challenge: the best CV, public and private score of each day, and the best CV so far as a step line."""
+    dated = has_days_before(days)
+
+    def place(day: ScoreDay) -> int | str:
+        return str(day.local_date) if dated else day.number
+
     kinds = (
         ("CV", "circle", COLOURS[0], [(day, day.cv) for day in days]),
         ("LB public", "diamond", COLOURS[1], [(day, day.public) for day in days]),
@@ -170,20 +175,20 @@ def score_timeline(days: Sequence[ScoreDay], metric: str) -> dict[str, Any]:
         if known:
             data.append(
                 {
-                    "type": "scatter", "mode": "markers", "name": name, "x": [day.number for day, _ in known],
+                    "type": "scatter", "mode": "markers", "name": name, "x": [place(day) for day, _ in known],
                     "y": [score for _, score in known], "hovertext": [str(day.local_date) for day, _ in known],
                     "marker": {"symbol": shape, "color": colour, "size": 8},
                 }
             )  # fmt: skip
-    best = [(day.number, day.best_cv) for day in days if day.best_cv is not None]
+    best = [(place(day), day.best_cv) for day in days if day.best_cv is not None]
     if best:
         data.append(
             {
-                "type": "scatter", "mode": "lines", "name": "best CV so far", "x": [number for number, _ in best],
+                "type": "scatter", "mode": "lines", "name": "best CV so far", "x": [at for at, _ in best],
                 "y": [cv for _, cv in best], "line": {"shape": "hv", "color": COLOURS[0], "width": 1},
             }
         )  # fmt: skip
-    return {"data": data, "layout": _layout("day", metric, 420)}
+    return {"data": data, "layout": _layout("" if dated else "day", metric, 420)}
 
 
 def ranks(by_day: Mapping[date, tuple[int, int]]) -> dict[str, Any]:

@@ -102,8 +102,8 @@ def init(
             rules = replace(rules, data_dir=drawn.dir, truth_path=drawn.truth_path)
         challenge = challenges.found(journal, rules, today)
         print(
-            f"{challenge.competition}: {challenge.days} day{'s' * (challenge.days != 1)} of {challenge.minutes_per_day:g} min from {challenge.starts_on}"
-            f" ({challenge.mode}, {challenge.time_zone}). Data: {challenge.data_dir}"
+            f"{challenge.competition}: {challenge.days} day{'s' * (challenge.days != 1)} of {challenge.minutes_per_day:g} min "
+            f"from {challenge.starts_on} ({challenge.mode}, {challenge.time_zone}). Data: {challenge.data_dir}"
         )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 
@@ -27,6 +28,11 @@ class ScoreDay:
     public: float | None
     private: float | None
     best_cv: float | None
+
+
+def has_days_before(days: Sequence[ScoreDay]) -> bool:
+    """Whether something was sent before the challenge's first day: such days are told by their dates, they have no number."""
+    return any(day.number < 1 for day in days)
 
 
 def read(db: Session, at: Sitting) -> list[ScoreDay]:

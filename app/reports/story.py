@@ -13,7 +13,7 @@ from app.jobs import ledger
 from app.jobs.ledger import MachineTime
 from app.journal import checklist, reviews
 from app.journal.checklist import CompetitionRule
-from app.journal.days import DAY
+from app.journal.days import DAY, day_number
 from app.journal.sittings import Sitting
 from app.journal.tables import Challenge, Run, Submission
 from app.reports import day_calendar, score_days, story_weeks, what_helped
@@ -22,8 +22,8 @@ from app.reports.score_days import ScoreDay
 from app.reports.story_weeks import StoryWeek
 from app.reports.what_helped import Idea
 from app.scores import position
-from app.scores.baselines import best_so_far
-from app.scores.board import best, board_runs_named
+from app.scores.baselines import best_so_far, is_better
+from app.scores.board import best, board_runs_named, sent_elsewhere
 from app.scores.position import Position
 from engine.contract import METRIC_DIRECTIONS
 
@@ -32,13 +32,18 @@ SECTIONS = ("preface", "afterword")
 
 @dataclass(frozen=True)
 class Step:
-    """A run whose CV was the best so far."""
+    """A run whose CV was the best so far, or a submission of no run here whose public score was."""
 
-    number: int  # of its day
-    run_key: str
-    hypothesis: str
-    cv: float
+    local_date: date
+    number: int  # of its day; below 1 before the challenge
+    name: str
+    words: str
+    cv: float | None
     public: float | None
+
+    @property
+    def day(self) -> str:
+        return str(self.number) if self.number >= 1 else str(self.local_date)
 
 
 @dataclass(frozen=True)
@@ -105,10 +110,20 @@ def parts_of(body: str) -> tuple[str, str]:
 
 
 def _steps(db: Session, challenge: Challenge, last: date) -> list[Step]:
-    steps = []
-    for run in board_runs_named(db, challenge, best_so_far(db, challenge, last)):
-        row = run.row
-        assert row.cv is not None
-        number = (row.local_date - challenge.starts_on).days + 1
-        steps.append(Step(number, row.run_key, row.hypothesis, row.cv, run.public))
-    return steps
+    steps = [
+        Step(
+            row.local_date, day_number(row.local_date, challenge.starts_on), row.run_key, row.hypothesis, row.cv, public
+        )
+        for row, public in (
+            (run.row, run.public) for run in board_runs_named(db, challenge, best_so_far(db, challenge, last))
+        )
+    ]
+    better, best_public = is_better(challenge.metric), None
+    for on, sent in sorted(sent_elsewhere(db, challenge).items()):
+        for one in sent:
+            if on <= last and better(one.public, best_public):
+                best_public = one.public
+                steps.append(
+                    Step(on, day_number(on, challenge.starts_on), one.name, one.description, None, best_public)
+                )
+    return sorted(steps, key=lambda step: step.local_date)

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from html import escape
 from math import ceil, floor, log10
 
+from app.journal.days import DAY
 from app.reports.day_calendar import CalendarDay
-from app.reports.score_days import ScoreDay
+from app.reports.score_days import ScoreDay, has_days_before
 
 WIDTH, HEIGHT = 900, 360
 LEFT, RIGHT, TOP, BOTTOM = 56, 12, 34, 34
@@ -29,6 +30,7 @@ def scores(days: Sequence[ScoreDay], metric: str) -> str:
         return ""
     ticks = _ticks(min(values), max(values))
     low, high = ticks[0], ticks[-1]
+    dated = has_days_before(days)
     first, last = days[0].number, max(days[-1].number, days[0].number + 1)
 
     def x(number: float) -> float:
@@ -42,7 +44,8 @@ def scores(days: Sequence[ScoreDay], metric: str) -> str:
         parts.append(f'<line x1="{LEFT}" y1="{y(tick):.1f}" x2="{WIDTH - RIGHT}" y2="{y(tick):.1f}" stroke="#ddd"/>')
         parts.append(f'<text x="{LEFT - 6}" y="{y(tick) + 4:.1f}" text-anchor="end">{tick:g}</text>')
     for number in _day_ticks(first, last):
-        parts.append(f'<text x="{x(number):.1f}" y="{HEIGHT - 12}" text-anchor="middle">{number}</text>')
+        words = f"{days[0].local_date + DAY * (number - first)}" if dated else f"{number}"
+        parts.append(f'<text x="{x(number):.1f}" y="{HEIGHT - 12}" text-anchor="middle">{words}</text>')
     best = [(x(day.number), y(day.best_cv)) for day in days if day.best_cv is not None]
     if best:
         steps = f"M{best[0][0]:.1f} {best[0][1]:.1f}" + "".join(f"H{at:.1f}V{score:.1f}" for at, score in best[1:])
@@ -52,7 +55,13 @@ def scores(days: Sequence[ScoreDay], metric: str) -> str:
         known = [(day, getattr(day, name)) for day in days if getattr(day, name) is not None]
         if known:
             parts += [
-                _point(shape, x(day.number), y(value), colour, f"day {day.number}: {words} {value:.4f}")
+                _point(
+                    shape,
+                    x(day.number),
+                    y(value),
+                    colour,
+                    f"{day.local_date if dated else f'day {day.number}'}: {words} {value:.4f}",
+                )
                 for day, value in known
             ]
             parts.append(_point(shape, legend + 6, 14, colour, words))

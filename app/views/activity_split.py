@@ -19,7 +19,7 @@ def show(journal: Journal, at: Sitting) -> None:
     if not used:
         return
     with st.form("split", border=True):
-        st.markdown(f"**How the {used:.0f} minute{'s were' if round(used) != 1 else ' was'} spent** :gray[put it right where the count is wrong]")
+        st.markdown(f"**How {used:.0f} min were spent** :gray[put it right where the count is wrong]")
         places = st.columns([1, 1, 1, 1, 0.6], gap="medium", vertical_alignment="bottom")
         keys = {each: f"split_{each.value}_{len(at.marks)}" for each in Activity}
         for place, each in zip(places, Activity, strict=False):

@@ -9,17 +9,17 @@ from pathlib import Path
 
 import pytest
 
-from app import cli
+from app import charts, cli
 from app.journal import challenge_settings, challenges, checklist, notes, references, reviews, sessions, sittings
 from app.journal.store import Journal
 from app.journal.tables import Challenge, LeaderboardSnapshot
-from app.reports import story, story_figures, story_page
+from app.reports import score_days, story, story_figures, story_page
 from app.reports.score_days import ScoreDay
 from app.scores import leaderboard, position
 from app.views import desk
 from engine.contract import EXIT_BAD_INPUT, EXIT_OK, OnehourError
 from tests.app.test_views import page, queued, ran, texts
-from tests.conftest import MovableClock
+from tests.conftest import CHECKOUT, MovableClock
 from tests.e2e.past import finish
 
 MINUTE_S, DAY_S = 60, 86_400
@@ -83,6 +83,23 @@ def test_an_article_can_be_written_before_anything_has_happened(journal: Journal
     assert "| best CV (map5) | – |" in text
     assert "figure:scores" not in text
     assert set(drawings) == {"calendar"}
+
+
+def test_a_history_that_was_imported_tells_how_its_score_rose_by_dates(journal: Journal, challenge: Challenge) -> None:
+    assert cli.main(["import", str(CHECKOUT / "docs/examples/article-history.csv")]) == EXIT_OK
+    text, drawings = told(journal)
+    rose = text.partition("## How the score rose")[2].partition("\n## ")[0]
+    assert [line.split(" | ")[0] for line in rose.splitlines() if line.startswith("| 2")] == [
+        "| 2026-01-05",
+        "| 2026-01-26",
+        "| 2026-02-16",
+    ]
+    assert "| 2026-02-16 | 384-progressive.csv | 384 px, progressive resizing" in rose
+    assert ">2026-01-05</text>" in drawings["scores"]
+    with journal.reading() as db:
+        days = score_days.read(db, sittings.sitting(db, challenge, journal.now()))
+    figure = charts.score_timeline(days, "map5")
+    assert figure["data"][0]["x"][0] == "2026-01-05"
 
 
 def test_the_persons_own_words_stand_before_and_after(journal: Journal, lived: Challenge) -> None:

@@ -335,7 +335,7 @@ def test_after_the_hour_its_division_is_held_against_the_target_and_put_right(
         db.add(challenge)
     sessions.start(journal)
     clock.move(1_800)
-    assert "minutes were spent" not in texts(page())
+    assert "min were spent" not in texts(page())
     sessions.end(journal)
     at = page()
     inputs = [box for box in at.slider if str(box.key).startswith("split_")]
