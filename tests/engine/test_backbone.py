@@ -60,9 +60,11 @@ def test_a_file_of_weights_is_loaded_or_refused_by_tensor(tmp_path: Path) -> Non
 
     torch.save({name: tensor for name, tensor in state.items() if name != "conv1.0.weight"}, tmp_path / "short.pt")
     (tmp_path / "text.pt").write_text("weights")
+    (tmp_path / "users.pt").write_text("root:x:0:0:root:/root:/bin/bash\n")  # to a pickle these letters mean something
     for file, sentence in [
         ("short.pt", "'conv1.0.weight' is missing"),
         ("text.pt", "no plain tensors"),
+        ("users.pt", "no plain tensors"),
         ("no.pt", "no such file"),
     ]:
         with pytest.raises(OnehourError, match=sentence):
