@@ -140,6 +140,50 @@ def data_stamp(data: DataSpec) -> str:
     return hashlib.sha256(repr(seen).encode()).hexdigest()[:16]
 
 
+LEAST_CERTAIN = "_least_certain.jpg"
+
+
+def least_certain_jpg(table: Path) -> Path:
+    """The sheet of what is least certain in a CSV of found boxes or proposed sightings, beside it."""
+    return table.with_name(f"{table.stem}{LEAST_CERTAIN}")
+
+
+def found_boxes_json(table: Path) -> Path:
+    """What the model that found the boxes in `table` is worth, beside it; FoundBoxes."""
+    return table.with_name(f"{table.stem}_report.json")
+
+
+class FoundBoxes(BaseModel):
+    """How far boxes that a model found can be trusted."""
+
+    model_config = ConfigDict(frozen=True)
+
+    boxes: int
+    learnt: dict[str, int]  # by part: images whose box the model was trained on
+    note: str
+    skipped: tuple[str, ...]  # a sentence for each file without a box
+
+
+def least_certain(data_dir: Path) -> list[tuple[str, str, Path]]:
+    """(caption, note, sheet) of the boxes and sightings whose tables lie in `data_dir`; a note is "" where there is none.
+
+    Raises OnehourError when the folder or a report cannot be read.
+    """
+    shown = []
+    with _as_sentence(data_dir, "the folder cannot be read"):
+        sheets = sorted(data_dir.expanduser().glob(f"*{LEAST_CERTAIN}"))
+    for sheet in sheets:
+        table = sheet.with_name(sheet.name.removesuffix(LEAST_CERTAIN) + ".csv")
+        report = found_boxes_json(table)
+        if not report.is_file():
+            shown.append((f"Least certain pairs of {table.name}", "", sheet))
+            continue
+        with _as_sentence(report, "the report of the boxes cannot be read"):
+            note = FoundBoxes.model_validate_json(report.read_text(encoding="utf-8")).note
+        shown.append((f"Least certain crops of {table.name}", note, sheet))
+    return shown
+
+
 @dataclass(frozen=True)
 class CheckFolder:
     """The paths of one check. `path` need not exist yet."""

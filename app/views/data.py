@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import streamlit as st
 
 from app.jobs import data_checks, specs
@@ -9,7 +11,7 @@ from app.journal.sittings import Sitting
 from app.journal.store import Journal
 from app.views.desk import attempt, page_link, plain
 from app.views.queue_form import USUAL, pairs
-from engine.check_folder import Check, CheckFolder, Checks
+from engine.check_folder import Check, CheckFolder, Checks, least_certain
 from engine.contract import OnehourError, RunSpec, preset_names
 
 # A shape and a word each, so that nobody needs the colour.
@@ -40,6 +42,7 @@ def show(journal: Journal, at: Sitting) -> None:
     else:
         _checks(checks)
     _augmented(journal, at, place)
+    _least_certain(at)
     _sheets(place)
 
 
@@ -150,6 +153,20 @@ def _sheet(journal: Journal, place: CheckFolder, spec: RunSpec, found: data_chec
         st.markdown(":green[✓] looked at")
         page_link("today", "Back to Today, to queue it")
     st.image(str(place.augmented_jpg))
+
+
+def _least_certain(at: Sitting) -> None:
+    """The crops that a box model is least sure of, and pairs that are hardly one sighting: are they right?"""
+    try:
+        shown = least_certain(Path(at.challenge.data_dir))
+    except OnehourError as error:
+        st.caption(f":red[✗ {plain(str(error))}]")
+        return
+    for caption, note, path in shown:
+        st.markdown(f"**{plain(caption)}**")
+        if note:
+            st.caption(plain(f"{note[0].upper()}{note[1:]}."))
+        st.image(str(path))
 
 
 def _sheets(place: CheckFolder) -> None:

@@ -12,7 +12,8 @@ from engine.boxes.learning import Say
 from engine.boxes.model import find, load
 from engine.boxes.pictures import decode, pictures_below
 from engine.boxes.sheet import Shown, write_sheet
-from engine.boxes.train import MARGIN, SHOWN
+from engine.boxes.train import MARGIN, SHOWN, held_out_iou
+from engine.check_folder import FoundBoxes, found_boxes_json, least_certain_jpg
 from engine.checks.facts import Entry
 from engine.contract import DataSpec, OnehourError
 from engine.data.boxes import PARTS, FoundBox, crop_of, write_found
@@ -29,8 +30,8 @@ class Applied:
     found: tuple[FoundBox, ...]
     learnt: dict[str, int]  # by part: images whose box the model was trained on
     skipped: tuple[str, ...]  # a sentence for each file that cannot be decoded: it has no box
+    held_out_iou: float | None  # of the model, as its training told; None where its report is gone
     sheet: Path
-    report: Path
 
     @property
     def note(self) -> str:
@@ -38,9 +39,10 @@ class Applied:
         of = {part: sum(one.part == part for one in self.found) for part in PARTS}
         named = {"train": "training image", "test": "test image"}
         train, test = (f"{self.learnt[part]} of {counted(of[part], named[part])}" for part in PARTS)
+        worth = "unknown, its report is gone" if self.held_out_iou is None else f"{self.held_out_iou:.3f}"
         return (
-            f"the model was trained on the boxes of {train} and {test}: there its boxes are likely truer than on images it never "
-            "saw; what those are worth is the held-out IoU that boxes train told"
+            f"mean IoU on boxes held out of training: {worth}; the model was trained on the boxes of {train} and {test}: there "
+            "its boxes are likely truer than that"
         )
 
 
@@ -73,13 +75,12 @@ def apply_boxes(data: DataSpec, model: Path, out: Path, say: Say = lambda line: 
         found=tuple(found),
         learnt={part: sum(one[0] == part and one in there for one in net.learnt) for part in PARTS},
         skipped=tuple(str(one) for one in refused),
-        sheet=out.with_name(f"{out.stem}_least_certain.jpg"),
-        report=out.with_name(f"{out.stem}_report.json"),
+        held_out_iou=held_out_iou(model),
+        sheet=least_certain_jpg(out),
     )
     write_sheet(made.sheet, shown, MARGIN)
-    write_json(
-        made.report, {"boxes": len(found), "learnt": made.learnt, "note": made.note, "skipped": list(made.skipped)}
-    )
+    report = FoundBoxes(boxes=len(found), learnt=made.learnt, note=made.note, skipped=made.skipped)
+    write_json(found_boxes_json(out), report.model_dump(mode="json"))
     write_found(out, found)
     return made
 

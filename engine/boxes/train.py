@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import time
 from dataclasses import asdict, dataclass
@@ -130,6 +131,14 @@ def train_boxes(
     write_sheet(out / SHEET, shown, MARGIN)
     write_json(out / REPORT, asdict(report))
     return report
+
+
+def held_out_iou(folder: Path) -> float | None:
+    """What the report in a model's folder tells of it; None where there is none."""
+    try:
+        return float(json.loads((folder / REPORT).read_text(encoding="utf-8"))["mean_iou"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 def _kept(found: np.ndarray, true: np.ndarray, margin: float) -> Kept:

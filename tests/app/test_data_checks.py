@@ -19,7 +19,7 @@ from app.journal import looks, sessions
 from app.journal.store import Journal
 from app.journal.tables import Challenge, Run
 from app.views import desk
-from engine.check_folder import CheckFolder
+from engine.check_folder import CheckFolder, FoundBoxes, found_boxes_json, least_certain_jpg
 from engine.contract import OnehourError, RunSpec
 from tests.conftest import MovableClock
 
@@ -133,6 +133,24 @@ def test_the_page_shows_the_checks_and_takes_the_look(
     assert "The data was changed since" not in texts(at)
     (pictures / "train" / "6.png").rename(pictures / "train" / "7.png")
     assert "The data was changed since" in texts(ran(at))
+
+
+def test_the_page_shows_the_crops_that_are_least_certain_and_what_the_box_model_is_worth(
+    journal: Journal, challenge: Challenge, pictures: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(desk, "_journal_of", lambda _home: journal)
+    assert "Least certain" not in texts(page())
+    found = pictures / "found.csv"
+    least_certain_jpg(found).write_bytes((pictures / "train" / "0.png").read_bytes())
+    report = FoundBoxes(boxes=8, learnt={"train": 4, "test": 0}, note="mean IoU on boxes held out: 0.811", skipped=())
+    found_boxes_json(found).write_text(report.model_dump_json())
+    least_certain_jpg(pictures / "sighted.csv").write_bytes((pictures / "train" / "1.png").read_bytes())
+    at = page()
+    assert "**Least certain crops of found.csv**" in texts(at)
+    assert "Mean IoU on boxes held out: 0.811." in texts(at)
+    assert "**Least certain pairs of sighted.csv**" in texts(at)
+    found_boxes_json(found).write_text("{}")
+    assert "the report of the boxes cannot be read" in texts(page())
 
 
 def test_measured_numbers_have_a_histogram_of_their_own(

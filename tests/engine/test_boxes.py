@@ -18,6 +18,7 @@ from engine.boxes.model import MODEL, find, iou, load
 from engine.boxes.pictures import decode, pictures_below
 from engine.boxes.sheet import Shown, write_sheet
 from engine.boxes.train import REPORT, SHEET, BoxReport, train_boxes
+from engine.check_folder import least_certain
 from engine.checks.facts import Entry
 from engine.checks.sheets import GAP, TILE
 from engine.contract import EXIT_BAD_INPUT, EXIT_OK, DataSpec, OnehourError
@@ -223,9 +224,11 @@ def test_what_the_model_learnt_from_is_told_beside_its_boxes(
     assert sum(made.learnt.values()) == trained[1].trained_on
     assert 0 < made.learnt["test"] <= TEST
     said = f"the boxes of {made.learnt['train']} of 48 training images and {made.learnt['test']} of 8 test images"
+    assert f"mean IoU on boxes held out of training: {trained[1].mean_iou:.3f}; " in made.note
     assert said in made.note
     report = json.loads((tmp_path / "found_report.json").read_text())
     assert report == {"boxes": TRAIN + TEST, "learnt": made.learnt, "note": made.note, "skipped": []}
+    assert least_certain(tmp_path) == [("Least certain crops of found.csv", made.note, made.sheet)]
 
 
 def test_a_broken_image_has_no_box_and_is_named_and_folders_may_have_other_names(
