@@ -2,6 +2,7 @@
 
 python -m engine sample DIR [--seed N]
 python -m engine check DATA_DIR [--out DIR] [--set data.key=value ...]
+python -m engine sightings DATA_DIR --out CSV [--set data.key=value ...]
 python -m engine sheet SPEC.yaml|--preset NAME [--data DIR] [--out DIR] [--set key=value ...]
 python -m engine boxes train DATA_DIR --boxes CSV --out DIR [--minutes M] [--set data.key=value ...]
 python -m engine boxes apply DATA_DIR --model DIR --out CSV [--set data.key=value ...]

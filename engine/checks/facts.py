@@ -13,7 +13,6 @@ import fcntl
 import io
 import logging
 import os
-import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -22,12 +21,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
 from engine.check_folder import CheckFolder
 from engine.checks.picture import Picture, look_at
 from engine.contract import OnehourError
+from engine.data.progress import progress
 from engine.run_folder import write_text
 
 log = logging.getLogger(__name__)
@@ -111,7 +108,7 @@ def _look_at_missing(
     wanted: Sequence[Entry], stamps: Sequence[Stamp], seen: list[Picture | None], missing: Sequence[int],
     folder: CheckFolder, check: Callable[[], None],
 ) -> None:  # fmt: skip
-    with _facts_to_append(folder.facts_csv) as append, _progress(len(missing)) as advance:
+    with _facts_to_append(folder.facts_csv) as append, progress("looking at images", len(missing)) as advance:
         pool = ThreadPoolExecutor(max_workers=os.cpu_count())
         try:
             for place, picture in zip(missing, pool.map(lambda i: look_at(wanted[i].path), missing), strict=True):
@@ -203,26 +200,3 @@ def _facts_to_append(path: Path) -> Iterator[Callable[[str], None]]:
             yield append
         finally:
             file.write("".join(waiting).encode())
-
-
-@contextmanager
-def _progress(total: int) -> Iterator[Callable[[], None]]:
-    """A bar on a terminal; in a log a line each ten seconds."""
-    started = said = time.monotonic()
-    done = 0
-    if sys.stderr.isatty():
-        columns = (TextColumn("looking at images"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-        with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-            task = bar.add_task("", total=total)
-            yield lambda: bar.advance(task)
-        return
-
-    def advance() -> None:
-        nonlocal done, said
-        done += 1
-        now = time.monotonic()
-        if now - said >= 10:
-            said = now
-            log.info("looked at %d of %d images, %.0f a second", done, total, done / (now - started))
-
-    yield advance

@@ -22,6 +22,7 @@ from pathlib import Path
 
 import numpy as np
 
+from engine.check_folder import least_certain_jpg
 from engine.checks.backgrounds import MATCHES, NOTHING, Background, background_of, matches
 from engine.checks.sheets import PAIRS_ACROSS, PAIRS_DOWN, side_by_side, write_jpeg
 from engine.checks.survey import entries
@@ -30,6 +31,7 @@ from engine.data import competition as competitions
 from engine.data.csv_table import counted, first_few, read_csv_table
 from engine.data.given_boxes import given_boxes
 from engine.data.groups import joined
+from engine.data.progress import progress
 from engine.run_folder import write_text
 
 COLUMN = "sighting"
@@ -116,7 +118,11 @@ def propose_sightings(data: DataSpec, out: Path) -> Proposed:
         return [(matches(scenes[one], scenes[other]), (one, other)) for one, other in itertools.combinations(places, 2)]
 
     with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
-        within = list(itertools.chain(*pool.map(of_one_label, several)))
+        within: list[tuple[int, tuple[int, int]]] = []
+        with progress("comparing backgrounds, label by label", len(several)) as advance:
+            for found in pool.map(of_one_label, several):
+                within += found
+                advance()
         chance = list(pool.map(lambda pair: matches(kept[pair[0]], kept[pair[1]]), across))
     same = [(count, pair) for count, pair in within if count >= MATCHES]
     made = Proposed(
@@ -128,7 +134,7 @@ def propose_sightings(data: DataSpec, out: Path) -> Proposed:
         by_chance=sum(count >= MATCHES for count in chance),
         skipped=skipped,
         unreadable=tuple(pictures[place].image for place in sorted(unreadable)),
-        sheet=out.with_name(f"{out.stem}_least_certain.jpg"),
+        sheet=least_certain_jpg(out),
     )
     if same:
         shown = [(*pair, f"{count} matches") for count, pair in sorted(same)[: PAIRS_ACROSS * PAIRS_DOWN]]

@@ -71,8 +71,10 @@ def sightings(
 ) -> int:
     """Propose which images of a label are of one sighting, because they show the same background."""
     from engine.checks.sightings import COLUMN, propose_sightings
+    from engine.training.workplace import logged_to
 
-    made = propose_sightings(data_spec(data, overrides), out)
+    with logged_to([logging.StreamHandler(sys.stderr)]):
+        made = propose_sightings(data_spec(data, overrides), out)
     for note in made.notes:
         print(note)
     if made.pairs:

@@ -26,6 +26,7 @@ from engine.data.cache import digest_of
 from engine.data.cache_arrays import cached_array
 from engine.data.decode import read_image
 from engine.data.points import near_centre, points_of
+from engine.data.progress import progress
 
 FORMAT = 1  # to be raised when points are described or matched in another way
 NEIGHBOURS = 3
@@ -61,8 +62,14 @@ def find_points(paths: Sequence[Path], boxes: Sequence[Box | None], margin: floa
         places, descriptors = points_of(read_image(path, box, margin))
         return descriptors[near_centre(places)]
 
-    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
-        found = list(pool.map(one, paths, boxes))
+    found: list[np.ndarray] = []
+    with (
+        ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool,
+        progress("looking for points of interest, image by image", len(paths)) as advance,
+    ):
+        for descriptors in pool.map(one, paths, boxes):
+            found.append(descriptors)
+            advance()
     return Points(np.concatenate(found), np.repeat(np.arange(len(found)), [len(one) for one in found]))
 
 
@@ -137,8 +144,16 @@ class _Index:
             found = self._trees.knnSearch(descriptors[start : start + BLOCK], NEIGHBOURS + 1, params={"checks": LEAVES})
             return found[0], np.sqrt(found[1])
 
-        with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
-            places, distances = zip(*pool.map(block, range(0, len(descriptors), BLOCK)), strict=True)
+        starts = range(0, len(descriptors), BLOCK)
+        found: list[tuple[np.ndarray, np.ndarray]] = []
+        with (
+            ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool,
+            progress(f"matching points, {BLOCK} at a time", len(starts)) as advance,
+        ):
+            for one in pool.map(block, starts):
+                found.append(one)
+                advance()
+        places, distances = zip(*found, strict=True)
         return np.concatenate(places), np.concatenate(distances)
 
 

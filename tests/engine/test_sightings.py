@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 
 from engine.__main__ import main
+from engine.check_folder import least_certain
 from engine.checks.backgrounds import MATCHES, background_of, matches
 from engine.checks.facts import Entry
 from engine.checks.sightings import propose_sightings
 from engine.contract import DataSpec, OnehourError
+from engine.data import progress
 from engine.data.competition import load
 from tests.engine.test_local_features import blots
 
@@ -95,6 +97,15 @@ def test_a_picture_that_cannot_be_decoded_is_of_no_sighting_and_told(herd: DataS
     assert made.notes[-1] == "1 image cannot be decoded and is of no sighting: a2.png"
 
 
+def test_how_far_it_is_is_told_in_a_log(
+    herd: DataSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(progress, "TOLD_EACH_S", 0.0)
+    assert main(["sightings", herd.dir, "--out", str(tmp_path / "labels.csv")]) == 0
+    told = [line for line in capsys.readouterr().err.splitlines() if "label by label" in line]
+    assert [line.split(": ")[-1].split(",")[0] for line in told] == ["1 of 2", "2 of 2"]
+
+
 def test_nothing_is_written_over_and_given_sightings_are_enough(herd: DataSpec, tmp_path: Path) -> None:
     there = tmp_path / "there.csv"
     there.write_text("mine")
@@ -124,4 +135,5 @@ def test_the_command_tells_how_to_train_with_them(
     assert main(["sightings", herd.dir, "--out", str(out)]) == 0
     told = capsys.readouterr().out
     assert "1 of 4 pairs of images with one label show the same background: 1 sighting, 2 images" in told
+    assert least_certain(tmp_path) == [("Least certain pairs of labels.csv", "", tmp_path / "labels_least_certain.jpg")]
     assert f"--set data.labels={out} --set data.sightings_col=sighting" in told
