@@ -64,7 +64,6 @@ METHODS = {
             "backbone": "tf_efficientnet_lite0",
             "weights": "packaged",
             "loader_workers": 0,
-            "local_features": True,
             "batch_size": 32,
             "sampler": "balanced",
             "arcface_scale": 24,

@@ -28,11 +28,12 @@ from engine.data.decode import read_image
 from engine.data.points import near_centre, points_of
 from engine.data.progress import progress
 
-FORMAT = 1  # to be raised when points are described or matched in another way
+FORMAT = 2  # to be raised when points are described or matched in another way
 NEIGHBOURS = 3
 TREES, LEAVES = 4, 512  # trees of the index, and how many of their leaves a search looks at
 BLOCK = 4096  # points that are looked for at a time
 WEIGHT = 1.5  # of the evidence
+MANY = 170  # classes: with more of them a chance match would stand out by ever more deviations, over any net
 NET_WEIGHT = 0.5  # of the logarithm of a net's probability: nets are surer than they are right
 
 
@@ -106,7 +107,8 @@ class Matcher:
     def evidence(self, rows: np.ndarray, check: Callable[[], None]) -> np.ndarray:
         """For the images `rows` (n,): (n, classes) float32, in deviations from the row's mean over the classes.
 
-        Rows without any match are 0. `check` is asked before each image and each block of points.
+        Where there are more than MANY classes, as many deviations as there would be with MANY. Rows without any match are 0.
+        `check` is asked before each image and each block of points.
         """
         asked = len(rows), self.classes, self.targets.tolist()
         key = self.landmarks.key(asked, np.concatenate([rows, self.known_rows]))
@@ -123,7 +125,7 @@ class Matcher:
             gain = distance[:, -1:] - distance[:, :-1]
             voted = self.targets[known.image[nearest[:, :-1]]]
             np.add.at(votes, (np.repeat(queries.image, NEIGHBOURS), voted.ravel()), gain.ravel())
-        deviation = votes.std(axis=1, keepdims=True)
+        deviation = votes.std(axis=1, keepdims=True) * max(1.0, self.classes / MANY) ** 0.5
         return (votes - votes.mean(axis=1, keepdims=True)) / np.maximum(deviation, 1e-9)
 
 

@@ -69,6 +69,44 @@ def test_the_marks_decide_and_not_the_place(landmarks: Landmarks) -> None:
     np.testing.assert_allclose(blended[2], even[2], atol=1e-6)
 
 
+def test_the_same_marks_count_as_much_among_thousands_of_classes(landmarks: Landmarks) -> None:
+    some, thousands = (
+        Matcher(landmarks, KNOWN, TARGETS, classes).evidence(ASKED[:2], never)
+        for classes in (local_features.MANY, 5000)
+    )
+    assert thousands.argmax(axis=1).tolist() == some.argmax(axis=1).tolist() == [0, 1]
+    np.testing.assert_allclose(thousands.max(axis=1), some.max(axis=1), rtol=0.02)
+
+
+def test_a_chance_match_among_thousands_of_classes_does_not_overrule_a_sure_net(
+    landmarks: Landmarks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    votes = np.zeros(5000)
+    votes[:800] = 1.0  # for many classes one
+    votes[0] = 4.0  # and by chance some more for one
+    known = np.flatnonzero(votes)
+    places = np.repeat(known, votes[known].astype(int))
+
+    class Index:
+        known = local_features.Points(np.zeros((5000, 128), np.float32), np.arange(5000))
+
+        def __init__(self, _: local_features.Points) -> None: ...
+
+        def nearest(self, *_: object) -> tuple[np.ndarray, np.ndarray]:
+            found = np.column_stack([places, places, places, places])
+            return found, np.tile([0.5, 0.5, 0.5, 1.0], (len(places), 1)).astype(np.float32)
+
+    monkeypatch.setattr(local_features, "_Index", Index)
+    monkeypatch.setattr(
+        landmarks, "points", lambda _: local_features.Points(np.zeros((len(places), 128), np.float32), places * 0)
+    )
+    found = Matcher(landmarks, np.arange(5), np.arange(5000), 5000).evidence(np.array([0]), never)
+    assert found.argmax() == 0
+    sure = np.full((1, 5000), 0.1 / 4999, np.float32)
+    sure[0, 4000] = 0.9
+    assert with_evidence(sure, found).argmax() == 4000
+
+
 def test_the_net_decides_where_the_points_are_silent_and_is_less_sure_than_alone() -> None:
     alone = np.array([[0.1, 0.6, 0.3]], np.float32)
     blended = with_evidence(alone, np.zeros((1, 3), np.float32))
