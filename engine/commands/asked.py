@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -44,3 +45,15 @@ def data_spec(data: Path, overrides: list[str] | None, named: Mapping[str, Any] 
 def runs_dir() -> Path:
     """Where runs, and the checks before them, lie when nobody says otherwise."""
     return Path(os.environ.get("ONEHOUR_HOME") or ".") / "runs"
+
+
+def refuse_unwritable(folder: Path) -> None:
+    """Raise OnehourError, before minutes of work, where nothing could be written into `folder`; it is not made yet."""
+    there = next(place for place in (folder, *folder.absolute().parents) if place.exists())
+    try:
+        with tempfile.TemporaryFile(dir=there):
+            pass
+    except OSError as error:
+        raise OnehourError(
+            f"nothing can be written there ({error.strerror or error})", str(folder), "Choose a place you may write to."
+        ) from None

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from engine.commands.asked import data_spec
+from engine.commands.asked import data_spec, refuse_unwritable
 from engine.contract import EXIT_OK
 
 app = typer.Typer(no_args_is_help=True, help="Find the animal in each image, to cut training and test images alike.")
@@ -26,6 +26,7 @@ def boxes_train(
     ] = None,
 ) -> int:
     """Train a box model on drawn boxes, and tell its IoU on boxes held out of training."""
+    refuse_unwritable(out)
     from engine.boxes.train import REPORT, SHEET, train_boxes
 
     report = train_boxes(data_spec(data, overrides), boxes, out, minutes, say=print)
@@ -54,6 +55,7 @@ def apply(
     ] = None,
 ) -> int:
     """Find a box in every training and test image, and show the crops that are least certain."""
+    refuse_unwritable(out.parent)
     from engine.boxes.apply import apply_boxes
 
     made = apply_boxes(data_spec(data, overrides), model, out, say=print)

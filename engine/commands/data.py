@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from engine.check_folder import CheckFolder
-from engine.commands.asked import asked_spec, data_spec, runs_dir
+from engine.commands.asked import asked_spec, data_spec, refuse_unwritable, runs_dir
 from engine.contract import EXIT_OK
 
 app = typer.Typer()
@@ -70,6 +70,7 @@ def sightings(
     ] = None,
 ) -> int:
     """Propose which images of a label are of one sighting, because they show the same background."""
+    refuse_unwritable(out.parent)
     from engine.checks.sightings import COLUMN, propose_sightings
     from engine.training.workplace import logged_to
 

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from engine.commands.asked import asked_spec, runs_dir
+from engine.commands.asked import asked_spec, refuse_unwritable, runs_dir
 from engine.contract import EXIT_OK, preset_path
 from engine.run_folder import RunFolder
 
@@ -58,6 +58,7 @@ def lr_find(
     """Train a hundred batches with a growing learning rate, plot the loss over it and suggest a rate for stages.lr."""
     resolved, _ = asked_spec(spec, preset, data, overrides, "lr-find --preset cpu-transfer --data DIR --out lr.png")
 
+    refuse_unwritable(out.parent)
     from engine.training.lr_find import lr_find as find
 
     print(f"suggested rate of the head: {find(resolved, out, runs_dir()).suggested:.2g}; {out}")

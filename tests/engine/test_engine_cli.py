@@ -83,6 +83,25 @@ def test_what_is_wrong_is_one_sentence_on_stderr_and_exit_2(
     assert list(tmp_path.iterdir()) == [], "nothing half-written"
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["boxes", "train", ".", "--boxes", "boxes.csv", "--out", "file/model"],
+        ["boxes", "apply", ".", "--model", "model", "--out", "file/found.csv"],
+        ["sightings", ".", "--out", "file/below/sighted.csv"],
+        ["lr-find", "--preset", "cpu-transfer", "--data", ".", "--out", "file/lr.png"],
+    ],
+)
+def test_a_place_that_cannot_be_written_is_refused_before_the_work(
+    arguments: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").write_text("no folder")
+    assert cli.main(arguments) == 2
+    assert "nothing can be written there (Not a directory). Choose a place you may write to." in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
 def refused(capsys: pytest.CaptureFixture[str], *settings: str) -> str:
     """The sentence about `settings` laid over a preset."""
     flags = [word for setting in settings for word in ("--set", setting)]
