@@ -180,7 +180,7 @@ def test_scoring_loads_neither_torch_nor_fastai(files) -> None:
         [sys.executable, "-c", program, "score", "--truth", files[0], "--predictions", files[1]],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
         check=False,
     )
     assert done.returncode == 0, done.stderr
