@@ -228,27 +228,32 @@ def test_a_run_killed_and_then_stopped_by_a_signal_ends_with_the_same_weights(
     assert RunFolder(out).submission_csv.read_bytes() == straight.submission_csv.read_bytes()
 
 
+INTERRUPTED = """
+import logging, os, sys
+from engine.__main__ import main
+after, number = sys.argv[1], int(sys.argv[2])
+class Interrupts(logging.Handler):
+    def emit(self, record):
+        if after in record.getMessage():
+            os.kill(os.getpid(), number)
+logging.getLogger("engine").addHandler(Interrupts())
+sys.exit(main(sys.argv[3:]))
+"""
+
+
 def interrupted(spec: Path, out: Path, after: str, number: signal.Signals) -> int:
-    """Train in a process of its own and send it `number` as soon as it logs `after`. Returns its exit code."""
-    command = [sys.executable, "-m", "engine", "train", str(spec), "--out", str(out)]
+    """Train in a process of its own that gets `number` at the very moment when it logs `after`. Returns its exit code."""
+    command = [sys.executable, "-c", INTERRUPTED, after, str(int(number)), "train", str(spec), "--out", str(out)]
     temporary = out.parent / "temporary"
     temporary.mkdir(exist_ok=True)
-    environment = os.environ | {"TMPDIR": str(temporary)}
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment) as process:
-        assert process.stderr is not None
-        seen = []
-        for line in process.stderr:
-            seen.append(line)
-            if after in line:
-                os.kill(process.pid, number)
-                break
-        else:
-            pytest.fail(f"{after!r} was never logged: {''.join(seen)}")
-        seen += process.stderr
+    done = subprocess.run(
+        command, stderr=subprocess.PIPE, text=True, env=os.environ | {"TMPDIR": str(temporary)}, check=False
+    )
     # Lines of the log alone: no library speaks, and a stop is told in our own words.
-    assert all(re.match(r"\d\d:\d\d:\d\d (note|fold|CV|stopped: SIG\w+ received;)", line) for line in seen), seen
+    lines = done.stderr.splitlines()
+    assert all(re.match(r"\d\d:\d\d:\d\d (note|fold|CV|stopped: SIG\w+ received;)", line) for line in lines), lines
     assert not list(temporary.glob("*wandb*")), "what a killed run leaves stays in its own folder"
-    return process.returncode
+    return done.returncode
 
 
 class SlowClock:
