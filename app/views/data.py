@@ -69,10 +69,13 @@ def _checks(checks: Checks) -> None:
         + (f" and {checks.unknown_images} of the unknown one" if checks.unknown_images else "")
         + f", **{checks.test_images}** test pictures"
     )
+    for check in checks.checks:
+        if check.name == "sizes":
+            st.caption(plain(check.sentence))
     listed, histogram = st.columns([1.8, 1], gap="medium")
     with listed:
         odd = [check for check in checks.checks if check.verdict != "ok"]
-        fine = [check for check in checks.checks if check.verdict == "ok"]
+        fine = [check for check in checks.checks if check.verdict == "ok" and check.name != "sizes"]
         st.markdown("\n\n".join(_line(check) for check in odd) or ":green[✓] Nothing is odd.")
         with st.expander(f"{len(fine)} checks found nothing odd"):
             st.markdown("\n\n".join(_line(check) for check in fine))

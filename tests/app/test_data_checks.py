@@ -124,6 +124,7 @@ def test_the_page_shows_the_checks_and_takes_the_look(
     wait_for_check(data_checks.folder(journal.home, challenge))
     at = page()
     assert "**7** training pictures of **2** labels" in texts(at)
+    assert "Width 60 to 60, median 60; height 40 to 40, median 40" in texts(at)
     at.selectbox(key="sheet_preset").select("sample-quick")
     ran(at.text_input(key="sheet_overrides").input(f"'{AFFINE}'"))
     ran(at.button(key="draw_sheet").click())
