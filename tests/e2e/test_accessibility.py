@@ -189,7 +189,10 @@ def test_on_a_phone_a_refusal_is_in_sight_although_its_button_stands_far_below(
 ) -> None:
     page.set_viewport_size({"width": 390, "height": 844})
     page.goto(start_server(lived.home).url)
+    expect(editor(page)).to_be_editable()
     queue = page.get_by_role("button", name="Queue a run")
     queue.click()
-    expect(page.get_by_text("A run needs a hypothesis")).to_be_in_viewport()
-    expect(queue).to_be_in_viewport()
+    said = page.get_by_text("A run needs a hypothesis")
+    expect(said).to_be_visible()
+    queue.scroll_into_view_if_needed()
+    expect(said).to_be_in_viewport()
