@@ -18,7 +18,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from app.jobs import backlog, data_checks, orders, sample_challenge, specs
+from app.jobs import backlog, data_checks, home_scoring, orders, sample_challenge, specs
 from app.journal import notes, sessions, todos
 from app.journal.days import MINUTE_MS
 from app.journal.home import Home
@@ -86,7 +86,7 @@ def _walk(journal: Journal, out: Console) -> int:
 
 
 def _wait(journal: Journal, run_key: str) -> str:
-    """Start a worker, show the run's progress until its job is over, stop the worker. Returns the job's state."""
+    """Start a worker, show the run's progress until its job is over and its submission scored, stop the worker. Returns the job's state."""
     folder = RunFolder(journal.home.run_dir(run_key))
     worker = subprocess.Popen(
         [sys.executable, "-m", "app.jobs.worker"], env=os.environ | {"ONEHOUR_HOME": str(journal.home.path)}
@@ -103,8 +103,10 @@ def _wait(journal: Journal, run_key: str) -> str:
             while True:
                 with journal.reading() as db:
                     state = backlog.job_of(db, run_key).state
+                    scoring = home_scoring.is_open(db, run_key)
                 bar.update(task, completed=folder.progress(), description=f"{run_key} {state}")
-                if state not in (backlog.QUEUED, *backlog.ACTIVE) or worker.poll() is not None:
+                is_over = state not in (backlog.QUEUED, *backlog.ACTIVE) and not scoring
+                if is_over or worker.poll() is not None:
                     break
                 time.sleep(0.5)
     finally:

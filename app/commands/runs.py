@@ -10,7 +10,18 @@ from typing import Annotated, Literal
 import typer
 
 from app.commands.terminal import AsJson, iso, moment_of, opened_journal
-from app.jobs import backlog, data_checks, grid, orders, own_code, presence, specs, standing_orders, stop_rules
+from app.jobs import (
+    backlog,
+    data_checks,
+    grid,
+    home_scoring,
+    orders,
+    own_code,
+    presence,
+    specs,
+    standing_orders,
+    stop_rules,
+)
 from app.jobs.backends.local import LOCAL
 from app.jobs.specs import Spec
 from app.journal import challenges, sittings
@@ -200,7 +211,7 @@ def move(
 def lb_local(truth: Annotated[Path, typer.Argument(metavar="TRUTH.csv", help="labels of the test part")]) -> None:
     """Score every submission against a truth file: a leaderboard at home."""
     with opened_journal() as journal:
-        for scored in leaderboard.use_truth(journal, truth):
+        for scored in home_scoring.use_truth(journal, truth):
             print(f"{scored.run_key}  public {_score(scored.public)}  private {_score(scored.private)}")
 
 

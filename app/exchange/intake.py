@@ -18,7 +18,7 @@ from app.exchange.found import Found, FoundNote, FoundRecord, FoundReference, Fo
 from app.journal import challenges, days, notes, references, sittings, web_address
 from app.journal.store import Journal
 from app.journal.tables import Challenge, LeaderboardScore, Note, NoteRevision, Reference, Submission, Todo
-from app.scores.leaderboard import MANUAL
+from app.scores.lb_scores import MANUAL
 from engine.contract import OnehourError
 
 ORIGIN = "import"

@@ -1,4 +1,4 @@
-"""Errands: what needs the network, written down as rows and done by short-lived children of the worker.
+"""Errands: what needs the network or takes long, written down as rows and done by short-lived children of the worker.
 
     python -m app.jobs.errands ID
 
@@ -40,6 +40,7 @@ KINDS: Mapping[str, str] = {
     "download": "app.jobs.kaggle_download:download",
     "submit": "app.jobs.submitting:submit",
     "scores": "app.jobs.kaggle_scores:look",
+    "home_score": "app.jobs.home_scoring:look",
     "leaderboard": "app.jobs.kaggle_position:look",
     "wandb_folder": "app.jobs.wandb_folders:look",
     "wandb_project": "app.jobs.wandb_projects:look",

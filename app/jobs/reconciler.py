@@ -12,13 +12,13 @@ import time
 from collections.abc import Callable
 from functools import partial
 
-from app.jobs import as_queued, attempts, backlog, signals
+from app.jobs import as_queued, attempts, backlog, home_scoring, signals
 from app.jobs.backends.interface import Attempt, Backend, Condition, Refused, Status, Unreachable
 from app.jobs.last_words import last_words
 from app.jobs.programme import Programme
 from app.journal.store import Journal
 from app.journal.tables import Job, Run
-from app.scores import leaderboard, runs
+from app.scores import runs
 from engine.contract import EXIT_OK, EXIT_REQUEUE, OnehourError
 from engine.run_folder import RunFolder
 
@@ -182,10 +182,7 @@ class Reconciler:
             self._finish(job, run, backlog.FAILED, str(error), found)
             return
         runs.take_in(self.journal, run, folder)  # a journal that cannot be written now is tried again at the next look
-        try:
-            leaderboard.score_locally(self.journal, run.key)
-        except Exception as error:  # whatever it is, the run has succeeded
-            log.warning("%s is not scored at home: %s", run.key, error)
+        home_scoring.ask(self.journal, run)
         # Last: a worker that dies before it does all of this again, and who sees it finished sees all of it.
         self._finish(job, run, backlog.SUCCEEDED, found=found)
 

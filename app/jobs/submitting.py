@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sqlmodel import Session, col, func, or_, select
+from sqlmodel import Session, col, or_, select
 
 from app.jobs import errands, installed, sample_challenge
 from app.jobs.kaggle_account import Account, no_key
@@ -21,7 +21,7 @@ from app.journal.home import COMMAND
 from app.journal.store import Journal
 from app.journal.tables import Challenge, Errand, Experiment, Run, Submission
 from app.scores import sent_submissions, submission_file
-from app.scores.leaderboard import submission_of
+from app.scores.lb_scores import newest_ids, newest_submission, submission_of
 from app.scores.runs import submission_path
 from app.scores.sent_submissions import ERROR, PENDING
 from app.scores.submissions import Slots, keep_allowance, slots
@@ -140,21 +140,22 @@ def is_possible(challenge: Challenge) -> bool:
 
 def submission(db: Session, run_key: str) -> Submission | None:
     """The newest submission of a run; None where it has none yet."""
-    query = select(Submission).join(Run, col(Run.id) == col(Submission.run_id)).where(Run.key == run_key)
-    return db.exec(query.order_by(col(Submission.id).desc()).limit(1)).first()
+    run_id = db.exec(select(Run.id).where(Run.key == run_key)).first()
+    return None if run_id is None else newest_submission(db, run_id)
 
 
 def unsent_runs(db: Session, challenge: Challenge, keys: Collection[str] | None = None, limit: int = 100) -> list[str]:
     """The keys of runs, those alone that are among `keys`, whose newest submission was not sent, or was refused, as far as is
     known; the best CV first."""
-    newest_of = select(func.max(Submission.id)).where(col(Submission.run_id).is_not(None))
-    newest_of = newest_of.where(Submission.challenge_id == challenge.id).group_by(col(Submission.run_id))
+    which = [col(Submission.challenge_id) == challenge.id]
     if keys is not None:
-        newest_of = newest_of.where(col(Submission.run_id).in_(select(Run.id).where(col(Run.key).in_(keys))))
+        which.append(col(Submission.run_id).in_(select(Run.id).where(col(Run.key).in_(keys))))
     unsent = or_(col(Submission.kaggle_ref).is_(None), Submission.kaggle_status == ERROR)
     query = select(Run.key).join(Submission, col(Submission.run_id) == col(Run.id))
     best = col(Run.cv).desc() if METRIC_DIRECTIONS[challenge.metric] == "max" else col(Run.cv)
-    return list(db.exec(query.where(col(Submission.id).in_(newest_of), unsent).order_by(best).limit(limit)).all())
+    return list(
+        db.exec(query.where(col(Submission.id).in_(newest_ids(*which)), unsent).order_by(best).limit(limit)).all()
+    )
 
 
 def newest(db: Session, run_key: str) -> Errand | None:

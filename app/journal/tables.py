@@ -359,7 +359,7 @@ class AttemptRow(Base, table=True):
 
 
 class Errand(Base, table=True):
-    """Something that needs the network, written down by a page or a command; the worker lets a short-lived child do it."""
+    """Something that needs the network or takes long, written down by a page or a command; the worker lets a short-lived child do it."""
 
     __table_args__ = (Index("errands_by_state", "state", "due_at"), Index("errands_by_kind", "kind", "subject", "id"))
 

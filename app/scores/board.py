@@ -10,13 +10,13 @@ from typing import Literal
 
 from sqlalchemy import ColumnElement
 from sqlalchemy import select as columns  # SQLModel's knows up to four
-from sqlmodel import Session, case, col, func, select
+from sqlmodel import Session, col, func, select
 
 from app.journal import usage
 from app.journal.days import DAY, day_number, logical_date
 from app.journal.tables import Challenge, LeaderboardScore, Run, Submission
-from app.scores import wandb_runs
-from app.scores.leaderboard import SOURCES
+from app.scores import lb_scores, wandb_runs
+from app.scores.lb_scores import Pair, first_told
 from app.scores.run_rows import RunRow, run_rows
 from app.scores.wandb_runs import ForeignRun
 from engine.contract import METRIC_DIRECTIONS
@@ -50,7 +50,6 @@ class SentElsewhere:
 
 
 Elsewhere = Mapping[date, list[SentElsewhere]]
-Scores = Mapping[str, tuple[float | None, float | None]]  # public and private, by source
 
 
 @dataclass(frozen=True)
@@ -94,7 +93,7 @@ def _on_board(db: Session, rows: list[RunRow], *which: ColumnElement[bool]) -> l
         .order_by(col(Submission.id))
     )
     newest: dict[int, tuple[int, str]] = {}
-    told: dict[int, dict[str, tuple[float | None, float | None]]] = defaultdict(dict)
+    told: dict[int, dict[str, Pair]] = defaultdict(dict)
     for run_id, submission_id, path, source, public, private in db.connection().execute(asked):
         newest[run_id] = submission_id, path
         if source is not None:
@@ -102,25 +101,8 @@ def _on_board(db: Session, rows: list[RunRow], *which: ColumnElement[bool]) -> l
     board = []
     for row in reversed(rows):
         submission_id, path = newest.get(row.run_id, (0, None))
-        board.append(_board_run(row, path, told.get(submission_id, {})))
+        board.append(BoardRun(row, path, *lb_scores.told(told.get(submission_id, {}))))
     return board
-
-
-def _board_run(row: RunRow, path: str | None, scores: Scores) -> BoardRun:
-    return BoardRun(row, path, *_told(scores))
-
-
-def _told(scores: Scores) -> tuple[float | None, float | None, str | None]:
-    """Public, private, and who says so: each is taken from the first of SOURCES that tells it."""
-    if not scores:  # as of most runs
-        return None, None, None
-    public_of = next((name for name in SOURCES if scores.get(name, (None, None))[0] is not None), None)
-    private_of = next((name for name in SOURCES if scores.get(name, (None, None))[1] is not None), None)
-    return (
-        scores[public_of][0] if public_of else None,
-        scores[private_of][1] if private_of else None,
-        public_of or private_of,
-    )
 
 
 def board_days(
@@ -163,7 +145,7 @@ def sent_elsewhere(db: Session, challenge: Challenge) -> dict[date, list[SentEls
         .order_by(func.coalesce(Submission.sent_at, Submission.created_at), col(Submission.id))
     ).all()
     found: dict[int, Submission] = {}
-    told: dict[int, dict[str, tuple[float | None, float | None]]] = defaultdict(dict)
+    told: dict[int, dict[str, Pair]] = defaultdict(dict)
     for sent, score in rows:
         found[sent.id] = sent
         if score is not None:
@@ -173,7 +155,7 @@ def sent_elsewhere(db: Session, challenge: Challenge) -> dict[date, list[SentEls
         on = logical_date(sent.sent_at or sent.created_at, challenge.time_zone, challenge.day_starts_at)
         state = sent.kaggle_status or "imported"
         by_day[on].append(
-            SentElsewhere(sent.path, sent.description, *_told(told[sent.id]), ref=sent.kaggle_ref, state=state)
+            SentElsewhere(sent.path, sent.description, *lb_scores.told(told[sent.id]), ref=sent.kaggle_ref, state=state)
         )
     return by_day
 
@@ -192,17 +174,12 @@ def best_cv_by_day(db: Session, challenge: Challenge) -> dict[date, float]:
 def best_lb_by_day(db: Session, challenge: Challenge) -> dict[date, tuple[float | None, float | None]]:
     """The best public and private score among the runs in the challenge's metric of each day that has one; one query."""
     best_of = func.max if METRIC_DIRECTIONS[challenge.metric] == "max" else func.min
-    newest = (
-        columns(func.max(Submission.id).label("id"), col(Submission.run_id).label("run_id"))
-        .where(col(Submission.challenge_id) == challenge.id, col(Submission.run_id).is_not(None))
-        .group_by(col(Submission.run_id))
-        .subquery()
-    )
+    newest = lb_scores.newest_submissions(col(Submission.challenge_id) == challenge.id).subquery()
     of_run = (
         columns(
             col(Run.local_date).label("on"),
-            _first_told(LeaderboardScore.public).label("public"),
-            _first_told(LeaderboardScore.private).label("private"),
+            first_told(LeaderboardScore.public).label("public"),
+            first_told(LeaderboardScore.private).label("private"),
         )
         .join(newest, newest.c.run_id == col(Run.id))
         .join(LeaderboardScore, col(LeaderboardScore.submission_id) == newest.c.id)
@@ -214,24 +191,17 @@ def best_lb_by_day(db: Session, challenge: Challenge) -> dict[date, tuple[float 
     return {on: (public, private) for on, public, private in db.connection().execute(asked)}
 
 
-def _first_told(score: float | None) -> ColumnElement[float | None]:
-    """Of a submission's rows: what the first of SOURCES says that says anything."""
-    said = [func.max(case((col(LeaderboardScore.source) == source, col(score)))) for source in SOURCES]
-    return func.coalesce(*said)
-
-
 def best_before(db: Session, challenge: Challenge, on: date) -> BestScores:
     """The best scores among the runs queued on the days before `on`."""
     best_of = func.max if METRIC_DIRECTIONS[challenge.metric] == "max" else func.min
     cv = select(best_of(Run.cv)).where(
         Run.challenge_id == challenge.id, Run.metric == challenge.metric, Run.local_date < on
     )
-    newest = select(func.max(Submission.id)).where(col(Submission.run_id).is_not(None)).group_by(col(Submission.run_id))
     of_a_run = (
-        select(_first_told(LeaderboardScore.public).label("public"))
+        select(first_told(LeaderboardScore.public).label("public"))
         .join(Submission, col(Submission.id) == col(LeaderboardScore.submission_id))
         .join(Run, col(Run.id) == col(Submission.run_id))
-        .where(Run.challenge_id == challenge.id, Run.local_date < on, col(Submission.id).in_(newest))
+        .where(Run.challenge_id == challenge.id, Run.local_date < on, col(Submission.id).in_(lb_scores.newest_ids()))
         .group_by(col(Submission.id))
         .subquery()
     )

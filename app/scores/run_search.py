@@ -9,8 +9,8 @@ from sqlalchemy import ColumnElement, Select, String, cast, or_
 from sqlalchemy import select as columns
 from sqlmodel import Session, case, col, func, select
 
-from app.journal.tables import Challenge, Experiment, Job, Run, Submission
-from app.scores.leaderboard import public_of_newest
+from app.journal.tables import Challenge, Experiment, Job, LeaderboardScore, Run, Submission
+from app.scores.lb_scores import first_told_of_newest
 from engine.contract import METRIC_DIRECTIONS, OnehourError, nearest
 
 Which = Literal["all", "open", "with a CV", "submitted", "without a result"]
@@ -77,7 +77,7 @@ def _order(challenge: Challenge, order: Order) -> list[ColumnElement[Any]]:
     if order == "most GPU":
         return [col(Run.gpu_s).desc().nulls_last(), newest]
     # Scores in another metric than the challenge's have no place between them.
-    told = public_of_newest() if order == "best LB" else col(Run.cv)
+    told = first_told_of_newest(LeaderboardScore.public) if order == "best LB" else col(Run.cv)
     score = case((col(Run.metric) == challenge.metric, told))
     return [(score.desc() if best_first else score.asc()).nulls_last(), newest]
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from sqlmodel import Session, col, delete, func, or_, select
+from sqlmodel import Session, col, delete, or_, select
 
 from app.journal.home import Home
 from app.journal.store import Journal
 from app.journal.tables import Challenge, LeaderboardScore, Run, Submission
-from app.scores.leaderboard import KAGGLE, MANUAL, Scored, store, submission_of
+from app.scores.lb_scores import KAGGLE, MANUAL, Scored, newest_ids, store, submission_of
 from app.scores.runs import submission_path
 from app.scores.sent_submissions import PENDING, AtKaggle, Ours
 from engine.contract import OnehourError, nearest
@@ -28,14 +28,13 @@ class TakenIn:
 
 def ours(db: Session, home: Home, challenge: Challenge) -> list[Ours]:
     """The submissions of the challenge that one at Kaggle may be: each run's newest, those with a number, those without a run."""
-    newest = select(func.max(Submission.id)).where(col(Submission.run_id).is_not(None)).group_by(col(Submission.run_id))
     rows = db.exec(
         select(Submission, Run.key)
         .outerjoin(Run, col(Run.id) == col(Submission.run_id))
         .where(Submission.challenge_id == challenge.id)
         .where(
             or_(
-                col(Submission.id).in_(newest),
+                col(Submission.id).in_(newest_ids()),
                 col(Submission.run_id).is_(None),
                 col(Submission.kaggle_ref).is_not(None),
             )

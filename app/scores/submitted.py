@@ -12,7 +12,7 @@ from sqlmodel import Session, col
 from app.journal.tables import Challenge, LeaderboardScore, Run, Submission
 from app.scores.baselines import Ground, fold_scores
 from app.scores.families import family_of
-from app.scores.leaderboard import SOURCES
+from app.scores.lb_scores import Pair, newest_submissions, told
 
 NEWEST = 500  # submissions that are looked at
 
@@ -34,12 +34,7 @@ class Submitted:
 
 def submitted(db: Session, challenge: Challenge) -> list[Submitted]:
     """The newest submission of each run in the challenge's metric that has one, the first sent first; three queries."""
-    newest = (
-        columns(func.max(Submission.id).label("id"))
-        .where(col(Submission.challenge_id) == challenge.id, col(Submission.run_id).is_not(None))
-        .group_by(col(Submission.run_id))
-        .subquery()
-    )
+    newest = newest_submissions(col(Submission.challenge_id) == challenge.id).subquery()
     sent_at = func.coalesce(Submission.sent_at, Submission.created_at).label("at")
     # Chosen first, and what belongs to them read then: a run carries its whole spec, which need not be sorted with all others.
     chosen = (
@@ -72,19 +67,13 @@ def submitted(db: Session, challenge: Challenge) -> list[Submitted]:
     ]  # fmt: skip
 
 
-def _lb(db: Session, submission_ids: list[int]) -> dict[int, tuple[float | None, float | None]]:
+def _lb(db: Session, submission_ids: list[int]) -> dict[int, Pair]:
     """(public, private) of each submission, each by the first source that tells it."""
     asked: tuple[Any, ...] = (
         LeaderboardScore.submission_id, LeaderboardScore.source, LeaderboardScore.public, LeaderboardScore.private,
     )  # fmt: skip
     query = columns(*asked).where(col(LeaderboardScore.submission_id).in_(submission_ids))
-    found: dict[int, dict[str, tuple[float | None, float | None]]] = {}
+    found: dict[int, dict[str, Pair]] = {}
     for submission_id, source, public, private in db.connection().execute(query):
         found.setdefault(submission_id, {})[source] = public, private
-    return {
-        submission_id: (
-            next((told[source][0] for source in SOURCES if told.get(source, (None, None))[0] is not None), None),
-            next((told[source][1] for source in SOURCES if told.get(source, (None, None))[1] is not None), None),
-        )
-        for submission_id, told in found.items()
-    }
+    return {submission_id: told(said)[:2] for submission_id, said in found.items()}

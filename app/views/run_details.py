@@ -6,7 +6,7 @@ import json
 
 import streamlit as st
 
-from app.jobs import standing_orders
+from app.jobs import home_scoring, standing_orders
 from app.journal import links
 from app.journal.sittings import Sitting
 from app.journal.store import Journal
@@ -25,6 +25,7 @@ def show(journal: Journal, at: Sitting, row: RunRow) -> None:
     with journal.reading() as db:
         record = run_record.read(db, at.challenge, row.run_key)
         none = "" if record.verdict is not None else verdict.why_none(db, at.challenge, row)
+        not_scored = home_scoring.why_none(db, row.run_key)
     head = (
         f"**{row.run_key}**",
         state_words(row),
@@ -48,6 +49,8 @@ def show(journal: Journal, at: Sitting, row: RunRow) -> None:
         st.markdown("Submission")
         st.code(str(submission), language=None)
         submit_form.show(journal, at, row.run_key)
+        if not_scored:
+            st.caption(f"Not scored at home: {plain(not_scored)}")
     for one in record.foreign:
         there = f"[{plain(one.name)}]({links.wandb_run_address(one.parts[0].id)})"
         st.markdown(f"Of the same experiment, from elsewhere: {there} {plain(one.score_words)}".rstrip())

@@ -7,13 +7,14 @@ from pathlib import Path
 import pytest
 from sqlmodel import select
 
-from app.jobs import orders
+from app.jobs import backlog, errands, home_scoring, orders
 from app.jobs.backends.local import LocalBackend
 from app.jobs.reconciler import Reconciler
 from app.journal import challenges, sessions
 from app.journal.store import Journal
-from app.journal.tables import Challenge, Job, LeaderboardScore, Run
+from app.journal.tables import Challenge, Errand, Job, LeaderboardScore, Run
 from app.scores import leaderboard, runs
+from app.scores.lb_scores import Scored
 from engine.contract import OnehourError
 from engine.run_folder import RunFolder
 from tests.app.trainings import small_spec, training, until, write_result
@@ -51,18 +52,18 @@ def stored(journal: Journal) -> list[tuple[str, float | None, float | None, str]
 
 
 def test_a_truth_file_scores_what_is_there_and_is_remembered(journal: Journal, keys: list[str], truth: Path) -> None:
-    scored = leaderboard.use_truth(journal, truth)
-    assert scored == [leaderboard.Scored(key, 1.0, 0.5) for key in keys]
+    scored = home_scoring.use_truth(journal, truth)
+    assert scored == [Scored(key, 1.0, 0.5) for key in keys]
     assert stored(journal) == [("local", 1.0, 0.5, "system")] * 2
     with journal.reading() as db:
         assert challenges.active(db).truth_path == str(truth)
-    assert leaderboard.score_locally(journal, keys[0]) == scored[0]
+    assert home_scoring.score(journal, keys[0]) == scored[0]
     assert len(stored(journal)) == 2
 
 
 def test_a_truth_without_split_gives_one_score(journal: Journal, keys: list[str], truth: Path) -> None:
     truth.write_text("Image,Id\na.jpg,w_1\nb.jpg,w_1\n")
-    assert leaderboard.use_truth(journal, truth)[0] == leaderboard.Scored(keys[0], None, 0.75)
+    assert home_scoring.use_truth(journal, truth)[0] == Scored(keys[0], None, 0.75)
 
 
 @pytest.mark.parametrize(
@@ -78,7 +79,7 @@ def test_a_truth_that_does_not_fit_is_refused_and_nothing_is_stored(
 ) -> None:
     truth.unlink() if text is None else truth.write_text(text)
     with pytest.raises(OnehourError, match=sentence):
-        leaderboard.use_truth(journal, truth)
+        home_scoring.use_truth(journal, truth)
     assert stored(journal) == []
     with journal.reading() as db:
         assert challenges.active(db).truth_path is None
@@ -118,12 +119,12 @@ def test_a_score_that_is_no_number_is_refused(journal: Journal, keys: list[str],
 def test_a_truth_that_was_changed_for_the_worse_is_named_itself(
     journal: Journal, keys: list[str], truth: Path, text: str, sentence: str
 ) -> None:
-    leaderboard.use_truth(journal, truth)
+    home_scoring.use_truth(journal, truth)
     truth.write_text(text)
     with pytest.raises(OnehourError, match=sentence):
-        leaderboard.score_locally(journal, keys[0])
+        home_scoring.score(journal, keys[0])
     with pytest.raises(OnehourError, match=sentence):
-        leaderboard.use_truth(journal, truth)
+        home_scoring.use_truth(journal, truth)
 
 
 def test_a_run_without_submission_has_nothing_to_score(journal: Journal, challenge: Challenge) -> None:
@@ -133,10 +134,10 @@ def test_a_run_without_submission_has_nothing_to_score(journal: Journal, challen
         leaderboard.enter_by_hand(journal, key, 0.5)
 
 
-def test_the_worker_scores_a_finished_run_at_home(journal: Journal, challenge: Challenge, truth: Path) -> None:
-    leaderboard.use_truth(journal, truth)
+def finished(journal: Journal, challenge: Challenge) -> str:
+    """A run that the worker's reconciler has seen to its end."""
     sessions.start(journal)
-    orders.queue_run(journal, "x", small_spec(Path(challenge.data_dir)), "a")
+    key = orders.queue_run(journal, "x", small_spec(Path(challenge.data_dir)), "a").run_key
     worker = Reconciler(journal, LocalBackend(journal.home), training("finish"))
 
     def over() -> bool:
@@ -144,4 +145,39 @@ def test_the_worker_scores_a_finished_run_at_home(journal: Journal, challenge: C
             return db.exec(select(Job)).one().finished_at is not None
 
     until(over, worker.tick)
+    with journal.reading() as db:
+        assert backlog.job_of(db, key).state == backlog.SUCCEEDED
+    return key
+
+
+def scoring(journal: Journal, key: str) -> Errand | None:
+    with journal.reading() as db:
+        return errands.newest(db, home_scoring.KIND, key)
+
+
+def test_a_finished_run_is_scored_at_home_by_an_errand(journal: Journal, challenge: Challenge, truth: Path) -> None:
+    home_scoring.use_truth(journal, truth)
+    key = finished(journal, challenge)
+    asked = scoring(journal, key)
+    assert asked is not None
+    assert (asked.state, stored(journal)) == (errands.OPEN, [])
+    assert errands.wait_for(journal, asked.id) == {"public": 1.0, "private": 0.5}
     assert stored(journal) == [("local", 1.0, 0.5, "system")]
+    with journal.reading() as db:
+        assert (home_scoring.is_open(db, key), home_scoring.why_none(db, key)) == (False, "")
+
+
+def test_why_a_run_could_not_be_scored_at_home_is_kept(journal: Journal, challenge: Challenge, truth: Path) -> None:
+    home_scoring.use_truth(journal, truth)
+    key = finished(journal, challenge)
+    truth.unlink()
+    asked = scoring(journal, key)
+    assert asked is not None
+    errands.run(journal, asked.id)
+    with journal.reading() as db:
+        assert "there is no such truth file" in home_scoring.why_none(db, key)
+    assert stored(journal) == []
+
+
+def test_without_a_truth_file_nobody_is_asked_to_score(journal: Journal, challenge: Challenge) -> None:
+    assert scoring(journal, finished(journal, challenge)) is None

@@ -15,7 +15,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from app import cli, demo
-from app.jobs import backlog, supervisor
+from app.jobs import backlog, home_scoring, supervisor
 from app.journal import challenges
 from app.journal.home import CHECKOUT, Home
 from app.journal.store import Journal, open_journal
@@ -93,6 +93,11 @@ def job_state(journal: Journal) -> str:
         return backlog.job_of(db, RUN).state
 
 
+def to_be_scored(journal: Journal) -> bool:
+    with journal.reading() as db:
+        return home_scoring.is_open(db, RUN)
+
+
 def test_from_an_empty_folder_to_a_scored_submission_although_everything_is_killed(
     page: Page, home: Home, free_port: int, up: Up
 ) -> None:
@@ -137,6 +142,7 @@ def test_from_an_empty_folder_to_a_scored_submission_although_everything_is_kill
     journal = open_journal(home)
     try:
         wait_until("the run is over", lambda: job_state(journal) in (backlog.SUCCEEDED, backlog.FAILED))
+        wait_until("it is scored at home", lambda: not to_be_scored(journal))
         with journal.reading() as db:
             challenge = challenges.active(db)
             (run,) = board_runs(db, challenge, challenge.starts_on, challenge.starts_on)
