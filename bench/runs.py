@@ -186,8 +186,7 @@ def held_against_aims(journal: Journal) -> None:
 def first_page(db: Session, challenge: Challenge, order: Order) -> list[ListedRun]:
     """Of all runs in this order, as the page Runs asks for it."""
     search = RunSearch(order=order)
-    run_search.count(db, challenge, search)
-    return run_list.listed(db, challenge, run_search.keys(db, challenge, search, limit=ROWS))
+    return run_list.listed(db, challenge, run_search.find(db, challenge, search).keys(0, ROWS))
 
 
 def tell(words: str, taken: list[tuple[float, float]], most: float) -> None:

@@ -15,7 +15,7 @@ from app.journal import challenges, run_keys, run_notes
 from app.journal.home import COMMAND
 from app.reports import experiment_tree, lineage, run_list, run_record
 from app.scores import run_search
-from engine.contract import OnehourError
+from engine.contract import OnehourError, nearest
 
 app = typer.Typer()
 run_app = typer.Typer(no_args_is_help=True, help="What is known of a run.")
@@ -97,14 +97,18 @@ def list_runs(
     words: Annotated[list[str] | None, typer.Argument(metavar="WORD...", help="each stands somewhere in a run")] = None,
     which: Annotated[str, typer.Option(help=f"one of: {', '.join(run_search.WHICH)}")] = run_search.WHICH[0],
     order: Annotated[str, typer.Option(help=f"one of: {', '.join(run_search.ORDERS)}")] = run_search.ORDERS[0],
+    backend: Annotated[str, typer.Option(metavar="NAME", help="only those of this backend")] = "",
     limit: Annotated[int, typer.Option(metavar="N", min=1, help="how many")] = 20,
     as_json: AsJson = False,
 ) -> None:
     """Runs with their scores, verdicts and what was changed in each."""
     with opened_journal() as journal, journal.reading() as db:
         challenge = challenges.active(db)
-        keys = run_search.keys(db, challenge, run_search.asked(" ".join(words or ()), which, order), limit=limit)
-        found = run_list.listed(db, challenge, keys)
+        known = run_search.backends(db, challenge)
+        if backend and backend not in known:
+            raise OnehourError(f"no run was queued for a backend {backend!r}", fix=nearest(backend, known))
+        search = run_search.asked(" ".join(words or ()), which, order, backend)
+        found = run_list.listed(db, challenge, run_search.find(db, challenge, search).keys(0, limit))
     print(json.dumps([run_list.as_json(one) for one in found], ensure_ascii=False) if as_json else run_list.page(found))
 
 

@@ -7,7 +7,6 @@ interval is that of `student.corrected_margin`: folds share training rows.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from math import fsum
@@ -17,7 +16,7 @@ from sqlalchemy import select as columns
 from sqlmodel import Session, col, func, select
 
 from app.journal.tables import Challenge, FoldScore, Run
-from app.scores.baselines import leaders
+from app.scores.baselines import all_fold_scores, fold_scores, leaders
 from app.scores.run_rows import EQUAL, RunRow, spread, spread_text
 from app.scores.student import corrected_margin
 from engine.contract import METRIC_DIRECTIONS
@@ -57,12 +56,15 @@ def compare(
     return Verdict(word, against, gain, margin, k)
 
 
-def verdicts(db: Session, challenge: Challenge, run_ids: Collection[int]) -> dict[int, Verdict]:
-    """The verdicts of the runs among `run_ids` that have a CV in the challenge's metric and a baseline; three queries, or four."""
+def verdicts(db: Session, challenge: Challenge, run_ids: Collection[int] | None = None) -> dict[int, Verdict]:
+    """The verdicts of the runs among `run_ids` (None: all) that have a CV in the challenge's metric and a baseline.
+
+    Four queries, or five.
+    """
     direction = METRIC_DIRECTIONS[challenge.metric]
     asked: Sequence[Any] = (Run.id, Run.data_sha256, Run.folds_sha256, Run.kind)
     scored = columns(*asked).where(
-        col(Run.id).in_(run_ids),
+        col(Run.challenge_id) == challenge.id if run_ids is None else col(Run.id).in_(run_ids),
         col(Run.metric) == challenge.metric,
         col(Run.cv).is_not(None),
         col(Run.data_sha256).is_not(None),
@@ -77,18 +79,13 @@ def verdicts(db: Session, challenge: Challenge, run_ids: Collection[int]) -> dic
             place = bisect_left(led.get(ground, []), run_id)
             if place:
                 compared[run_id] = led[ground][place - 1]
-    wanted = {*compared, *compared.values()}
-    scores: dict[int, dict[int, float]] = defaultdict(dict)
-    keys: dict[int, str] = {}
-    rows = select(FoldScore.run_id, FoldScore.fold, FoldScore.score, Run.key).join(
-        Run, col(Run.id) == col(FoldScore.run_id)
-    )
-    for run_id, fold, score, key in db.exec(rows.where(col(FoldScore.run_id).in_(wanted))).all():
-        scores[run_id][fold], keys[run_id] = score, key
+    before = set(compared.values())
+    scores = all_fold_scores(db, challenge) if run_ids is None else fold_scores(db, {*compared, *before})
+    named = columns(col(Run.id), col(Run.key)).where(col(Run.id).in_(before))
+    keys = {run_id: key for run_id, key in db.connection().execute(named)}
     found = {
-        run_id: compare(scores[run_id], scores[before], direction, keys[before])
-        for run_id, before in compared.items()
-        if before in keys
+        run_id: compare(scores[run_id], scores[against], direction, keys[against])
+        for run_id, against in compared.items()
     }
     return {run_id: verdict for run_id, verdict in found.items() if verdict is not None}
 

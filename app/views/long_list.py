@@ -5,10 +5,13 @@ from __future__ import annotations
 import zlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Any, Literal
 
 import streamlit as st
 
 ROWS = 100
+# Where columns can be selected Streamlit does not sort the rows that it was given: a click on a head is told to `sort_by_head`.
+ROWS_AND_HEADS: tuple[Literal["multi-row", "single-column"], ...] = ("multi-row", "single-column")
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,20 @@ def table_key(name: str, rows: Iterable[object]) -> str:
 def from_the_first(name: str) -> None:
     """Something else is asked for: the page that was open is none of it. A callback of widgets beside the words."""
     st.session_state[f"{name}_page"] = 1
+
+
+def sort_by_head(name: str, table: str, order: str, order_of: Callable[[str, Any], str | None]) -> None:
+    """A click on a column's head of the table with the key `table`: sorts all rows, not those alone that are shown.
+
+    `order`: the key of the widget that tells the present order; `order_of` a column and that order: the one asked for, or None.
+    """
+    for column in st.session_state[table].selection.columns:
+        asked = order_of(column, st.session_state.get(order))
+        if asked is None:
+            st.toast(f"Rows are not sorted by {column}")
+        else:
+            st.session_state[order] = asked
+            from_the_first(name)
 
 
 def find(name: str) -> str:

@@ -12,6 +12,7 @@ from app.journal import challenge_settings
 from app.journal.store import Journal
 from app.journal.tables import Challenge
 from app.reports.run_list import ListedRun
+from app.scores.run_search import Order
 from app.views.desk import attempt
 from app.views.run_words import state_cell, verdict_cell
 
@@ -40,6 +41,21 @@ CELLS: Mapping[str, Callable[[ListedRun], object]] = {
 }
 USUAL = ("Hypothesis", "State", "Change", "CV", "±", "LB", "Verdict", "GPU", "Day", "Backend", "W&B")
 CHOICE = "run_columns"
+# By which order all runs are sorted when a column's head is clicked, and by which when it is clicked once more.
+ORDERS_OF: Mapping[str, tuple[Order, Order]] = {
+    FIRST: ("newest", "oldest"),
+    "Hypothesis": ("hypothesis", "newest"),
+    "State": ("state", "newest"),
+    "CV": ("best CV", "worst CV"),
+    "LB": ("best LB", "worst LB"),
+    "LB private": ("best private LB", "worst private LB"),
+    "Verdict": ("most gained", "most lost"),
+    "GPU": ("most GPU", "least GPU"),
+    "Minutes": ("longest", "shortest"),
+    "Day": ("newest", "oldest"),
+    "Backend": ("backend", "newest"),
+    "Preset": ("preset", "newest"),
+}
 
 
 def configs() -> dict[str, Any]:
@@ -57,6 +73,12 @@ def configs() -> dict[str, Any]:
         "Minutes": number(format="%.1f", width="small", help="from the start of its first attempt to its end"),
         "W&B": st.column_config.LinkColumn(width="small", display_text="W&B", help="the run on its W&B server"),
     }
+
+
+def order_of(column: str, present: Order | None) -> Order | None:
+    """The order that a click on a column's head asks for; None where runs are not sorted by it."""
+    first, again = ORDERS_OF.get(column, (None, None))
+    return again if present == first else first
 
 
 def chosen(challenge: Challenge) -> list[str]:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from functools import partial
 from importlib import import_module
+from typing import TypeVar
 
 import streamlit as st
 
@@ -12,18 +15,21 @@ from app.journal.store import Journal
 from app.reports import run_list
 from app.scores import run_search
 from app.scores.run_rows import RunRow, run_row
-from app.scores.run_search import ORDERS, WHICH, RunSearch
+from app.scores.run_search import ORDERS, WHICH, Order, RunSearch
 from app.views import long_list, run_columns, run_details
 from app.views.desk import plain
 
+T = TypeVar("T")
+
 TABLE, TREE, ELSEWHERE = "Table", "Tree", "Elsewhere"
 PARTS = {TREE: "app.views.experiment_tree", ELSEWHERE: "app.views.foreign_runs"}
+ORDER = "order"
 ORDER_WORDS = {
-    "newest": "newest first",
-    "best CV": "best CV first",
-    "best LB": "best LB first",
-    "most GPU": "most GPU first",
+    order: f"by {order}" if order in ("hypothesis", "state", "backend", "preset") else f"{order} first"
+    for order in ORDERS
 }
+KINDS = {"all": "all runs"}
+ANY_BACKEND = "all backends"
 
 
 def show(journal: Journal, at: Sitting) -> None:
@@ -48,26 +54,18 @@ def _table(journal: Journal, at: Sitting) -> None:
             st.caption("No run yet. Start the hour on Today, then queue one below the note.")
             return
         with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-            words = long_list.find("runs")
-            which = st.selectbox(
-                "Which", WHICH, key="which", bind="query-params", label_visibility="collapsed", width=140,
-                on_change=long_list.from_the_first, args=("runs",),
-            )  # fmt: skip
-            order = st.selectbox(
-                "Order", ORDERS, key="order", bind="query-params", label_visibility="collapsed", width=140,
-                on_change=long_list.from_the_first, args=("runs",),
-            )  # fmt: skip
+            search = _search(run_search.backends(db, at.challenge))
+            found = run_search.find(db, at.challenge, search)
             run_columns.choice(journal, at.challenge)
-            search = RunSearch(words, which, order)
-            start = long_list.turn("runs", run_search.count(db, at.challenge, search), ORDER_WORDS[order])
-        keys = run_search.keys(db, at.challenge, search, start, long_list.ROWS)
+            start = long_list.turn("runs", found.many, ORDER_WORDS[search.order])
+        keys = found.keys(start, long_list.ROWS)
         listed = run_list.listed(db, at.challenge, keys)
         named = st.query_params.get("run", "")
         asked = run_row(db, at.challenge, named)
     if named and asked is None:
         st.caption(f"There is no run {plain(named)} in this challenge.")
     rows = [run.row for run in listed]
-    chosen = _chosen(listed, run_columns.chosen(at.challenge))
+    chosen = _chosen(listed, run_columns.chosen(at.challenge), search.order)
     if len(chosen) > 1:
         # Imported when first wanted: comparing and blending are for some days, the table is for each.
         import_module("app.views.run_comparison").show(journal, at, chosen)
@@ -79,15 +77,32 @@ def _table(journal: Journal, at: Sitting) -> None:
         run_details.show(journal, at, shown)
 
 
-def _chosen(listed: list[run_list.ListedRun], names: list[str]) -> list[RunRow]:
+def _search(backends: list[str]) -> RunSearch:
+    """What the person asks for; it stands in the address."""
+    words = long_list.find("runs")
+    which = _choice("Which", WHICH, "which", lambda kind: KINDS.get(kind, kind))
+    # With one backend there is nothing to choose.
+    backend = _choice("Backend", ("", *backends), "backend", lambda name: name or ANY_BACKEND) if backends[1:] else ""
+    return RunSearch(words, which, _choice("Order", ORDERS, ORDER, ORDER_WORDS.__getitem__), backend)
+
+
+def _choice(label: str, options: Sequence[T], key: str, words: Callable[[T], str]) -> T:
+    return st.selectbox(
+        label, options, key=key, bind="query-params", format_func=words, label_visibility="collapsed", width=155,
+        on_change=long_list.from_the_first, args=("runs",),
+    )  # fmt: skip
+
+
+def _chosen(listed: list[run_list.ListedRun], names: list[str], order: Order) -> list[RunRow]:
     if not listed:
         return []
+    key = long_list.table_key("runs", (order, *(run.row.run_id for run in listed)))
     table = st.dataframe(
         [run_columns.cells(run, names) for run in listed],
-        key=long_list.table_key("runs", (run.row.run_id for run in listed)),
+        key=key,
         hide_index=True,
-        on_select="rerun",
-        selection_mode="multi-row",
+        on_select=partial(long_list.sort_by_head, "runs", key, ORDER, run_columns.order_of),
+        selection_mode=long_list.ROWS_AND_HEADS,
         placeholder="–",
         column_config=run_columns.configs(),
     )

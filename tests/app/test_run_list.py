@@ -8,12 +8,13 @@ from datetime import date
 from typing import Any
 
 import pytest
+from sqlmodel import select
 
 from app import cli
 from app.journal.store import Journal
 from app.journal.tables import Challenge, Experiment, FoldScore, Job, LeaderboardScore, Run, RunCode, Submission
 from app.reports import experiment_tree, lineage, run_list
-from app.scores import run_search, verdict
+from app.scores import leaderboard, run_search, verdict
 from app.scores.run_rows import run_row
 from app.scores.run_search import RunSearch
 from engine.contract import EXIT_BAD_INPUT, EXIT_OK
@@ -94,9 +95,10 @@ def five(journal: Journal, challenge: Challenge) -> Challenge:
 
 def found(journal: Journal, challenge: Challenge, **asked: Any) -> list[int]:
     with journal.reading() as db:
-        keys = run_search.keys(db, challenge, RunSearch(**asked))
-        assert run_search.count(db, challenge, RunSearch(**asked)) == len(keys)
-        assert run_search.keys(db, challenge, RunSearch(**asked), 1, 2) == keys[1:3]
+        told = run_search.find(db, challenge, RunSearch(**asked))
+        keys = told.keys(0, None)
+        assert told.many == len(keys)
+        assert told.keys(1, 2) == keys[1:3]
     return [int(key[2:5]) for key in keys]
 
 
@@ -107,8 +109,53 @@ def test_runs_are_found_by_kind_and_order(journal: Journal, five: Challenge) -> 
     assert found(journal, five, order="most GPU") == [4, 1, 5, 3, 2]
     assert found(journal, five, which="open") == [5]
     assert found(journal, five, which="with a CV") == [3, 2, 1]
-    assert found(journal, five, which="submitted", order="best CV") == [2, 1]
+    assert found(journal, five, which="with an LB", order="best CV") == [2, 1]
     assert found(journal, five, which="without a result") == [4]
+    assert found(journal, five, order="oldest") == [1, 2, 3, 4, 5]
+    assert found(journal, five, order="worst CV") == [1, 3, 2, 5, 4]
+    assert found(journal, five, order="worst LB") == [2, 1, 5, 4, 3]
+    assert found(journal, five, order="least GPU") == [1, 4, 5, 3, 2]
+    assert found(journal, five, order="state") == [4, 5, 3, 2, 1]
+
+
+def test_submitted_is_what_was_sent_and_not_what_could_be(journal: Journal, five: Challenge) -> None:
+    assert found(journal, five, which="submitted") == []
+    leaderboard.mark_sent(journal, "h_002-r01")
+    assert found(journal, five, which="submitted") == [2]
+    leaderboard.enter_by_hand(journal, "h_001-r01", None, 0.4)
+    leaderboard.enter_by_hand(journal, "h_002-r01", None, 0.7)
+    assert found(journal, five, which="submitted", order="best private LB") == [2, 1]
+    assert found(journal, five, which="submitted", order="worst private LB") == [1, 2]
+
+
+def test_runs_are_found_and_ordered_by_their_verdicts(
+    journal: Journal, five: Challenge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for few in (run_search.FEW, 0):  # judged one by one, or all there are
+        monkeypatch.setattr(run_search, "FEW", few)
+        assert found(journal, five, which="helped") == [2]
+        assert found(journal, five, which="hurt") == [3]
+        assert found(journal, five, which="unclear") == []
+        assert found(journal, five, order="most gained") == [2, 3, 5, 4, 1]
+        assert found(journal, five, order="most lost") == [3, 2, 5, 4, 1]
+        assert found(journal, five, order="most gained", which="with a CV") == [2, 3, 1]
+        assert found(journal, five, which="helped", words="nowhere") == []
+
+
+def test_runs_are_found_by_backend_and_ordered_by_how_long_they_took(journal: Journal, five: Challenge) -> None:
+    with journal.writing() as db:
+        for job in db.exec(select(Job)).all():
+            job.backend = "gpu-box" if job.run_id in (2, 4) else "local"
+            job.first_started_at, job.finished_at = 0, {1: 60_000, 2: 30_000, 3: 90_000, 4: 10_000}.get(job.run_id)
+            db.add(job)
+    assert found(journal, five, backend="gpu-box") == [4, 2]
+    assert found(journal, five, backend="gpu-box", which="with a CV") == [2]
+    assert found(journal, five, backend="elsewhere") == []
+    assert found(journal, five, order="longest") == [3, 1, 2, 4, 5]
+    assert found(journal, five, order="shortest") == [4, 2, 1, 3, 5]
+    assert found(journal, five, order="backend") == [4, 2, 5, 3, 1]
+    with journal.reading() as db:
+        assert run_search.backends(db, five) == ["gpu-box", "local"]
 
 
 def test_where_less_is_better_the_lowest_come_first(journal: Journal, five: Challenge) -> None:
@@ -257,6 +304,9 @@ def test_runs_are_listed_compared_and_drawn_as_a_tree_in_a_terminal(
     assert "    seed: 0 → 1" in lines
     told = json.loads(said("list", "blurred", "--json"))
     assert [(one["run"], one["note"]) for one in told] == [("h_003-r01", "100% blurred")]
+    told = json.loads(said("list", "--which", "helped", "--backend", "local", "--json"))
+    assert [(one["run"], one["verdict"]) for one in told] == [("h_002-r01", "helped")]
+    assert "Did you mean 'local'" in said("list", "--backend", "locl", code=EXIT_BAD_INPUT)
     assert said("diff", "h_001-r01", "h_003-r01") == "seed  0  1\n"
     assert json.loads(said("diff", "h_001-r01", "h_003-r01", "--json")) == {"seed": {"h_001-r01": 0, "h_003-r01": 1}}
     assert said("diff", "h_001-r01", "h_001-r01") == "Their specs are the same.\n"

@@ -8,14 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlmodel import select
 from streamlit.testing.v1 import AppTest
 
 from app.jobs import orders, wandb_folders
 from app.journal import sessions
 from app.journal.store import Journal
-from app.journal.tables import Challenge, Experiment
+from app.journal.tables import Challenge, Experiment, Job, Run
 from app.scores import wandb_adoption
-from app.views import desk, long_list
+from app.views import desk, long_list, run_columns
 from tests.app.test_views import SHOW, page, ran
 from tests.app.test_views import texts as escaped
 from tests.app.test_wandb_folders import START, logged
@@ -53,6 +54,17 @@ def shown(at: AppTest, column: str = "Run") -> list[Any]:
     return found
 
 
+# What Streamlit calls when the head of a column is clicked; AppTest cannot click one.
+HEADS = """
+from types import SimpleNamespace
+import streamlit as st
+from app.views import long_list, run_columns
+for name in ("CV", "Change"):
+    st.session_state[f"head of {name}"] = SimpleNamespace(selection=SimpleNamespace(columns=[name]))
+    st.button(name, key=name, on_click=long_list.sort_by_head, args=("runs", f"head of {name}", "order", run_columns.order_of))
+"""
+
+
 def selected(at: AppTest, key: str, *places: int) -> AppTest:
     """The page with rows of its table selected, as a click does it."""
     at.session_state[key] = {"selection": {"rows": list(places), "columns": [], "cells": []}}
@@ -72,11 +84,48 @@ def test_the_table_tells_change_scores_and_verdict_and_is_narrowed_and_sorted(qu
     assert shown(at, "Change")[1] == "seed: 0 → 3"
     assert shown(at, "Verdict")[1].startswith("▲ helped (+0.100 ± 0.000 against humpback_001-r01")
     assert shown(ran(at.selectbox(key="order").set_value("best CV"))) == [second, first, third]
+    assert not [box for box in at.selectbox if box.key == "backend"], "with one backend there is nothing to choose"
+    assert shown(ran(at.selectbox(key="which").set_value("helped"))) == [second]
     assert shown(ran(at.selectbox(key="which").set_value("with a CV"))) == [second, first]
     assert shown(ran(at.text_input(key="find_runs").set_value("whole"))) == [first]
     at = ran(at.text_input(key="find_runs").set_value("nowhere"))
     assert "Nothing found. Fewer words find more." in texts(at)
     assert not at.dataframe
+
+
+def test_runs_of_one_backend_alone_are_shown_where_there_are_several(
+    queue: Callable[..., str], journal: Journal
+) -> None:
+    here, there = queue("whole pictures", 0.5), queue("another seed", 0.6, seed=3)
+    with journal.writing() as db:
+        job = db.exec(select(Job).join(Run).where(Run.key == there)).one()
+        job.backend = "gpu-box"
+        db.add(job)
+    at = page("runs")
+    assert shown(ran(at.selectbox(key="backend").set_value("gpu-box"))) == [there]
+    assert shown(ran(at.selectbox(key="backend").set_value("local"))) == [here]
+    assert shown(ran(at.selectbox(key="backend").set_value(""))) == [there, here]
+
+
+def test_a_click_on_a_columns_head_sorts_all_runs_by_it_and_the_next_one_the_other_way_round() -> None:
+    assert run_columns.order_of("CV", "newest") == "best CV"
+    assert run_columns.order_of("CV", "best CV") == "worst CV"
+    assert run_columns.order_of("CV", "worst CV") == "best CV"
+    assert run_columns.order_of("Day", "newest") == "oldest"
+    assert run_columns.order_of("Change", "newest") is None
+    assert set(run_columns.ORDERS_OF) <= {run_columns.FIRST, *run_columns.CELLS}
+
+
+def test_a_clicked_head_sorts_the_table_from_its_first_page(queue: Callable[..., str]) -> None:
+    first, second, third = queue("a", 0.5), queue("b", 0.6, seed=3), queue("c", 0.55, seed=4)
+    at = ran(AppTest.from_string(f"from app.views import runs as view\n{HEADS}{SHOW}"))
+    for expected in ([second, third, first], [first, third, second]):
+        at.session_state["runs_page"] = 3
+        at = ran(at.button(key="CV").click())
+        assert shown(at) == expected
+        assert at.session_state["runs_page"] == 1
+    ran(at.button(key="Change").click())
+    assert [toast.value for toast in at.toast] == ["Rows are not sorted by Change"]
 
 
 def test_the_columns_are_chosen_and_kept_with_the_challenge(queue: Callable[..., str]) -> None:
@@ -93,7 +142,7 @@ def test_selected_runs_are_laid_over_each_other_and_their_specs_held_against_eac
     queue: Callable[..., str],
 ) -> None:
     first, second = queue("whole pictures", 0.5), queue("another seed", 0.6, seed=3)
-    at = selected(page("runs"), long_list.table_key("runs", [2, 1]), 0, 1)
+    at = selected(page("runs"), long_list.table_key("runs", ["newest", 2, 1]), 0, 1)
     assert at.selectbox(key="compared_metric").value == "valid/map5"
     lines = figure(at)["data"]
     assert {line["name"] for line in lines if "name" in line} == {first, second}
