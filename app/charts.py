@@ -57,14 +57,21 @@ def overlay(
         for number, one in enumerate(known):
             data.append(
                 {
-                    "type": "scatter", "mode": "lines", "name": f"{name} fold {one.fold}", "legendgroup": name,
+                    "type": "scatter", "mode": "lines", "name": f"{name} fold {one.fold}" if known[1:] else name,
+                    "legendgroup": name,
                     "x": [second / 60 for second in one.elapsed_s] if by_time else list(one.epochs),
                     "y": _numbers(smoothed(one.values, weight)),
                     "line": {"color": colour, "dash": DASHES[number % len(DASHES)], "width": 1.5},
                 }
             )  # fmt: skip
-    layout = _layout("minutes of training" if by_time else "epoch", metric, 420)
+    layout = _layout("minutes of training" if by_time else _places(runs), metric, 420)
     return {"data": data, "layout": layout}
+
+
+def _places(runs: Mapping[str, Sequence[FoldCurve]]) -> str:
+    """What the curves are drawn over."""
+    kinds = {one.by_epoch for folds in runs.values() for one in folds}
+    return "epoch" if kinds <= {True} else "step" if kinds == {False} else "epoch; step where no epoch was logged"
 
 
 def _fold_band(name: str, folds: Sequence[FoldCurve], colour: str, weight: float) -> list[dict[str, Any]]:

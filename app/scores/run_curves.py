@@ -19,12 +19,16 @@ ELAPSED = "time/elapsed_s"  # a curve too: the seconds that a fold was trained f
 
 @dataclass(frozen=True)
 class FoldCurve:
-    """One metric of one fold: `values[i]` after `epochs[i]` epochs, `elapsed_s[i]` seconds of training (empty: not known)."""
+    """One metric of one fold: `values[i]` after `epochs[i]` epochs, `elapsed_s[i]` seconds of training (empty: not known).
+
+    Where no epoch was logged `by_epoch` is False, and `epochs` are steps.
+    """
 
     fold: int
     epochs: tuple[float, ...]
     values: tuple[float, ...]
     elapsed_s: tuple[float, ...] = ()
+    by_epoch: bool = True
 
 
 @dataclass(frozen=True)
@@ -37,10 +41,13 @@ class Band:
     high: tuple[float, ...]
 
 
-def metrics_of(db: Session, run_ids: Collection[int]) -> list[str]:
-    """The metrics of which these runs have a curve, in order; one query."""
-    query = columns(col(Curve.metric)).where(col(Curve.run_id).in_(run_ids), col(Curve.metric) != ELAPSED).distinct()
-    return sorted(metric for (metric,) in db.connection().execute(query))
+def metrics_of(db: Session, run_ids: Collection[int]) -> dict[int, frozenset[str]]:
+    """The metrics of which each of these runs has a curve; one query."""
+    query = columns(col(Curve.run_id), col(Curve.metric)).distinct()
+    found: dict[int, set[str]] = defaultdict(set)
+    for run_id, metric in db.connection().execute(query.where(col(Curve.run_id).in_(run_ids))):
+        found[run_id].add(metric)
+    return {run_id: frozenset(metrics - {ELAPSED}) for run_id, metrics in found.items()}
 
 
 def of_runs(db: Session, run_ids: Collection[int], metric: str) -> dict[int, list[FoldCurve]]:

@@ -20,15 +20,18 @@ from app.scores.wandb_runs import ForeignRun
 EPOCH = "epoch"
 
 
-def metrics_of(db: Session, runs: Collection[ForeignRun]) -> list[str]:
-    """The metrics of which these runs have a curve, in order; one query."""
+def metrics_of(db: Session, runs: Collection[ForeignRun]) -> dict[str, frozenset[str]]:
+    """The metrics of which each of these runs has a curve, by their keys; one query."""
     query = (
-        columns(col(WandbCurve.metric))
+        columns(col(WandbPart.wandb_run_id), col(WandbCurve.metric))
         .join(WandbPart, col(WandbPart.id) == col(WandbCurve.part_id))
         .where(col(WandbPart.wandb_run_id).in_(_row_ids(runs)), col(WandbCurve.metric) != EPOCH)
         .distinct()
     )
-    return sorted(metric for (metric,) in db.connection().execute(query))
+    found: dict[int, set[str]] = defaultdict(set)
+    for row_id, metric in db.connection().execute(query):
+        found[row_id].add(metric)
+    return {run.key: frozenset().union(*(found.get(part.id, ()) for part in run.parts)) for run in runs}
 
 
 def of_runs(db: Session, runs: Collection[ForeignRun], metric: str) -> dict[str, list[FoldCurve]]:
@@ -74,7 +77,7 @@ def _curve(number: int, parts: Sequence[Mapping[str, Series]], metric: str) -> F
         series = told[0][metric]
         places = _epochs(series, told[0][EPOCH]) if by_epoch else series.steps
         if all(earlier < later for earlier, later in pairwise(places)):  # as almost always
-            return _told_once(number, places, series)
+            return _told_once(number, places, series, by_epoch)
     points: dict[float, tuple[float, float]] = {}
     first, last, elapsed = None, 0.0, 0.0
     for part in told:
@@ -92,12 +95,12 @@ def _curve(number: int, parts: Sequence[Mapping[str, Series]], metric: str) -> F
     ordered = sorted(points)
     times = tuple(points[place][0] for place in ordered)
     values = tuple(points[place][1] for place in ordered)
-    return FoldCurve(number, tuple(ordered), values, times if all(isfinite(time) for time in times) else ())
+    return FoldCurve(number, tuple(ordered), values, times if all(map(isfinite, times)) else (), by_epoch)
 
 
-def _told_once(number: int, places: Sequence[float], series: Series) -> FoldCurve:
+def _told_once(number: int, places: Sequence[float], series: Series, by_epoch: bool) -> FoldCurve:
     times = tuple(series.runtimes_s)
-    return FoldCurve(number, tuple(places), tuple(series.values), times if all(map(isfinite, times)) else ())
+    return FoldCurve(number, tuple(places), tuple(series.values), times if all(map(isfinite, times)) else (), by_epoch)
 
 
 def _epochs(series: Series, epoch: Series) -> Sequence[float]:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 import streamlit as st
 
 from app import charts
+from app.scores.metric_names import counterpart
 from app.scores.run_curves import FoldCurve
 
 MOST = 50  # runs: with more of them nothing can be told apart
@@ -16,12 +17,13 @@ Read = Callable[[str], Mapping[str, Sequence[FoldCurve]]]  # the curves of a met
 
 
 def show(name: str, metrics: Sequence[str], preferred: str, read: Read) -> None:
-    """`name` tells its widgets from others of the page; `preferred` is shown first where it is among `metrics`."""
+    """`name` tells its widgets from others of the page; `preferred`, or what means the same among `metrics`, is shown first."""
     if not metrics:
         st.caption("No curve is kept: a run's come with its end, where it logged any.")
         return
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
-        at = metrics.index(preferred) if preferred in metrics else 0
+        first = counterpart(preferred, metrics)
+        at = 0 if first is None else metrics.index(first)
         metric = st.selectbox("Curves of", metrics, at, key=f"{name}_metric", width=240)
         over = st.segmented_control(
             "Over", ("epoch", BY_TIME), default="epoch", key=f"{name}_over", required=True,

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
-
 import streamlit as st
 
 from app.journal.days import local
 from app.journal.sittings import Sitting
 from app.journal.store import Journal
-from app.scores import wandb_adoption, wandb_curves, wandb_runs
-from app.scores.run_curves import FoldCurve
+from app.scores import wandb_adoption, wandb_runs
 from app.scores.wandb_runs import ForeignRun
-from app.views import curve_overlay, long_list
+from app.views import curve_overlay, curves_together, long_list
 from app.views.desk import attempt, link, plain
 
 MOST_PARTS = 20  # of a group, whose configs are offered
@@ -36,7 +32,7 @@ def show(journal: Journal, at: Sitting) -> None:
     if len(shown) == 1:
         _details(journal, at, shown[0])
     if shown:
-        _curves(journal, at, shown)
+        curves_together.of_foreign(journal, at, shown[: curve_overlay.MOST], "foreign")
 
 
 def _chosen(listed: list[ForeignRun], time_zone: str) -> list[ForeignRun]:
@@ -101,22 +97,3 @@ def _details(journal: Journal, at: Sitting, run: ForeignRun) -> None:
 
 def _adopt(journal: Journal, at: Sitting, key: str) -> None:
     wandb_adoption.adopt(journal, at.challenge, key, st.session_state.adopting.strip())
-
-
-def _curves(journal: Journal, at: Sitting, runs: Sequence[ForeignRun]) -> None:
-    shown = {run.key: run for run in runs[: curve_overlay.MOST]}
-    with journal.reading() as db:
-        metrics = wandb_curves.metrics_of(db, shown.values())
-
-    def read(metric: str) -> Mapping[str, Sequence[FoldCurve]]:
-        with journal.reading() as db:
-            found = wandb_curves.of_runs(db, shown.values(), metric)
-        names = Counter(shown[key].name for key in found)
-        return {
-            run.name if names[run.name] == 1 else f"{run.name} ({run.parts[0].wandb_id})": found[key]
-            for key, run in shown.items()
-            if key in found
-        }
-
-    preferred = next((run.score_name for run in runs if run.score_name), f"valid/{at.challenge.metric}")
-    curve_overlay.show("foreign", metrics, preferred, read)

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import streamlit as st
 
 from app.journal.sittings import Sitting
 from app.journal.store import Journal
 from app.reports import lineage
-from app.scores import run_curves
-from app.scores.run_curves import FoldCurve
 from app.scores.run_rows import RunRow
-from app.views import blend_form, curve_overlay
+from app.views import blend_form, curve_overlay, curves_together
 
 
 def show(journal: Journal, at: Sitting, rows: Sequence[RunRow]) -> None:
     """`rows`: those selected, two or more."""
     shown = rows[: curve_overlay.MOST]
-    curves(journal, shown, "compared")
+    curves_together.of_ours(journal, at, shown, "compared")
     if len(shown) < len(rows):
         st.caption(f"Curves and keys of the first {len(shown)} of the {len(rows)} selected.")
     _differing(journal, shown)
@@ -37,17 +35,3 @@ def _differing(journal: Journal, rows: Sequence[RunRow]) -> None:
         for key, values in found
     ]
     st.dataframe(table, key="differing", hide_index=True)
-
-
-def curves(journal: Journal, rows: Sequence[RunRow], name: str) -> None:
-    """The stored curves of these runs."""
-    names = {row.run_id: row.run_key for row in rows}
-    with journal.reading() as db:
-        metrics = run_curves.metrics_of(db, names)
-
-    def read(metric: str) -> Mapping[str, Sequence[FoldCurve]]:
-        with journal.reading() as db:
-            found = run_curves.of_runs(db, names, metric)
-        return {names[run_id]: found[run_id] for run_id in names if run_id in found}
-
-    curve_overlay.show(name, metrics, f"valid/{rows[0].metric}", read)

@@ -14,7 +14,7 @@ from app.reports import run_record
 from app.reports.run_record import RunRecord
 from app.scores import verdict
 from app.scores.run_rows import RunRow
-from app.views import live_run, run_comparison, run_note_form, run_origin, submit_form, wandb_push
+from app.views import curves_together, live_run, run_note_form, run_origin, submit_form, wandb_push
 from app.views.desk import attempt, plain
 from app.views.run_words import cv_words, lb_words, state_words, verdict_words, wandb_words
 from engine.run_folder import RunFolder
@@ -62,11 +62,11 @@ def show(journal: Journal, at: Sitting, row: RunRow) -> None:
             _spec(record)
     else:
         wandb_push.show(journal, row.run_key)
-        _parts(journal, row, record, folder)
+        _parts(journal, at, row, record, folder)
     run_note_form.show(journal, at, row)
 
 
-def _parts(journal: Journal, row: RunRow, record: RunRecord, folder: RunFolder) -> None:
+def _parts(journal: Journal, at: Sitting, row: RunRow, record: RunRecord, folder: RunFolder) -> None:
     part = st.segmented_control(
         "Of this run",
         ("Log", "Curves", "Spec"),
@@ -76,7 +76,7 @@ def _parts(journal: Journal, row: RunRow, record: RunRecord, folder: RunFolder) 
         label_visibility="collapsed",
     )
     if part == "Curves":
-        run_comparison.curves(journal, [row], "own")
+        curves_together.of_ours(journal, at, [row], "own")
     elif part == "Spec":
         _spec(record)
     else:

@@ -50,7 +50,7 @@ def test_the_curves_of_many_runs_are_read_at_once(journal: Journal, runs: list[i
     asked: list[str] = []
     event.listen(journal.engine, "before_cursor_execute", lambda *args: asked.append(args[2]))
     with journal.reading() as db:
-        assert run_curves.metrics_of(db, runs) == ["train/loss", "valid/map5"]
+        assert run_curves.metrics_of(db, runs) == {key: {"train/loss", "valid/map5"} for key in runs}
         found = run_curves.of_runs(db, runs, "valid/map5")
     assert len([one for one in asked if "curve" in one]) == 2
     assert [len(found[run]) for run in runs] == [2, 2, 2]

@@ -248,6 +248,31 @@ def test_a_run_names_what_else_its_experiment_was_given(
 
 
 @pytest.mark.usefixtures("foreign")
+def test_curves_of_ours_and_of_runs_from_elsewhere_are_laid_over_each_other(queue: Callable[..., str]) -> None:
+    first, second = queue("whole pictures", 0.5), queue("another seed", 0.6, seed=3)
+    at = selected(page("runs"), long_list.table_key("runs", ["newest", 2, 1]), 0, 1)
+    assert legend(at) == [second, first]
+    beside = at.multiselect(key="compared_beside")
+    assert beside.options == ["resnet", "fearless-lake-1"]
+    ran(beside.set_value(["alone", "f1"]))  # by the id of one of its runs too
+    assert legend(at) == [second, first], "they logged no valid/map5"
+    ran(at.selectbox(key="compared_metric").set_value("loss"))
+    assert legend(at) == ["fearless-lake-1", "resnet"]
+    ran(at.multiselect(key="compared_beside").set_value(["nowhere"]))
+    assert "There is no run nowhere." in texts(at)
+
+    at = ran(page("runs").segmented_control(key="runs_part").set_value("Elsewhere"))
+    assert legend(at) == ["resnet"]
+    ran(at.multiselect(key="foreign_beside").set_value([first]))
+    ran(at.selectbox(key="foreign_metric").set_value("valid/map5"))
+    assert legend(at) == [first]
+
+
+def legend(at: AppTest) -> list[str]:
+    return [line["name"] for line in figure(at)["data"] if "name" in line]
+
+
+@pytest.mark.usefixtures("foreign")
 def test_the_address_of_a_run_from_elsewhere_leads_to_it(journal: Journal) -> None:
     at = AppTest.from_string(f"from app.views import runs as view\n{SHOW}")
     at.query_params["wandb"] = "alone"

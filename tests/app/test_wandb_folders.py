@@ -344,7 +344,7 @@ def test_many_runs_are_listed_in_pages_and_by_words_each_with_one_query(journal:
             "run21",
             "run12",
         ]
-        assert wandb_curves.metrics_of(db, page) == ["loss"]
+        assert wandb_curves.metrics_of(db, page) == {run.key: {"loss"} for run in page}
 
 
 def test_a_run_is_put_to_an_experiment_and_taken_from_it(journal: Journal, many: Challenge) -> None:
