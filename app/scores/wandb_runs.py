@@ -6,14 +6,18 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import Any
+from typing import Any, Literal, get_args
 
-from sqlalchemy import ColumnElement, RowMapping, or_
+from sqlalchemy import ColumnElement, RowMapping, Subquery, or_
 from sqlalchemy import select as columns
 from sqlmodel import Session, col, func, select
 
 from app.journal.tables import Challenge, Experiment, WandbRun
 from app.scores.run_rows import EQUAL, score_text, spread, spread_text
+from engine.contract import METRIC_DIRECTIONS
+
+Order = Literal["newest", "oldest", "best score", "worst score", "name"]
+ORDERS: tuple[Order, ...] = get_args(Order)
 
 
 @dataclass(frozen=True)
@@ -130,20 +134,39 @@ def count_by_day(db: Session, challenge: Challenge) -> dict[date, int]:
 
 
 def listed(
-    db: Session, challenge: Challenge, words: str = "", start: int = 0, limit: int | None = None
+    db: Session,
+    challenge: Challenge,
+    words: str = "",
+    start: int = 0,
+    limit: int | None = None,
+    order: Order = "newest",
 ) -> list[ForeignRun]:
-    """The foreign runs, newest first: of those in which each of `words` stands, `limit` from the one at `start` on; one query."""
-    newest = (
-        columns(col(WandbRun.bundle), func.max(WandbRun.started_at).label("newest"))
+    """The foreign runs in an order: of those in which each of `words` stands, `limit` from the one at `start` on; one query.
+
+    The best score is that of the challenge's metric, of a group their mean; runs without one come last.
+    """
+    in_order = (*_order(challenge, order), func.max(WandbRun.started_at).desc(), col(WandbRun.bundle))
+    bundles = (
+        columns(col(WandbRun.bundle), func.row_number().over(order_by=in_order).label("place"))
         .where(is_foreign(challenge), *_holding(words))
         .group_by(col(WandbRun.bundle))
-        .order_by(func.max(WandbRun.started_at).desc(), col(WandbRun.bundle))
+        .order_by("place")
         .offset(start)
         .limit(limit)
     )
-    rows = _read(db, is_foreign(challenge), col(WandbRun.bundle).in_(columns(newest.subquery().c.bundle)))
-    found = _bundled(rows, lambda row: (row.bundle,))
-    return sorted(found, key=lambda run: (-max(part.started_at for part in run.parts), run.key))
+    return _bundled(_read(db, is_foreign(challenge), among=bundles.subquery()), lambda row: (row.bundle,))
+
+
+def _order(challenge: Challenge, order: Order) -> list[ColumnElement[Any]]:
+    """`newest` is what stands behind all."""
+    score: ColumnElement[Any] = func.avg(WandbRun.score)
+    if order in ("best score", "worst score"):
+        downwards = (METRIC_DIRECTIONS[challenge.metric] == "max") == (order == "best score")
+        return [(score.desc() if downwards else score.asc()).nulls_last()]
+    if order == "name":
+        name = func.coalesce(func.nullif(func.max(WandbRun.group_name), ""), func.min(WandbRun.name))
+        return [func.lower(name)]
+    return [func.max(WandbRun.started_at)] if order == "oldest" else []
 
 
 def of_experiment(db: Session, challenge: Challenge, experiment_id: int) -> list[ForeignRun]:
@@ -186,8 +209,8 @@ def _holding(words: str) -> list[ColumnElement[bool]]:
     return [or_(*(col(place).contains(word, autoescape=True) for place in places)) for word in words.split()]
 
 
-def _read(db: Session, *which: ColumnElement[bool]) -> list[WandbRow]:
-    """Columns alone: a run carries its config and summary, and there may be thousands."""
+def _read(db: Session, *which: ColumnElement[bool], among: Subquery | None = None) -> list[WandbRow]:
+    """Columns alone: a run carries its config and summary, and there may be thousands. `among`: bundles, each with its place."""
     taken = {name: getattr(WandbRun, name) for name in WandbRow.__annotations__ if name != "experiment_key"}
     asked: list[Any] = [*taken.values(), col(Experiment.key).label("experiment_key")]
     query = (
@@ -195,8 +218,10 @@ def _read(db: Session, *which: ColumnElement[bool]) -> list[WandbRow]:
         .select_from(WandbRun)
         .outerjoin(Experiment, col(Experiment.id) == col(WandbRun.experiment_id))
         .where(*which)
-        .order_by(col(WandbRun.started_at), col(WandbRun.id))
     )
+    if among is not None:
+        query = query.join(among, among.c.bundle == col(WandbRun.bundle)).order_by(among.c.place)
+    query = query.order_by(col(WandbRun.started_at), col(WandbRun.id))
     return [_row(found) for found in db.connection().execute(query).mappings()]
 
 

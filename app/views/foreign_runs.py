@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from functools import partial
+
 import streamlit as st
 
 from app.journal.days import local
 from app.journal.sittings import Sitting
 from app.journal.store import Journal
 from app.scores import wandb_adoption, wandb_runs
-from app.scores.wandb_runs import ForeignRun
+from app.scores.wandb_runs import ForeignRun, Order
 from app.views import curve_overlay, curves_together, long_list
 from app.views.desk import attempt, link, plain
 
+ORDER = "foreign_order"
+ORDER_WORDS = {order: "by name" if order == "name" else f"{order} first" for order in wandb_runs.ORDERS}
+# What a click on a column's head asks for, and one more.
+ORDERS_OF: Mapping[str, tuple[Order, Order]] = {
+    "Name": ("name", "newest"),
+    "Score": ("best score", "worst score"),
+    "Started": ("newest", "oldest"),
+}
 MOST_PARTS = 20  # of a group, whose configs are offered
 
 
@@ -24,10 +35,11 @@ def show(journal: Journal, at: Sitting) -> None:
             return
         with st.container(horizontal=True, vertical_alignment="center", gap="small"):
             words = long_list.find("W&B runs")
-            start = long_list.turn("W&B runs", wandb_runs.count(db, at.challenge, words))
-        listed = wandb_runs.listed(db, at.challenge, words, start, long_list.ROWS)
+            order = long_list.choice("W&B runs", "Order", wandb_runs.ORDERS, ORDER, ORDER_WORDS.__getitem__)
+            start = long_list.turn("W&B runs", wandb_runs.count(db, at.challenge, words), ORDER_WORDS[order])
+        listed = wandb_runs.listed(db, at.challenge, words, start, long_list.ROWS, order)
         asked = wandb_runs.named(db, at.challenge, st.query_params.get("wandb", ""))
-    chosen = _chosen(listed, at.challenge.time_zone)
+    chosen = _chosen(listed, order, at.challenge.time_zone)
     shown = chosen or ([asked] if asked is not None else listed[:1])
     if len(shown) == 1:
         _details(journal, at, shown[0])
@@ -35,15 +47,16 @@ def show(journal: Journal, at: Sitting) -> None:
         curves_together.of_foreign(journal, at, shown[: curve_overlay.MOST], "foreign")
 
 
-def _chosen(listed: list[ForeignRun], time_zone: str) -> list[ForeignRun]:
+def _chosen(listed: list[ForeignRun], order: Order, time_zone: str) -> list[ForeignRun]:
     if not listed:
         return []
+    key = long_list.table_key("foreign", (order, *(run.key for run in listed)))
     table = st.dataframe(
         [_cells(run, time_zone) for run in listed],
-        key=long_list.table_key("foreign", (run.key for run in listed)),
+        key=key,
         hide_index=True,
-        on_select="rerun",
-        selection_mode="multi-row",
+        on_select=partial(long_list.sort_by_head, "W&B runs", key, ORDER, ORDERS_OF),
+        selection_mode=long_list.ROWS_AND_HEADS,
         placeholder="–",
         column_config={
             "Started": st.column_config.DatetimeColumn(format="YYYY-MM-DD HH:mm"),

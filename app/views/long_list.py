@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal, TypeVar
 
 import streamlit as st
+
+T = TypeVar("T")
 
 ROWS = 100
 # Where columns can be selected Streamlit does not sort the rows that it was given: a click on a head is told to `sort_by_head`.
@@ -45,13 +47,23 @@ def from_the_first(name: str) -> None:
     st.session_state[f"{name}_page"] = 1
 
 
-def sort_by_head(name: str, table: str, order: str, order_of: Callable[[str, Any], str | None]) -> None:
+def choice(name: str, label: str, options: Sequence[T], key: str, words: Callable[[T], str]) -> T:
+    """One of a few beside the words; it stands in the address."""
+    return st.selectbox(
+        label, options, key=key, bind="query-params", format_func=words, label_visibility="collapsed", width=155,
+        on_change=from_the_first, args=(name,),
+    )  # fmt: skip
+
+
+def sort_by_head(name: str, table: str, order: str, orders_of: Mapping[str, tuple[str, str]]) -> None:
     """A click on a column's head of the table with the key `table`: sorts all rows, not those alone that are shown.
 
-    `order`: the key of the widget that tells the present order; `order_of` a column and that order: the one asked for, or None.
+    `order`: the key of the widget that tells the present order; `orders_of`: by column the order that a click asks for, and that
+    of one more.
     """
     for column in st.session_state[table].selection.columns:
-        asked = order_of(column, st.session_state.get(order))
+        first, again = orders_of.get(column, (None, None))
+        asked = again if st.session_state.get(order) == first else first
         if asked is None:
             st.toast(f"Rows are not sorted by {column}")
         else:

@@ -75,12 +75,6 @@ def configs() -> dict[str, Any]:
     }
 
 
-def order_of(column: str, present: Order | None) -> Order | None:
-    """The order that a click on a column's head asks for; None where runs are not sorted by it."""
-    first, again = ORDERS_OF.get(column, (None, None))
-    return again if present == first else first
-
-
 def chosen(challenge: Challenge) -> list[str]:
     """The columns that the person keeps, in their order; those that this version does not know are left out."""
     kept = json.loads(challenge.run_columns) if challenge.run_columns else []

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from functools import partial
 from importlib import import_module
-from typing import TypeVar
 
 import streamlit as st
 
@@ -18,8 +16,6 @@ from app.scores.run_rows import RunRow, run_row
 from app.scores.run_search import ORDERS, WHICH, Order, RunSearch
 from app.views import long_list, run_columns, run_details
 from app.views.desk import plain
-
-T = TypeVar("T")
 
 TABLE, TREE, ELSEWHERE = "Table", "Tree", "Elsewhere"
 PARTS = {TREE: "app.views.experiment_tree", ELSEWHERE: "app.views.foreign_runs"}
@@ -80,17 +76,14 @@ def _table(journal: Journal, at: Sitting) -> None:
 def _search(backends: list[str]) -> RunSearch:
     """What the person asks for; it stands in the address."""
     words = long_list.find("runs")
-    which = _choice("Which", WHICH, "which", lambda kind: KINDS.get(kind, kind))
+    which = long_list.choice("runs", "Which", WHICH, "which", lambda kind: KINDS.get(kind, kind))
     # With one backend there is nothing to choose.
-    backend = _choice("Backend", ("", *backends), "backend", lambda name: name or ANY_BACKEND) if backends[1:] else ""
-    return RunSearch(words, which, _choice("Order", ORDERS, ORDER, ORDER_WORDS.__getitem__), backend)
-
-
-def _choice(label: str, options: Sequence[T], key: str, words: Callable[[T], str]) -> T:
-    return st.selectbox(
-        label, options, key=key, bind="query-params", format_func=words, label_visibility="collapsed", width=155,
-        on_change=long_list.from_the_first, args=("runs",),
-    )  # fmt: skip
+    backend = (
+        long_list.choice("runs", "Backend", ("", *backends), "backend", lambda name: name or ANY_BACKEND)
+        if backends[1:]
+        else ""
+    )
+    return RunSearch(words, which, long_list.choice("runs", "Order", ORDERS, ORDER, ORDER_WORDS.__getitem__), backend)
 
 
 def _chosen(listed: list[run_list.ListedRun], names: list[str], order: Order) -> list[RunRow]:
@@ -101,7 +94,7 @@ def _chosen(listed: list[run_list.ListedRun], names: list[str], order: Order) ->
         [run_columns.cells(run, names) for run in listed],
         key=key,
         hide_index=True,
-        on_select=partial(long_list.sort_by_head, "runs", key, ORDER, run_columns.order_of),
+        on_select=partial(long_list.sort_by_head, "runs", key, ORDER, run_columns.ORDERS_OF),
         selection_mode=long_list.ROWS_AND_HEADS,
         placeholder="–",
         column_config=run_columns.configs(),
