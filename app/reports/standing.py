@@ -73,7 +73,7 @@ def final_two(challenge: Challenge, standing: Standing) -> FinalTwo | None:
     sent = [one for one in standing.submitted if one.sent and one.cv is not None]
     among = sent or [one for one in standing.submitted if one.cv is not None]
     candidates = [
-        Candidate(one.run_key, one.family, one.cv, tuple(sorted(one.folds.items())), one.public)
+        Candidate(one.run_key, one.family, one.cv, tuple(sorted(one.folds.items())), one.public, one.on)
         for one in among
         if one.cv is not None
     ]

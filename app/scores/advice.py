@@ -10,6 +10,7 @@ from statistics import fmean
 from typing import Literal
 
 from app.scores.agreement import Direction, Line, Scored
+from app.scores.baselines import Ground
 from app.scores.families import BLEND
 from app.scores.run_rows import EQUAL, spread
 from app.scores.student import corrected_error
@@ -104,13 +105,14 @@ def _until(slots: Slots) -> str:
 
 @dataclass(frozen=True)
 class Candidate:
-    """A submission that could be one of the final two. `fold_scores`: fold → score."""
+    """A submission that could be one of the final two. `fold_scores`: fold → score; `on`: the data and folds of its CV."""
 
     run_key: str
     family: str
     cv: float
     fold_scores: tuple[tuple[int, float], ...]
     public: float | None = None
+    on: Ground | None = None
 
 
 @dataclass(frozen=True)
@@ -141,6 +143,8 @@ def final_two(candidates: Sequence[Candidate], direction: Direction, draw: Rando
         reasons.append(
             f"{second.run_key} has the next CV, {second.cv:.4f}; all candidates are of one family, which is one opinion twice"
         )
+    if second is not None and second.on != first.on:
+        reasons.append("their CVs were measured on other folds or data: which of the two is better cannot be told")
     with_public = [one for one in ranked if one.public is not None]
     by_public = sorted(with_public, key=lambda one: (-sign * (one.public or 0.0), one.run_key))[:2]
     worlds = _worlds(ranked, sign, draw)

@@ -58,9 +58,13 @@ class Line:
 
 @dataclass(frozen=True)
 class Alarm:
-    """Why the CV should not be believed as it stands: sentences, the strongest first."""
+    """Why the CV should not be believed as it stands: sentences, the strongest first.
+
+    `is_optimistic`: it is fairer than it should be; else it merely stands to the leaderboard otherwise than before.
+    """
 
     reasons: tuple[str, ...]
+    is_optimistic: bool = True
 
 
 def gap(one: Scored, direction: Direction) -> float:
@@ -107,28 +111,34 @@ def outliers(scored: Sequence[Scored]) -> list[Scored]:
 
 
 def alarm(scored: Sequence[Scored], direction: Direction) -> Alarm | None:
-    """From the third submission on: the gap of the newest grew beyond the folds' chance, or CV and LB disagree in order."""
+    """From the third submission on: the gap of the newest changed beyond the folds' chance, or CV and LB disagree in order."""
     if len(scored) < ALARM_FROM:
         return None
-    reasons = [*_disorder(scored, direction), *_gap_grew(scored, direction)]
-    return Alarm(tuple(reasons)) if reasons else None
+    disorder = _disorder(scored, direction)
+    change, changed = _change_of_gap(scored, direction)
+    reasons = [*disorder, *changed]
+    return Alarm(tuple(reasons), bool(disorder) or change > 0) if reasons else None
 
 
-def _gap_grew(scored: Sequence[Scored], direction: Direction) -> list[str]:
+def _change_of_gap(scored: Sequence[Scored], direction: Direction) -> tuple[float, list[str]]:
+    """How much more optimistic the newest is than those before usually were; and the sentence, where that is beyond chance."""
     *before, newest = scored
     usual = median(gap(one, direction) for one in before)
     now = gap(newest, direction)
     chances = [one.noise for one in before if one.noise is not None]
     if newest.noise is None or not chances:  # nobody can tell what the folds' chance explains
-        return []
+        return 0.0, []
     # The gap to the usual one is off by both CVs' chance.
     noise = hypot(newest.noise, median(chances))
-    if now - usual <= max(noise, EQUAL):
-        return []
-    return [
-        f"{newest.run_key} is {now:.3f} fairer in CV than on the leaderboard, the ones before by {usual:.3f}:"
-        f" {now - usual:.3f} more, and the folds' chance explains {noise:.3f}"
-    ]
+    change = now - usual
+    if abs(change) <= max(noise, EQUAL):
+        return 0.0, []
+    said = f"{newest.run_key} is {_fair(now)} in CV than on the leaderboard, the ones before were {_fair(usual)}"
+    return change, [f"{said}: a change of {abs(change):.3f}, of which the folds' chance explains {noise:.3f}"]
+
+
+def _fair(gap: float) -> str:
+    return f"{abs(gap):.3f} {'fairer' if gap >= 0 else 'harsher'}"
 
 
 def _disorder(scored: Sequence[Scored], direction: Direction) -> list[str]:

@@ -19,6 +19,10 @@ ADVICE = {
     "wait": ":gray[◆] let it wait",
     "no slot": ":red[✗] no submission left",
 }
+ALARM = {
+    True: "The CV is fairer than it should be.",
+    False: "CV and leaderboard stand to each other otherwise than before.",
+}
 LISTED = 100
 
 
@@ -32,9 +36,7 @@ def show(journal: Journal, at: Sitting) -> None:
     else:
         _gap(at, found)
         if found.alarm is not None:
-            st.warning(
-                "**The CV is fairer than it should be.** " + "; ".join(plain(one) for one in found.alarm.reasons) + "."
-            )
+            st.warning(f"**{ALARM[found.alarm.is_optimistic]}** {'; '.join(map(plain, found.alarm.reasons))}.")
         plot, why = st.columns([1.7, 1], gap="medium")
         with plot:
             figure = charts.cv_against_lb(found.scored, found.line, found.outliers)

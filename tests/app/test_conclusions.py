@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from random import Random
 
 import numpy as np
@@ -85,10 +86,25 @@ def test_a_gap_that_grows_beyond_the_folds_chance_is_an_alarm_from_the_third_on(
     found = agreement.alarm(grown, "max")
     assert found is not None
     assert any(
-        "r3 is 0.260 fairer in CV than on the leaderboard, the ones before by 0.100" in one for one in found.reasons
+        "r3 is 0.260 fairer in CV than on the leaderboard, the ones before were 0.100 fairer: a change of 0.160" in one
+        for one in found.reasons
     )
+    assert found.is_optimistic
     noisy = [Scored(one.run_key, one.family, one.cv, 0.2, 5, one.lb) for one in grown]
     assert agreement.alarm(noisy, "max") is None
+
+
+def test_a_gap_that_shrinks_beyond_the_folds_chance_is_told_and_is_no_optimism() -> None:
+    shrunk = scored((0.60, 0.50), (0.65, 0.55), (0.66, 0.70))
+    found = agreement.alarm(shrunk, "max")
+    assert found is not None
+    assert not found.is_optimistic
+    assert found.reasons[0].startswith(
+        "r3 is 0.040 harsher in CV than on the leaderboard, the ones before were 0.100 fairer: a change of 0.140"
+    )
+    losses = agreement.alarm(scored((1.0, 1.1), (0.9, 1.0), (0.88, 0.8)), "min")
+    assert losses is not None
+    assert not losses.is_optimistic
 
 
 def test_cv_and_lb_in_another_order_are_an_alarm_in_either_direction() -> None:
@@ -228,6 +244,14 @@ def test_the_final_two_are_the_best_cv_and_the_best_of_another_family() -> None:
     less = advice.final_two(ranked, "min", Random(1))
     assert less is not None
     assert [one.run_key for one in less.chosen] == ["c", "d"]
+
+
+def test_final_two_of_other_folds_are_said_not_to_be_comparable() -> None:
+    a, b = candidate("a", "resnet", 0.84), candidate("b", "vgg", 0.82)
+    for other, said in (("f", False), ("g", True)):
+        found = advice.final_two([replace(a, on=("d", "f")), replace(b, on=("d", other))], "max", Random(1))
+        assert found is not None
+        assert any("measured on other folds or data" in reason for reason in found.reasons) == said
 
 
 def test_one_family_alone_is_said_to_be_one_opinion_twice() -> None:
