@@ -25,6 +25,7 @@ MAX_TITLE = 200
 DAY_KIND = "day"
 KINDS = ("idea", "data")  # of notes outside any day
 WEEK_KIND = "week"  # the review of a week, see reviews
+_LIST_MARK = re.compile(r"^\s*(?:[-*+]|\d+[.)])\s+(?:\[[ xX]\]\s+)?")
 
 
 class StaleNote(OnehourError):
@@ -202,13 +203,24 @@ def require_writable(journal: Journal, on: date | None) -> None:
 
 def next_step(body: str) -> str:
     """The first line under the heading "Next": what the person left for the following day. Empty if there is none."""
-    inside = False
+    return next(iter(under(body, "Next")), "")
+
+
+def under(body: str, heading: str) -> list[str]:
+    """The lines under a heading of this name, without the marks of a list; what holds no word is left out."""
+    inside, lines = False, []
     for line in body.splitlines():
         if line.startswith("#"):
-            inside = line.lstrip("# ").strip().lower() == "next"
-        elif inside and line.strip(" -*\t"):
-            return line.strip(" -*\t")
-    return ""
+            inside = line.lstrip("# ").strip().lower() == heading.lower()
+        elif inside and (said := written(line)):
+            lines.append(said)
+    return lines
+
+
+def written(line: str) -> str:
+    """A line without the mark of a list and its box; empty where nothing else stands in it."""
+    said = _LIST_MARK.sub("", line).strip()
+    return said if said.strip("-*+_ ") else ""
 
 
 def _flagged(db: Session, at: sittings.Sitting, on: date | None) -> bool:

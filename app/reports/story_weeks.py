@@ -14,6 +14,7 @@ from app.journal.notes import WEEK_KIND
 from app.journal.tables import Challenge, Note
 from app.reports import week
 from app.reports.day_calendar import CalendarDay
+from app.reports.day_notes import learnt
 from app.reports.score_days import ScoreDay
 from app.reports.what_helped import Idea
 from app.scores.board import best
@@ -69,17 +70,6 @@ def read(
             )
         )
     return told
-
-
-def learnt(body: str) -> list[str]:
-    """The lines under the heading "Learnt" of a day's note."""
-    inside, lines = False, []
-    for line in body.splitlines():
-        if line.startswith("#"):
-            inside = line.lstrip("# ").strip().lower() == "learnt"
-        elif inside and line.strip(" -*\t"):
-            lines.append(line.strip(" -*\t"))
-    return lines
 
 
 def _notes(db: Session, challenge: Challenge) -> tuple[dict[date, str], dict[str, str]]:

@@ -107,6 +107,6 @@ def _of_anybody(run: Evidence) -> list[Cause]:
         )
     ]
     if run.tried >= MANY_RUNS:
-        best = f"it is the best of {run.tried} runs on these folds: the best of many is fairer than it is good"
+        best = f"{run.tried} runs were scored on these folds: the best of many is fairer than it is good"
         found.append(Cause("possible", "the CV chose itself", best))
     return found

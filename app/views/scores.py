@@ -5,6 +5,7 @@ What was sent before the challenge's first day has no day's number: it stands be
 
 from __future__ import annotations
 
+from datetime import date
 from importlib import import_module
 
 import streamlit as st
@@ -14,7 +15,8 @@ from app.journal.days import MINUTE_MS
 from app.journal.home import COMMAND
 from app.journal.sittings import Sitting
 from app.journal.store import Journal
-from app.scores import board_pages, leaderboard
+from app.reports import day_notes
+from app.scores import board_pages, leaderboard, position
 from app.scores.board import BoardDay, BoardRun, SentElsewhere, board_days, days_before, sent_elsewhere
 from app.scores.run_rows import cv_text, score_text
 from app.scores.wandb_runs import ForeignRun
@@ -57,20 +59,27 @@ def _days(journal: Journal, at: Sitting) -> None:
         pages = board_pages.of_challenge(db, challenge, until, elsewhere)
         first, last = pages[_page(len(pages)) - 1]
         days = board_days(db, challenge, first, last, at.now, elsewhere)
+        said = day_notes.in_short(db, challenge, first, last)
+        ranks = position.rank_by_day(db, challenge)
     earlier = days_before(challenge, elsewhere) if first == challenge.starts_on else []
-    rows = [row for day in days for row in _rows(day)]
+    of_day: dict[date, dict[str, object]] = {
+        day.local_date: {"Rank": rank_cell(ranks.get(day.local_date)), "Note": said.get(day.local_date)} for day in days
+    }
+    rows = [row for day in days for row in _rows(day, of_day[day.local_date])]
     st.dataframe(
         rows,
         hide_index=True,
         width="stretch",
         placeholder="",
         # On a phone the first three are seen without scrolling sideways.
-        column_order=["Day", "CV", "LB", "Minutes", "Run", "What", "State", "W&B", "Page", "Date"],
+        column_order=["Day", "CV", "LB", "Rank", "Minutes", "Run", "What", "Note", "State", "W&B", "Page", "Date"],
         column_config={
             "Day": st.column_config.NumberColumn(width=45),
             "CV": st.column_config.TextColumn(width=115),
             "Minutes": st.column_config.NumberColumn(format="%.0f", width="small"),
-            "What": st.column_config.TextColumn(width="large"),
+            "Rank": st.column_config.TextColumn(width=95, help="on that day's leaderboard, as it was seen last"),
+            "What": st.column_config.TextColumn(width=240),
+            "Note": st.column_config.TextColumn(width=240, help="of that day: what was learnt, else its first line"),
             "W&B": st.column_config.TextColumn(
                 width=190,
                 help="of a run of ours where it was mirrored: offline ones lie in its folder under wandb/; of one that was not started "
@@ -78,7 +87,7 @@ def _days(journal: Journal, at: Sitting) -> None:
             ),
             "Page": st.column_config.LinkColumn(width="small", display_text="W&B", help="the run on its W&B server"),
             "LB": st.column_config.TextColumn(
-                width=150, help="public / private; kaggle: its own; local: scored here against a truth file"
+                width=165, help="public / private; kaggle: its own; local: scored here against a truth file"
             ),
         },
     )
@@ -122,8 +131,12 @@ def _before(days: list[BoardDay]) -> None:
     )
 
 
-def _rows(day: BoardDay) -> list[dict[str, object]]:
-    """One row a run; a day without runs keeps a row of its own, so that its hours are seen."""
+def rank_cell(rank: tuple[int, int] | None) -> str | None:
+    return None if rank is None else f"{rank[0]} of {rank[1]}"
+
+
+def _rows(day: BoardDay, of_day: dict[str, object]) -> list[dict[str, object]]:
+    """One row a run; a day without runs keeps a row of its own, so that its hours are seen. `of_day`: further cells of the day."""
     head: dict[str, object] = {
         "Day": day.number,
         "Date": day.local_date,
@@ -133,8 +146,8 @@ def _rows(day: BoardDay) -> list[dict[str, object]]:
     ]
     cells += [_foreign_cells(run) for run in reversed(day.foreign_runs)]
     rows = [head | one for one in cells or [{"What": "no run" if day.used_ms is not None else "–"}]]
-    # The minutes are the day's, not a run's: they stand once.
-    rows[0]["Minutes"] = None if day.used_ms is None else day.used_ms / MINUTE_MS
+    # Minutes, rank and note are the day's, not a run's: they stand once.
+    rows[0] |= of_day | {"Minutes": None if day.used_ms is None else day.used_ms / MINUTE_MS}
     return rows
 
 

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import streamlit as st
 
-from app.jobs.forecast import hours_text
+from app.journal.days import MINUTE_MS
 from app.journal.sittings import Sitting
 from app.journal.store import Journal
 from app.reports import what_helped
 from app.reports.what_helped import Idea
-from app.scores.run_rows import score_text
 from app.scores.verdict import verdict_text
 
 WORDS = {"helped": "▲ helped", "hurt": "▼ hurt", "unclear": "◆ unclear"}
 ROWS = 300
+HOUR_S = 3600
 
 
 def show(journal: Journal, at: Sitting) -> None:
@@ -35,8 +35,13 @@ def show(journal: Journal, at: Sitting) -> None:
         placeholder="–",
         column_config={
             "Idea": st.column_config.TextColumn(width="large"),
+            "CV": st.column_config.NumberColumn(format="%.4f"),
             "Gain an hour": st.column_config.NumberColumn(format="%+.4f", help="for each hour of your own work"),
-            "Work": st.column_config.TextColumn(help="each day's focus time, shared by the ideas queued on it"),
+            "Work, min": st.column_config.NumberColumn(
+                format="%.0f", help="each day's focus time, shared by the ideas queued on it"
+            ),
+            "GPU, h": st.column_config.NumberColumn(format="%.2f", help="hours in which a GPU was held"),
+            "Machine, h": st.column_config.NumberColumn(format="%.2f", help="hours in which a machine was at it"),
             "Why": st.column_config.TextColumn(width="medium"),
         },
     )
@@ -47,11 +52,12 @@ def _cells(idea: Idea) -> dict[str, object]:
         "Experiment": idea.experiment_key,
         "Idea": idea.hypothesis,
         "Verdict": "–" if idea.verdict is None else WORDS[idea.verdict.word],
-        "CV": score_text(idea.cv),
+        "CV": idea.cv,
         "Gain an hour": idea.gain_an_hour,
-        "Work": hours_text(idea.work_ms / 1000),
-        "GPU": hours_text(idea.gpu_s) if idea.gpu_s else "–",
-        "Machine": hours_text(idea.held_s),
+        # Numbers, so that a click on a head sorts them as such.
+        "Work, min": idea.work_ms / MINUTE_MS,
+        "GPU, h": idea.gpu_s / HOUR_S if idea.gpu_s else None,
+        "Machine, h": idea.held_s / HOUR_S,
         "Runs": idea.runs,
         "Why": idea.why_none if idea.verdict is None else verdict_text(idea.verdict),
     }

@@ -9,11 +9,12 @@ import pytest
 from app import cli
 from app.exchange import foreign_records, intake
 from app.exchange.found import Found, FoundNote
+from app.jobs import home_scoring
 from app.journal import notes, reviews
 from app.journal.home import Home
 from app.journal.store import Journal
 from app.journal.tables import Challenge
-from app.scores import board, leaderboard
+from app.scores import board
 from engine.contract import EXIT_BAD_INPUT, EXIT_OK
 from tests.app.test_exchange_foreign import DIARY, NOTION, SUBMISSIONS, laid_out
 from tests.conftest import MovableClock
@@ -166,7 +167,7 @@ def test_submissions_without_a_run_disturb_no_board_and_no_scoring(
     (tmp_path / "sub.csv").write_text(SUBMISSIONS)
     imported(journal, challenge, tmp_path / "sub.csv")
     (tmp_path / "truth.csv").write_text("Image,Id\na,b\n")
-    assert leaderboard.use_truth(journal, tmp_path / "truth.csv") == []
+    assert home_scoring.use_truth(journal, tmp_path / "truth.csv") == []
     with journal.reading() as db:
         assert board.board_runs(db, challenge, challenge.starts_on, challenge.starts_on) == []
     assert cli.main(["export", str(tmp_path / "out")]) == EXIT_OK

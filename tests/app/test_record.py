@@ -102,6 +102,10 @@ def test_a_note_of_a_megabyte_or_of_tomorrow_is_refused(journal: Journal, challe
         ("## Tried\nx\n# next\nrun it", "run it"),
         (notes.TEMPLATE, ""),
         ("", ""),
+        ("## Next\n\n- **check** the crops\n", "**check** the crops"),
+        ("## Next\n**check** the *crops*\n", "**check** the *crops*"),
+        ("## Next\n1. [ ] check\n", "check"),
+        ("## Next\n- \n---\n", ""),
     ],
 )
 def test_the_next_step_is_the_first_line_under_next(body: str, step: str) -> None:

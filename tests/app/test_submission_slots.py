@@ -10,7 +10,7 @@ from app.jobs import orders
 from app.journal import challenge_settings, sessions
 from app.journal.store import Journal
 from app.journal.tables import Challenge, Submission
-from app.scores import leaderboard
+from app.scores import lb_scores, leaderboard
 from app.scores.submissions import Slots, slots
 from engine.contract import OnehourError
 from tests.app.trainings import small_spec
@@ -75,5 +75,5 @@ def test_saying_that_a_runs_submission_was_sent_takes_a_slot_on_its_utc_day(
     clock.move(12 * 3_600)
     leaderboard.enter_by_hand(journal, key, 0.8, None)
     with journal.reading() as db:
-        assert leaderboard.submission_of(db, key)[0].sent_at == sent_at, "a score that came later leaves the moment"
+        assert lb_scores.submission_of(db, key)[0].sent_at == sent_at, "a score that came later leaves the moment"
         assert slots(db, challenge, clock.at).left == 5  # type: ignore[union-attr]

@@ -13,7 +13,7 @@ from app.journal import challenges, sessions
 from app.journal.rules import AgainstTheRules
 from app.journal.store import Journal
 from app.journal.tables import Challenge
-from app.scores import leaderboard, sent_intake
+from app.scores import lb_scores, leaderboard, sent_intake
 from app.scores.board import board_runs, sent_elsewhere
 from app.scores.submissions import slots
 from engine.contract import OnehourError
@@ -303,7 +303,7 @@ def test_what_was_sent_elsewhere_is_told_apart_by_its_content_or_linked_by_hand(
 
 def leaderboard_ref(journal: Journal, run: str) -> int | None:
     with journal.reading() as db:
-        return leaderboard.submission_of(db, run)[0].kaggle_ref
+        return lb_scores.submission_of(db, run)[0].kaggle_ref
 
 
 def open_or_new(journal: Journal, challenge: Challenge) -> int:

@@ -34,9 +34,9 @@ from app.journal.days import DAY
 from app.journal.home import CHECKOUT, COMMAND
 from app.journal.hour import State
 from app.journal.store import Journal
-from app.journal.tables import Challenge, DailySession, Run
+from app.journal.tables import Challenge, DailySession, LeaderboardSnapshot, Run
 from app.reports import day as day_report
-from app.scores import leaderboard, run_rows
+from app.scores import leaderboard, position, run_rows
 from app.views import desk
 from engine.run_folder import RunFolder
 from tests.app.trainings import small_spec
@@ -625,6 +625,22 @@ def test_imported_submissions_stand_on_their_day_and_the_days_minutes_once(
     ]
     assert table["Minutes"].tolist()[0] == 30
     assert table["Minutes"].isna().tolist() == [False, True, True]
+
+
+def test_rank_and_note_of_a_day_stand_once_beside_its_runs(journal: Journal, challenge: Challenge) -> None:
+    at = sessions.start(journal)
+    for cv in (0.8, 0.9):
+        finish(journal, queued(journal, challenge), cv=cv)
+    said = "## Tried\n\n384 px.\n\n## Learnt\n\n- Rare whales want **larger** images\n"
+    notes.save(journal, at.local_date, said, 0)
+    board = {"teams": 2120, "rank": 231, "score": 0.812}
+    seen = {"challenge_id": challenge.id, "local_date": at.local_date, "seen_at": journal.now()}
+    position.keep(journal, LeaderboardSnapshot(**seen, **board))
+    table = page("scores").dataframe[0].value
+    assert table[["Rank", "Note"]].fillna("").to_numpy().tolist() == [
+        ["231 of 2120", "Rare whales want larger images"],
+        ["", ""],
+    ]
 
 
 def test_submissions_sent_before_day_1_stand_below_by_their_date(journal: Journal, challenge: Challenge) -> None:
