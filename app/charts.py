@@ -158,7 +158,7 @@ def _band(scored: Sequence[Scored], drawn: Line) -> list[dict[str, Any]]:
         {**edge, "x": xs, "y": above, "showlegend": False},
         {**edge, "x": xs, "y": below, "fill": "tonexty", "fillcolor": "rgba(86,180,233,0.2)", "name": "95 % of further ones"},
         {
-            "type": "scatter", "mode": "lines", "name": f"LB = {drawn.intercept:.3f} + {drawn.slope:.2f} CV", "x": xs,
+            "type": "scatter", "mode": "lines", "name": drawn.words, "x": xs,
             "y": [drawn.at(x) for x in xs], "line": {"color": "#0072B2", "width": 2},
         },
     ]  # fmt: skip

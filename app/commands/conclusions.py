@@ -78,9 +78,7 @@ def agree(as_json: AsJson = False) -> None:
             f" (chance {'not known' if one.noise is None else f'{one.noise:.4f}'})"
         )
     if found.line is not None:
-        print(
-            f"LB = {found.line.intercept:.4f} + {found.line.slope:.3f} CV ± {found.line.band(found.line.mean_cv):.4f}"
-        )
+        print(f"{found.line.words} ± {found.line.band(found.line.mean_cv):.4f}")
     for one in found.outliers:
         print(f"outside the band: {one.run_key}")
     for reason in found.alarm.reasons if found.alarm else ():

@@ -55,6 +55,11 @@ class Line:
         away = (cv - self.mean_cv) ** 2 / self.spread_cv
         return t_975(self.count - 2) * self.residual_s * sqrt(1 + 1 / self.count + away)
 
+    @property
+    def words(self) -> str:
+        """`LB = 0.043 + 0.92 CV`"""
+        return f"LB = {self.intercept:.3f} {'-' if self.slope < 0 else '+'} {abs(self.slope):.2f} CV"
+
 
 @dataclass(frozen=True)
 class Alarm:

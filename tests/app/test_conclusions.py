@@ -48,6 +48,12 @@ def test_the_line_and_its_band_are_those_of_scipy() -> None:
     assert ours.band(at) == pytest.approx(band, rel=1e-3)
 
 
+def test_a_line_is_told_with_its_sign() -> None:
+    falling = agreement.line(scored((0.5, 0.7), (0.6, 0.6), (0.7, 0.5)))
+    rising = agreement.line(scored((0.5, 0.4), (0.6, 0.5), (0.7, 0.6)))
+    assert [line and line.words for line in (falling, rising)] == ["LB = 1.200 - 1.00 CV", "LB = -0.100 + 1.00 CV"]
+
+
 def test_two_submissions_or_equal_cvs_make_no_line() -> None:
     assert agreement.line(scored((0.5, 0.4), (0.6, 0.5))) is None
     assert agreement.line(scored((0.5, 0.4), (0.5, 0.5), (0.5, 0.6))) is None
