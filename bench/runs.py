@@ -173,6 +173,7 @@ def held_against_aims(journal: Journal) -> None:
             (f"board, {sum(on_board)} runs of {len(on_board)} days", 50, board),
             (f"runs list, newest {ROWS}", 50, lambda: first_page(db, challenge, "newest")),
             (f"runs list, best {ROWS} by CV", 50, lambda: first_page(db, challenge, "best CV")),
+            (f"runs list, {ROWS} that gained most", 50, lambda: first_page(db, challenge, "most gained")),
             (f"curves of {COMPARED} runs", 100, lambda: run_curves.of_runs(db, next(some), METRICS[0])),
             (f"verdicts of {ROWS} runs", 50, lambda: verdicts(db, challenge, every[:ROWS])),
             (f"what helped, {ROWS} ideas", 50, lambda: what_helped.ideas(db, challenge, now, limit=ROWS)),

@@ -104,7 +104,7 @@ def list_runs(
     """Runs with their scores, verdicts and what was changed in each."""
     with opened_journal() as journal, journal.reading() as db:
         challenge = challenges.active(db)
-        known = run_search.backends(db, challenge)
+        known = run_search.backends(db)
         if backend and backend not in known:
             raise OnehourError(f"no run was queued for a backend {backend!r}", fix=nearest(backend, known))
         search = run_search.asked(" ".join(words or ()), which, order, backend)

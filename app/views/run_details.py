@@ -25,7 +25,7 @@ def show(journal: Journal, at: Sitting, row: RunRow) -> None:
     with journal.reading() as db:
         record = run_record.read(db, at.challenge, row.run_key)
         none = "" if record.verdict is not None else verdict.why_none(db, at.challenge, row)
-        not_scored = home_scoring.why_none(db, row.run_key)
+        not_scored = home_scoring.why_none(db, row.run_key) if at.challenge.truth_path is not None else ""
     head = (
         f"**{row.run_key}**",
         state_words(row),

@@ -50,7 +50,7 @@ def _table(journal: Journal, at: Sitting) -> None:
             st.caption("No run yet. Start the hour on Today, then queue one below the note.")
             return
         with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-            search = _search(run_search.backends(db, at.challenge))
+            search = _search(run_search.backends(db))
             found = run_search.find(db, at.challenge, search)
             run_columns.choice(journal, at.challenge)
             start = long_list.turn("runs", found.many, ORDER_WORDS[search.order])

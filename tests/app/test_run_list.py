@@ -155,7 +155,7 @@ def test_runs_are_found_by_backend_and_ordered_by_how_long_they_took(journal: Jo
     assert found(journal, five, order="shortest") == [4, 2, 1, 3, 5]
     assert found(journal, five, order="backend") == [4, 2, 5, 3, 1]
     with journal.reading() as db:
-        assert run_search.backends(db, five) == ["gpu-box", "local"]
+        assert run_search.backends(db) == ["gpu-box", "local"]
 
 
 def test_where_less_is_better_the_lowest_come_first(journal: Journal, five: Challenge) -> None:
