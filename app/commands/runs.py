@@ -211,7 +211,10 @@ def move(
 def lb_local(truth: Annotated[Path, typer.Argument(metavar="TRUTH.csv", help="labels of the test part")]) -> None:
     """Score every submission against a truth file: a leaderboard at home."""
     with opened_journal() as journal:
-        for scored in home_scoring.use_truth(journal, truth):
+        found = home_scoring.use_truth(journal, truth)
+        for run, why in found.refused:
+            print(f"{run}  not scored: {why}")
+        for scored in found.scored:
             print(f"{scored.run_key}  public {_score(scored.public)}  private {_score(scored.private)}")
 
 

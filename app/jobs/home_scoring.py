@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -26,17 +27,34 @@ KIND = "home_score"
 LONGEST_S = 120
 
 
-def use_truth(journal: Journal, path: Path) -> list[Scored]:
+@dataclass(frozen=True)
+class AtHome:
+    """The submissions that were scored, and those that were not: run's key and reason."""
+
+    scored: list[Scored]
+    refused: list[tuple[str, str]]
+
+
+def use_truth(journal: Journal, path: Path) -> AtHome:
     """Take `path` as the truth of the active challenge's test images and score every submission so far against it.
 
-    Nothing is stored when the file or one of the submissions is refused (OnehourError of the engine).
+    A submission that is gone or does not fit is passed over. Nothing is stored where none fits, or when the file itself is
+    refused (OnehourError).
     """
     truth = path.expanduser().resolve()
     with journal.reading() as db:
         challenge = challenges.active(db)
         submissions = _submissions(db, challenge)
     _require_truth(truth, challenge)
-    scored = [(one, _scored(challenge, truth, submission_path(journal.home, one), run)) for one, run in submissions]
+    scored: list[tuple[Submission, Scored]] = []
+    refused: list[tuple[str, str]] = []
+    for one, run in submissions:
+        try:
+            scored.append((one, _scored(challenge, truth, submission_path(journal.home, one), run)))
+        except OnehourError as error:
+            refused.append((run.key, str(error)))
+    if refused and not scored:
+        raise OnehourError(refused[0][1], fix="No submission fits this truth file, so it was not taken.")
     with journal.writing() as db:
         stored = db.get(Challenge, challenge.id)
         assert stored is not None
@@ -44,7 +62,7 @@ def use_truth(journal: Journal, path: Path) -> list[Scored]:
         db.add(stored)
         for submission, found in scored:
             store(db, submission, LOCAL, found, journal.now(), origin="system")
-    return [found for _, found in scored]
+    return AtHome([found for _, found in scored], refused)
 
 
 def score(journal: Journal, run_key: str) -> Scored | None:

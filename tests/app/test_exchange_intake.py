@@ -167,7 +167,7 @@ def test_submissions_without_a_run_disturb_no_board_and_no_scoring(
     (tmp_path / "sub.csv").write_text(SUBMISSIONS)
     imported(journal, challenge, tmp_path / "sub.csv")
     (tmp_path / "truth.csv").write_text("Image,Id\na,b\n")
-    assert home_scoring.use_truth(journal, tmp_path / "truth.csv") == []
+    assert home_scoring.use_truth(journal, tmp_path / "truth.csv").scored == []
     with journal.reading() as db:
         assert board.board_runs(db, challenge, challenge.starts_on, challenge.starts_on) == []
     assert cli.main(["export", str(tmp_path / "out")]) == EXIT_OK

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from sqlmodel import select
 
+from app import cli
 from app.jobs import backlog, errands, home_scoring, orders
 from app.jobs.backends.local import LocalBackend
 from app.jobs.reconciler import Reconciler
@@ -15,7 +16,7 @@ from app.journal.store import Journal
 from app.journal.tables import Challenge, Errand, Job, LeaderboardScore, Run
 from app.scores import leaderboard, runs
 from app.scores.lb_scores import Scored
-from engine.contract import OnehourError
+from engine.contract import EXIT_OK, OnehourError
 from engine.run_folder import RunFolder
 from tests.app.trainings import small_spec, training, until, write_result
 from tests.conftest import MovableClock
@@ -52,7 +53,7 @@ def stored(journal: Journal) -> list[tuple[str, float | None, float | None, str]
 
 
 def test_a_truth_file_scores_what_is_there_and_is_remembered(journal: Journal, keys: list[str], truth: Path) -> None:
-    scored = home_scoring.use_truth(journal, truth)
+    scored = home_scoring.use_truth(journal, truth).scored
     assert scored == [Scored(key, 1.0, 0.5) for key in keys]
     assert stored(journal) == [("local", 1.0, 0.5, "system")] * 2
     with journal.reading() as db:
@@ -63,7 +64,7 @@ def test_a_truth_file_scores_what_is_there_and_is_remembered(journal: Journal, k
 
 def test_a_truth_without_split_gives_one_score(journal: Journal, keys: list[str], truth: Path) -> None:
     truth.write_text("Image,Id\na.jpg,w_1\nb.jpg,w_1\n")
-    assert home_scoring.use_truth(journal, truth)[0] == Scored(keys[0], None, 0.75)
+    assert home_scoring.use_truth(journal, truth).scored[0] == Scored(keys[0], None, 0.75)
 
 
 @pytest.mark.parametrize(
@@ -83,6 +84,18 @@ def test_a_truth_that_does_not_fit_is_refused_and_nothing_is_stored(
     assert stored(journal) == []
     with journal.reading() as db:
         assert challenges.active(db).truth_path is None
+
+
+def test_a_submission_that_is_gone_or_does_not_fit_keeps_no_other_from_being_scored(
+    journal: Journal, keys: list[str], truth: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lost = RunFolder(journal.home.run_dir(keys[0])).submission_csv
+    lost.unlink()
+    assert cli.main(["lb", "local", str(truth)]) == EXIT_OK
+    first, second = capsys.readouterr().out.splitlines()
+    assert first.startswith(f"{keys[0]}  not scored: {lost}: there is no such file")
+    assert second == f"{keys[1]}  public 1.0000  private 0.5000"
+    assert stored(journal) == [("local", 1.0, 0.5, "system")]
 
 
 def test_scores_are_typed_in_at_any_time_and_replaced_by_better_reading(

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from datetime import date
 
+import numpy as np
 import pytest
+from scipy import stats
 
 from app.journal.store import Journal
 from app.journal.tables import Challenge, Experiment, FoldScore, Job, Run
@@ -28,6 +30,18 @@ def test_a_gain_on_every_fold_beyond_their_scatter_helped() -> None:
     # s² = 1.3e-6; t(4) = 2.776; sqrt(1.3e-6 · (1/5 + 1/4)) = 7.649e-4
     assert verdict.margin == pytest.approx(0.002123, abs=1e-6)
     assert verdict_text(verdict) == "helped (+0.020 ± 0.002 against h_001-r01)"
+
+
+@pytest.mark.parametrize("folds", [2, 3, 5, 10])
+def test_the_interval_is_scipys_of_the_corrected_error(folds: int) -> None:
+    draw = np.random.default_rng(folds)
+    ours, theirs = draw.uniform(0.7, 0.9, folds), draw.uniform(0.7, 0.9, folds)
+    verdict = compare(dict(enumerate(ours)), dict(enumerate(theirs)), "max", "x")
+    assert verdict is not None
+    apart = ours - theirs
+    error = apart.std(ddof=1) * np.sqrt(1 / folds + 1 / (folds - 1))
+    low, high = stats.t.interval(0.95, folds - 1, loc=apart.mean(), scale=error)
+    assert (verdict.gain - verdict.margin, verdict.gain + verdict.margin) == pytest.approx((low, high), rel=1e-3)
 
 
 def test_a_gain_that_one_fold_alone_carries_is_unclear() -> None:
