@@ -55,8 +55,8 @@ class Found:
 
 def asked(words: str, which: str, order: str, backend: str = "") -> RunSearch:
     """A search as a person types it. Raises OnehourError for a kind or an order that there is not."""
-    kind = next((one for one in WHICH if one == which), None)
-    sort = next((one for one in ORDERS if one == order), None)
+    kind = next((one for one in WHICH if one.lower() == which.lower()), None)
+    sort = next((one for one in ORDERS if one.lower() == order.lower()), None)
     if kind is None:
         raise OnehourError(f"there is no kind of runs {which!r}", fix=nearest(which, WHICH))
     if sort is None:

@@ -40,6 +40,8 @@ def _put(db: Session, run: ForeignRun, experiment_id: int | None) -> None:
 def _require(db: Session, challenge: Challenge, key: str) -> ForeignRun:
     run = wandb_runs.named(db, challenge, key)
     if run is None:
-        known = db.exec(select(WandbRun.wandb_id).where(wandb_runs.is_foreign(challenge)).limit(10_000)).all()
+        asked = select(WandbRun.wandb_id, WandbRun.group_name).where(wandb_runs.is_foreign(challenge)).limit(10_000)
+        # A group is listed as one: of its runs nobody sees the ids.
+        known = dict.fromkeys(group or wandb_id for wandb_id, group in db.exec(asked).all())
         raise OnehourError(f"W&B told of no run {key!r}", fix=nearest(key, known))
     return run

@@ -182,13 +182,19 @@ def count(db: Session, challenge: Challenge, words: str = "") -> int:
 
 
 def named(db: Session, challenge: Challenge, key: str) -> ForeignRun | None:
-    """The foreign run with this key, or the one that the run with this number (a row's id) or W&B id belongs to; None without one."""
+    """The foreign run with this key, or the one that the run with this number (a row's id) or W&B id belongs to, or the group of
+    this name where no other project has one; None without any."""
     by_id = [col(WandbRun.id) == int(key)] if key.isdecimal() and len(key) < 19 else []
     place = columns(col(WandbRun.bundle)).where(
         is_foreign(challenge), or_(col(WandbRun.bundle) == key, col(WandbRun.wandb_id) == key, *by_id)
     )
     rows = _read(db, is_foreign(challenge), col(WandbRun.bundle).in_(place))
-    return next(iter(_bundled(rows, lambda row: (row.bundle,))), None)
+    found = _bundled(rows, lambda row: (row.bundle,))
+    if not found and key:
+        groups = columns(col(WandbRun.bundle)).where(is_foreign(challenge), col(WandbRun.group_name) == key)
+        found = _bundled(_read(db, is_foreign(challenge), col(WandbRun.bundle).in_(groups)), lambda row: (row.bundle,))
+        found = found if len(found) == 1 else []
+    return next(iter(found), None)
 
 
 def facts(db: Session, row_id: int) -> tuple[dict[str, Any], dict[str, Any]]:

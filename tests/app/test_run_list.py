@@ -299,7 +299,7 @@ def test_runs_are_listed_compared_and_drawn_as_a_tree_in_a_terminal(
         printed = capsys.readouterr()
         return printed.err if code else printed.out
 
-    lines = said("list", "--order", "best CV", "--limit", "2").splitlines()
+    lines = said("list", "--order", "best cv", "--limit", "2").splitlines()
     assert [line.split()[0] for line in lines if not line.startswith(" ")] == ["h_002-r01", "h_003-r01"]
     assert "    seed: 0 → 1" in lines
     told = json.loads(said("list", "blurred", "--json"))

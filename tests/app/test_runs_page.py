@@ -17,6 +17,7 @@ from app.journal.store import Journal
 from app.journal.tables import Challenge, Experiment, Job, Run
 from app.scores import wandb_adoption
 from app.views import desk, long_list, run_columns
+from engine.contract import OnehourError
 from tests.app.test_views import SHOW, page, ran
 from tests.app.test_views import texts as escaped
 from tests.app.test_wandb_folders import START, logged
@@ -224,6 +225,10 @@ def test_runs_from_elsewhere_are_listed_adopted_and_taken_away_again(journal: Jo
         assert shown(ran(at.selectbox(key="foreign_order").set_value(order)), "Name")[0] == first
     ran(at.selectbox(key="foreign_order").set_value("newest"))
     assert "**resnet** · whales · finished · val_map5 0.650 ± 0.071" in texts(at)
+    assert wandb_adoption.adopt(journal, challenge, "resnet", "h_001").name == "resnet", "by the name of its group"
+    with pytest.raises(OnehourError, match=r"no run 'resnett'. Did you mean 'resnet'"):
+        wandb_adoption.adopt(journal, challenge, "resnett", "h_001")
+    wandb_adoption.unadopt(journal, challenge, "resnet")
     at.text_input(key="adopting").set_value("h_002")
     ran(at.button(key="adopt").click())
     assert "There is no experiment 'h_002'" in texts(at)
