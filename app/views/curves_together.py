@@ -23,10 +23,11 @@ OFFERED = 100  # the newest; any other by its key
 Found = TypeVar("Found")
 
 
-def of_ours(journal: Journal, at: Sitting, rows: Sequence[RunRow], name: str) -> None:
-    """`name` tells its widgets from others of the page."""
+def of_ours(journal: Journal, at: Sitting, rows: Sequence[RunRow], name: str, akin: Sequence[ForeignRun] = ()) -> None:
+    """`name` tells its widgets from others of the page; `akin`: those from elsewhere that are offered first."""
     with journal.reading() as db:
-        offered = {run.key: run.name for run in wandb_runs.listed(db, at.challenge, limit=OFFERED)}
+        newest = wandb_runs.listed(db, at.challenge, limit=OFFERED)
+        offered = {run.key: run.name for run in (*akin, *newest)}
         beside = _beside("W&B runs beside", name, offered, lambda key: _foreign(db, at, key))
     _show(journal, Runs(rows, beside), name, f"valid/{rows[0].metric}")
 

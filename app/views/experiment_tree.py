@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import streamlit as st
 
 from app.journal.sittings import Sitting
@@ -31,12 +33,14 @@ def show(journal: Journal, at: Sitting) -> None:
                 return
             start = long_list.turn("experiments", len(branches), "each below the one it was held against")
             told = experiment_tree.told(db, at.challenge, branches[start : start + long_list.ROWS])
+    key = long_list.table_key("tree", (one.run_key for one in told))
     table = st.dataframe(
         [_cells(one) for one in told],
-        key=long_list.table_key("tree", (one.run_key for one in told)),
+        key=key,
         hide_index=True,
-        on_select="rerun",
-        selection_mode="single-row",
+        # Sorted it would be no tree: a click on a head says so.
+        on_select=partial(long_list.sort_by_head, "experiments", key),
+        selection_mode=("single-row", "single-column"),
         placeholder="–",
         column_config={
             "Experiment": st.column_config.TextColumn(width="large"),

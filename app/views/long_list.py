@@ -10,6 +10,7 @@ from typing import Literal, TypeVar
 import streamlit as st
 
 T = TypeVar("T")
+NO_ORDERS: Mapping[str, tuple[str, str]] = {}
 
 ROWS = 100
 # Where columns can be selected Streamlit does not sort the rows that it was given: a click on a head is told to `sort_by_head`.
@@ -50,25 +51,27 @@ def from_the_first(name: str) -> None:
 def choice(name: str, label: str, options: Sequence[T], key: str, words: Callable[[T], str]) -> T:
     """One of a few beside the words; it stands in the address."""
     return st.selectbox(
-        label, options, key=key, bind="query-params", format_func=words, label_visibility="collapsed", width=155,
+        label, options, key=key, bind="query-params", format_func=words, label_visibility="collapsed", width=185,
         on_change=from_the_first, args=(name,),
     )  # fmt: skip
 
 
-def sort_by_head(name: str, table: str, order: str, orders_of: Mapping[str, tuple[str, str]]) -> None:
+def sort_by_head(name: str, table: str, order: str = "", orders_of: Mapping[str, tuple[str, str]] = NO_ORDERS) -> None:
     """A click on a column's head of the table with the key `table`: sorts all rows, not those alone that are shown.
 
     `order`: the key of the widget that tells the present order; `orders_of`: by column the order that a click asks for, and that
     of one more.
     """
     for column in st.session_state[table].selection.columns:
-        first, again = orders_of.get(column, (None, None))
-        asked = again if st.session_state.get(order) == first else first
-        if asked is None:
-            st.toast(f"Rows are not sorted by {column}")
-        else:
-            st.session_state[order] = asked
-            from_the_first(name)
+        if column not in orders_of:
+            # It stays selected while rows are clicked: once is enough.
+            if st.session_state.get(f"{table}_head") != column:
+                st.toast(f"Rows are not sorted by {column}")
+            st.session_state[f"{table}_head"] = column
+            continue
+        first, again = orders_of[column]
+        st.session_state[order] = again if st.session_state.get(order) == first else first
+        from_the_first(name)
 
 
 def find(name: str) -> str:

@@ -76,7 +76,7 @@ def _parts(journal: Journal, at: Sitting, row: RunRow, record: RunRecord, folder
         label_visibility="collapsed",
     )
     if part == "Curves":
-        curves_together.of_ours(journal, at, [row], "own")
+        curves_together.of_ours(journal, at, [row], "own", akin=record.foreign)
     elif part == "Spec":
         _spec(record)
     else:

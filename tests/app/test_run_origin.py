@@ -60,7 +60,7 @@ def texts(at: AppTest) -> str:
 
 def selected(at: AppTest, newest: int, *places: int) -> AppTest:
     """The page with rows of its table selected, as a click does it; `newest`: the number of the run in its first row."""
-    at.session_state[long_list.table_key("runs", range(newest, 0, -1))] = {
+    at.session_state[long_list.table_key("runs", ("newest", *range(newest, 0, -1)))] = {
         "selection": {"rows": list(places), "columns": [], "cells": []}
     }
     return ran(at)

@@ -63,6 +63,7 @@ from app.views import long_list, run_columns
 for name in ("CV", "Change"):
     st.session_state[f"head of {name}"] = SimpleNamespace(selection=SimpleNamespace(columns=[name]))
     st.button(name, key=name, on_click=long_list.sort_by_head, args=("runs", f"head of {name}", "order", run_columns.ORDERS_OF))
+st.button("tree", key="in the tree", on_click=long_list.sort_by_head, args=("experiments", "head of CV"))
 """
 
 
@@ -121,6 +122,8 @@ def test_a_click_on_a_columns_head_sorts_all_runs_by_it_and_one_more_the_other_w
         assert at.session_state["runs_page"] == 1
     ran(at.button(key="Change").click())
     assert [toast.value for toast in at.toast] == ["Rows are not sorted by Change"]
+    ran(at.button(key="in the tree").click())
+    assert [toast.value for toast in at.toast] == ["Rows are not sorted by CV"]
 
 
 def test_the_columns_are_chosen_and_kept_with_the_challenge(queue: Callable[..., str]) -> None:

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from app.jobs.kaggle_competition import number
 from app.scores.sent_submissions import AtKaggle, Ours, match, message_of, worth_reading
 
 pytestmark = pytest.mark.unit
@@ -64,3 +65,20 @@ def test_only_a_file_as_long_as_one_of_ours_that_was_not_sent_is_worth_reading()
     assert worth_reading([THERE, other], [RUN], {}) == [THERE]
     assert worth_reading([THERE, other], [RUN], {41: 1}) == []
     assert worth_reading([THERE, other], [replace(RUN, ref=40)], {}) == []
+
+
+@pytest.mark.parametrize(
+    ("said", "score"),
+    [
+        ("0.81200", 0.812),
+        ("", None),
+        (None, None),
+        ("NaN", None),
+        ("-inf", None),
+        ("None", None),
+        ("0", 0.0),
+        ("1e-3", 0.001),
+    ],
+)
+def test_a_score_is_a_string_at_kaggle_and_only_a_finite_number_is_one(said: str | None, score: float | None) -> None:
+    assert number(said) == score
