@@ -15,6 +15,11 @@ from app.views import submit_form
 from app.views.account_words import account_words
 from app.views.desk import attempt, plain
 
+NOWHERE = (
+    "There is no leaderboard: the challenge is none at Kaggle, or there is no key (Settings tells where one belongs)."
+)
+AT_HOME = "The leaderboard is a truth file at home: its scores stand beside each run under Days. It ranks nobody."
+
 
 def show(journal: Journal, at: Sitting) -> None:
     with journal.reading() as db:
@@ -25,9 +30,7 @@ def show(journal: Journal, at: Sitting) -> None:
         elsewhere = [sent for sents in sent_elsewhere(db, at.challenge).values() for sent in sents]
     possible = submitting.is_possible(at.challenge)
     if not possible and found is None:
-        st.caption(
-            "There is no leaderboard: the challenge is none at Kaggle, or there is no key (Settings tells where one belongs)."
-        )
+        st.caption(AT_HOME if at.challenge.truth_path is not None else NOWHERE)
     _position(found)
     with st.container(horizontal=True, vertical_alignment="center"):
         st.button("Ask Kaggle now", disabled=not possible, on_click=attempt, args=(_ask, journal))

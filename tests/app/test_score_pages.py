@@ -52,6 +52,14 @@ def test_each_part_says_what_to_do_while_there_is_nothing(challenge: Challenge) 
     assert "Nothing has both a CV and a leaderboard score yet" in texts(part("CV and LB"))
     assert "No idea was tried yet" in texts(part("What helped"))
     assert "No submission has a CV yet" in texts(part("Final two"))
+    assert "There is no leaderboard: the challenge is none at Kaggle" in texts(part("Leaderboard"))
+
+
+def test_a_leaderboard_at_home_is_called_one(journal: Journal, challenge: Challenge) -> None:
+    with journal.writing() as db:
+        challenge.truth_path = "truth.csv"
+        db.merge(challenge)
+    assert "The leaderboard is a truth file at home" in texts(part("Leaderboard"))
 
 
 def test_a_cv_that_left_the_leaderboard_behind_is_an_alarm_with_its_causes(three: list[str]) -> None:
