@@ -21,6 +21,10 @@ Each command imports what it needs when it runs: `score` must not wait for torch
 from __future__ import annotations
 
 import sys
+
+if sys.version_info < (3, 11):  # noqa: UP036 (a machine elsewhere has the Python that its settings name)
+    sys.exit(f"Python {sys.version.split()[0]} ({sys.executable}) is too old for the engine: it needs 3.11.")
+
 import warnings
 
 import typer

@@ -44,13 +44,13 @@ class Input:
 class Places:
     """Where things lie on the machine of an attempt: its Python, the run's folder, and each input by its name.
 
-    `gpus`: how many of it a process of the attempt may use together.
+    `gpus`: how many of it a process of the attempt uses together; 0 means the processor.
     """
 
     python: str
     run_dir: str
     inputs: Mapping[str, str] = field(default_factory=dict)
-    gpus: int = 1
+    gpus: int = 0
 
 
 class Programme(Protocol):
@@ -114,7 +114,7 @@ class EngineTraining:
         for name, (key, asked) in named.items():
             if at.inputs.get(name, asked) != asked:  # it lies elsewhere there
                 command += ["--set", f"{key}={json.dumps(at.inputs[name])}"]
-        command += ["--gpus", str(at.gpus)] if at.gpus > 1 else []
+        command += ["--gpus", str(at.gpus)] if at.gpus else []
         return command + ([] if time_limit_s is None else ["--time-limit", f"{time_limit_s:g}"])
 
     def open_folds(self, folder: RunFolder) -> list[int]:
@@ -128,9 +128,9 @@ class EngineTraining:
         return at.inputs[CODE]
 
 
-def places_here(programme: Programme, python: str, run_dir: Path) -> Places:
+def places_here(programme: Programme, python: str, run_dir: Path, gpus: int = 0) -> Places:
     """On this computer everything lies where it was named."""
-    return Places(python, str(run_dir), {name: str(one.path) for name, one in programme.inputs().items()})
+    return Places(python, str(run_dir), {name: str(one.path) for name, one in programme.inputs().items()}, gpus)
 
 
 def _is_elsewhere(name: str) -> bool:

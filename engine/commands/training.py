@@ -25,7 +25,10 @@ def train(
     time_limit: Annotated[
         float | None, typer.Option(metavar="SECONDS", min=0, help="stop in good order before it, with exit code 75")
     ] = None,
-    gpus: Annotated[int, typer.Option(min=1, help="GPUs of this machine that train a fold together")] = 1,
+    gpus: Annotated[
+        int | None,
+        typer.Option(min=1, help="GPUs of this machine that train a fold together; without it one, if there is one"),
+    ] = None,
     fold: Annotated[
         int | None,
         typer.Option(min=0, help="train this fold alone, beside others; without it all are merged in the end"),
@@ -43,8 +46,9 @@ def train(
     from engine.training.run import train as train_spec
     from engine.training.stop import process_started
 
-    refuse_absent(gpus)
-    return train_spec(resolved, RunFolder(out), spec_text, time_limit, gpus, process_started(), fold)
+    if gpus is not None:
+        refuse_absent(gpus)
+    return train_spec(resolved, RunFolder(out), spec_text, time_limit, gpus or 1, process_started(), fold)
 
 
 @app.command("lr-find")

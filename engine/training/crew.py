@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import logging
 import os
+import platform
 import subprocess
 import sys
 import tempfile
@@ -67,13 +68,15 @@ def refuse_uneven(spec: RunSpec, ranks: int) -> None:
 
 
 def refuse_absent(gpus: int) -> None:
-    """Raise OnehourError where this machine shows fewer CUDA devices."""
-    found = torch.cuda.device_count()
-    if gpus > max(1, found):
+    """Raise OnehourError where this machine shows fewer CUDA devices: who asks for one does not want days on the processor."""
+    found = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if gpus > found:
         raise OnehourError(
-            f"{gpus} GPUs are asked for and this process sees {found}",
+            f"{gpus} GPU{'s are' if gpus > 1 else ' is'} asked for and torch sees {found or 'none'} on {platform.node()}",
             "--gpus",
-            "CUDA_VISIBLE_DEVICES may hide some." if found else "Leave --gpus out to train on the processor.",
+            "CUDA_VISIBLE_DEVICES may hide some."
+            if found
+            else "Does nvidia-smi find it there? Without --gpus, or on a slot cpu:0, it trains on the processor.",
         )
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from engine.contract import EXIT_BUG, EXIT_INTERRUPTED, EXIT_REQUEUE, OnehourError, spec_from_mapping
 from engine.data.balance import Draws
@@ -119,4 +120,14 @@ def test_what_cannot_be_parted_or_is_not_there_is_refused(tmp_path: Path) -> Non
         crew.refuse_uneven(pk, 2)
     with pytest.raises(OnehourError, match=r"^--gpus: 99 GPUs are asked for"):
         crew.refuse_absent(99)
-    crew.refuse_absent(1)
+
+
+def test_who_asks_for_a_gpu_does_not_train_on_the_processor(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(OnehourError, match=r"^--gpus: 1 GPU is asked for and torch sees none on .*nvidia-smi"):
+        crew.refuse_absent(1)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    crew.refuse_absent(2)
+    with pytest.raises(OnehourError, match="3 GPUs are asked for and torch sees 2"):
+        crew.refuse_absent(3)

@@ -185,3 +185,13 @@ def test_scoring_loads_neither_torch_nor_fastai(files) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert "all     0.750000" in done.stdout
+
+
+def test_a_python_that_is_too_old_says_so_before_anything_else() -> None:
+    program = (
+        "import runpy, sys; sys.version_info, sys.version = (3, 10, 4), '3.10.4 (main)'\n"
+        "runpy.run_module('engine', run_name='__main__')"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr == f"Python 3.10.4 ({sys.executable}) is too old for the engine: it needs 3.11.\n"

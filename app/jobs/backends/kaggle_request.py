@@ -75,11 +75,12 @@ def script(
     previous: str,
     time_limit_s: float,
     stop_after_s: float,
+    gpus: int = 0,
 ) -> str:
     """The kernel's text. `datasets`: the slug of each parcel, `left` that of the run's own, `previous` the last attempt's kernel."""
     inputs = attempt.programme.inputs()
     places = {name: f"{kaggle_script.INPUTS}/{name}{_file_of(one)}" for name, one in inputs.items()}
-    at = Places(kaggle_script.PYTHON, kaggle_script.RUN, places)
+    at = Places(kaggle_script.PYTHON, kaggle_script.RUN, places, gpus)
     request = {
         "attempt": attempt.name,
         "run": attempt.run_dir.name,

@@ -67,7 +67,9 @@ class Sending:
         stop_after_s = self.settings.time_limit - self.settings.margin / 2
         return Kernel(
             slug,
-            kaggle_request.script(attempt, needed, datasets, left, previous, limit_s, stop_after_s),
+            kaggle_request.script(
+                attempt, needed, datasets, left, previous, limit_s, stop_after_s, self.settings.gpus_of(attempt.slot)
+            ),
             self.settings.time_limit,
             self.settings.accelerator,
             self.settings.internet,

@@ -47,7 +47,8 @@ class LocalBackend:
 
     def submit(self, attempt: Attempt) -> None:
         device, _, index = attempt.slot.partition(":")
-        folder, at = RunFolder(attempt.run_dir), places_here(attempt.programme, sys.executable, attempt.run_dir)
+        folder, gpus = RunFolder(attempt.run_dir), self.gpus_of(attempt.slot)
+        at = places_here(attempt.programme, sys.executable, attempt.run_dir, gpus)
         request = {
             "op": "start",
             "root": str(self.root),

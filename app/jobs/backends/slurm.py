@@ -161,7 +161,7 @@ class SlurmBackend:
     def _parts(self, attempt: Attempt, at: Places) -> dict[str, Request]:
         """What the supervisor is asked on the nodes, by the part's name."""
         folder, asked, limit_s = RunFolder(attempt.run_dir), attempt.programme, self.abilities.time_limit_s
-        there, at = RunFolder(Path(at.run_dir)), replace(at, gpus=max(1, self.gpus_of(attempt.slot)))
+        there, at = RunFolder(Path(at.run_dir)), replace(at, gpus=self.gpus_of(attempt.slot))
         whole = self._start(asked, at, asked.argv(at, limit_s), str(there.log_txt))
         if not (self.settings.folds_as_array and isinstance(asked, InFolds)):
             return {cluster.WHOLE: whole}

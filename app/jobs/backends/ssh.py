@@ -76,7 +76,7 @@ class SshBackend:
 
     async def _launch(self, attempt: Attempt, shipped: Shipped) -> int:
         run_dir, python = self.host.run_dir(attempt.run_dir), self.host.python
-        at = Places(python, run_dir, shipped.inputs)
+        at = Places(python, run_dir, shipped.inputs, self.gpus_of(attempt.slot))
         device, _, index = attempt.slot.rpartition("/")[2].partition(":")
         start = {
             "root": self.host.jobs_dir,

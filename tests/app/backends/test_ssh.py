@@ -511,6 +511,18 @@ def test_a_machine_without_the_gpu_of_its_slot_says_so(box: Box) -> None:
     backend.close()
 
 
+def test_a_run_on_the_slot_of_a_gpu_that_is_not_there_fails_and_says_so(
+    journal: Journal, queued: str, box: Box
+) -> None:
+    backend = box.client(slots=["cuda:0"])
+    jobs = Reconciler(journal, backend)  # the engine itself looks
+    until(lambda: job(journal, queued).finished_at is not None, jobs.tick, 120.0)
+    backend.close()
+    done = job(journal, queued)
+    assert (done.state, done.attempt) == ("failed", 1)
+    assert re.match(r"--gpus: 1 GPU is asked for and torch sees none on .*nvidia-smi", done.message)
+
+
 def test_a_slot_is_the_one_gpu_that_a_run_sees(box: Box, home: Home, data_dir: Path) -> None:
     words = ["sh", "-c", 'echo "gpus=$CUDA_VISIBLE_DEVICES run=$ONEHOUR_RUN_DIR"']
     backend = box.client(slots=["cuda:0", "cuda:3"])
