@@ -6,6 +6,7 @@ reads it from the environment or its own files, and nothing here sees, keeps or 
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import time
@@ -28,6 +29,7 @@ TIMEOUT_S = 60.0
 WAITS_S = (1.0, 3.0, 9.0)
 LATER_S = 60.0
 CHUNK = 1 << 20
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # of a disk, a quota, a limit
 
 
 class Busy(Unreachable):
@@ -182,7 +184,8 @@ def _as_ours(error: Exception) -> OnehourError:
     if isinstance(error, requests.exceptions.RequestException):
         return Busy("it cannot be reached", soon=True, fix="Is there a network?")
     if isinstance(error, OSError):  # our disk
-        return OnehourError(error.strerror or str(error), str(error.filename or ""))
+        words = f"it cannot be read or written on this computer ({error.strerror or error})"
+        return OnehourError(words, str(error.filename or ""), "Free some room." if error.errno in FULL else "")
     if isinstance(error, ValueError | LookupError | TypeError | AttributeError):  # JSON that says something else
         log.warning("an answer of Kaggle's that the client cannot read", exc_info=error)
         return Busy("its answer cannot be read")

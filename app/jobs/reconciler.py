@@ -10,10 +10,11 @@ import logging
 import signal
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 
 from app.jobs import as_queued, attempts, backlog, home_scoring, signals
-from app.jobs.backends.interface import Attempt, Backend, Condition, Refused, Status, Unreachable
+from app.jobs.backends.interface import Attempt, Backend, Condition, Refused, Status, Unreachable, words_of
 from app.jobs.last_words import last_words
 from app.jobs.programme import Programme
 from app.journal.store import Journal
@@ -71,8 +72,11 @@ class Reconciler:
         except Refused as error:
             log.error("%s: attempt %d: %s", run.key, job.attempt, error)
             self._finish(job, run, backlog.FAILED, str(error))
-        except Exception:  # a journal that is locked or a full disk now may be fine a moment later
+        except Exception as error:  # a journal that is locked or a full disk now may be fine a moment later
             log.exception("job %s of %s", job.id, run.key)
+            if isinstance(error, OnehourError | OSError):
+                with suppress(OnehourError):  # the journal itself may be what is in the way
+                    self._say(job, words_of(error))
         return True
 
     def _start_next(self, slot: str) -> bool:
@@ -97,7 +101,7 @@ class Reconciler:
             attempt.programme.prepare(folder)
             kept = folder.kept()
         except (OSError, OnehourError) as error:
-            raise Refused(str(error)) from error
+            raise Refused(words_of(error)) from error
         with self.journal.writing() as db:
             if fresh := backlog.held(db, job):
                 attempts.found(db, fresh, kept)
@@ -107,7 +111,7 @@ class Reconciler:
             raise
         except Exception as error:
             log.exception("%s: attempt %d cannot be started", run.key, job.attempt)
-            raise Refused(str(error) or type(error).__name__) from error
+            raise Refused(words_of(error)) from error
 
     def _reconcile(self, job: Job, run: Run, attempt: Attempt) -> None:
         found = self.backend.status(attempt)

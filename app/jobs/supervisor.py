@@ -12,7 +12,7 @@ The state of an attempt lies in ROOT/ATTEMPT/: `lock` (one start at a time), `pi
 and at last `exit` (the exit code; negative: the signal that killed it; behind it the reason why nothing could be started); an
 attended one also has `begun` (the first to come made it) and `seconds` (how long it took). Every
 process of the attempt carries its folder in the environment as ONEHOUR_ATTEMPT, which finds grandchildren that went into a
-session of their own.
+session of their own. Those that have another environment are found by their descent: orphans become the supervisor's children.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ MARK = "ONEHOUR_ATTEMPT"
 EXIT_NOT_STARTED = 127
 EXIT_REQUEUE = 75
 KILL_WAIT_S = 5.0
-PR_SET_PDEATHSIG = 1
+PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
 
 
 def attempt_dir(root: str, attempt: str) -> str:
@@ -123,12 +123,12 @@ def cancel(folder: str) -> dict[str, Any]:
     return found
 
 
-def clear(folder: str) -> int:
-    """Kill every process of the attempt that outlived its supervisor. Returns how many there were."""
+def clear(folder: str, ancestor: int = 0) -> int:
+    """Kill every process of the attempt that outlived its supervisor, or descends from `ancestor`. Returns how many there were."""
     killed: set[int] = set()
     ends_at = time.monotonic() + KILL_WAIT_S
     while True:
-        left = [pid for pid in _marked(folder) if pid != os.getpid()]
+        left = {*_marked(folder), *(_descendants(ancestor) if ancestor else ())} - {os.getpid()}
         if not left or time.monotonic() > ends_at:
             return len(killed)
         for pid in left:
@@ -188,6 +188,7 @@ def _run(folder: str, request: dict[str, Any], inherited: list[int]) -> str:
         os.write(log, f"--- attempt {request.get('title', request['attempt'])}\n".encode())
     except OSError as error:
         return f"{EXIT_NOT_STARTED} the log cannot be written: {error}"
+    ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1)
     try:
         child = subprocess.Popen(
             request["argv"],
@@ -207,10 +208,18 @@ def _run(folder: str, request: dict[str, Any], inherited: list[int]) -> str:
         return f"{EXIT_NOT_STARTED} {reason}"
     if asked_to_stop:  # between the pid file and here there was no child to pass it on to
         stop(signal.SIGTERM, None)
-    code = child.wait()
+    code = _wait_for(child.pid)
     signal.setitimer(signal.ITIMER_REAL, 0)
-    clear(folder)  # an attempt has ended when nothing of it is alive: its slot is free
+    clear(folder, pid)  # an attempt has ended when nothing of it is alive: its slot is free
     return str(code)
+
+
+def _wait_for(child: int) -> int:
+    """The exit code of `child`, negative for a signal; orphans that end before it are let go."""
+    while True:
+        pid, how = os.waitpid(-1, 0)
+        if pid == child:
+            return -os.WTERMSIG(how) if os.WIFSIGNALED(how) else os.WEXITSTATUS(how)
 
 
 def _succeeded(folder: str) -> bool:
@@ -251,14 +260,33 @@ def _marked(folder: str) -> list[int]:
     return found
 
 
+def _descendants(ancestor: int) -> list[int]:
+    """Its children, their children and so on, as far as they are alive."""
+    below: dict[int, list[int]] = {}
+    for name in os.listdir("/proc"):
+        fields = _stat(int(name)) if name.isdigit() else None
+        if fields is not None:
+            below.setdefault(int(fields[1]), []).append(int(name))
+    found = list(below.get(ancestor, []))
+    for pid in found:
+        found += below.get(pid, [])
+    return found
+
+
 def _start_ticks(pid: int) -> str | None:
-    """When the process started, in clock ticks since boot; None when it is gone. A zombie is gone: it only waits to be counted."""
+    """When the process started, in clock ticks since boot; None when it is gone."""
+    fields = _stat(pid)
+    return None if fields is None else fields[19]
+
+
+def _stat(pid: int) -> list[str] | None:
+    """/proc/PID/stat behind the name; None when the process is gone. A zombie is gone: it only waits to be counted."""
     try:
         with open(f"/proc/{pid}/stat") as stat:
             fields = stat.read().rpartition(")")[2].split()
     except OSError:
         return None
-    return None if fields[0] in "ZX" else fields[19]
+    return None if fields[0] in "ZX" else fields
 
 
 def _boot_id() -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import signal
@@ -205,6 +206,21 @@ def test_whatever_keeps_a_run_from_starting_frees_the_slot(journal: Journal, dat
     works.slots = ("cpu:0",)
     until(lambda: all(is_over(journal, key) for key in keys), works.tick)
     assert {(job(journal, key).state, job(journal, key).message) for key in keys} == {("failed", "no wish to.")}
+
+
+def test_a_full_disk_is_said_in_the_row_and_the_run_is_taken_in_once_there_is_room(
+    journal: Journal, data_dir: Path
+) -> None:
+    class Full(LocalBackend):
+        def fetch(self, attempt: Attempt) -> bool:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "log.txt")
+
+    key = queue(journal, data_dir)
+    works = Reconciler(journal, Full(journal.home), training("finish"))
+    until(lambda: job(journal, key).message == "log.txt: No space left on device", works.tick)
+    works = worker(journal, "finish")
+    until(lambda: is_over(journal, key), works.tick)
+    assert (job(journal, key).state, job(journal, key).message) == ("succeeded", "")
 
 
 def test_a_start_that_takes_too_long_has_failed_and_leaves_nothing(

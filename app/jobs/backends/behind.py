@@ -6,7 +6,7 @@ import logging
 import threading
 from collections.abc import Callable
 
-from app.jobs.backends.interface import Refused, Unreachable
+from app.jobs.backends.interface import Refused, Unreachable, words_of
 from engine.contract import OnehourError
 
 log = logging.getLogger("onehour.jobs")
@@ -30,7 +30,7 @@ class Work(threading.Thread):
         except (Unreachable, Refused) as error:
             self.error = error
         except (OSError, OnehourError) as error:  # a full disk here may be mended
-            self.error = Unreachable(str(error))
+            self.error = Unreachable(words_of(error))
         except Exception as error:
             log.exception("behind a call")
             self.error = Refused(f"{type(error).__name__}: {error}")

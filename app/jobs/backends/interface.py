@@ -25,6 +25,13 @@ class Refused(OnehourError):
     """What was asked cannot be done there, now or later."""
 
 
+def words_of(error: Exception) -> str:
+    """What went wrong, for a person: of a file `/home/me/log.txt: No space left on device`, without the error's number."""
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    return str(error) or type(error).__name__
+
+
 class Condition(StrEnum):
     ABSENT = "absent"  # never started: claimed by a worker that died before it could
     WAITING = "waiting"  # on its way: its files are being sent, or a scheduler keeps it in its queue

@@ -534,7 +534,7 @@ def test_a_slot_is_the_one_gpu_that_a_run_sees(box: Box, home: Home, data_dir: P
     backend.close()
 
 
-def test_a_command_that_goes_off_into_a_session_of_its_own_is_ended_with_its_attempt(
+def test_a_command_that_goes_off_with_a_session_and_an_environment_of_its_own_is_ended_with_its_attempt(
     box: Box, home: Home, data_dir: Path, client: SshBackend
 ) -> None:
     def words(python: str, run_dir: str) -> list[str]:
@@ -544,7 +544,7 @@ def test_a_command_that_goes_off_into_a_session_of_its_own_is_ended_with_its_att
             "    os.setsid()\n"
             "    if os.fork() == 0:\n"
             "        open(sys.argv[1] + '/gone', 'w').write(str(os.getpid()) + '\\n')\n"
-            "        time.sleep(1000)\n"
+            "        os.execve('/bin/sleep', ['sleep', '1000'], {})\n"
             "    os._exit(0)\n"
             "while not os.path.exists(sys.argv[1] + '/gone'): time.sleep(0.01)\n"
         )
