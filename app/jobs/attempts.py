@@ -14,6 +14,14 @@ def begin(db: Session, job_id: int, number: int, backend: str, slot: str, gpus: 
     db.add(AttemptRow(job_id=job_id, number=number, backend=backend, slot=slot, gpus=gpus, started_at=now))
 
 
+def begun(db: Session, job: Job, now: int) -> None:
+    """The present attempt runs from now on; until now its files were sent, or a scheduler kept it waiting."""
+    row = db.get(AttemptRow, (job.id, job.attempt))
+    if row is not None:
+        row.started_at = now
+        db.add(row)
+
+
 def found(db: Session, job: Job, kept: int) -> None:
     """What the present attempt found done when it was started; `kept`: RunFolder.kept."""
     row = db.get(AttemptRow, (job.id, job.attempt))

@@ -223,9 +223,10 @@ def held(db: Session, job: Job) -> Job | None:
     return fresh if fresh is not None and fresh.state in ACTIVE and fresh.attempt == job.attempt else None
 
 
-def run_on(db: Session, job: Job) -> None:
-    """Its process was seen alive."""
-    job.state, job.message = RUNNING, ""
+def run_on(db: Session, job: Job, now: int) -> None:
+    """Its process was seen alive for the first time: its attempt begins now, whatever it waited for in a queue elsewhere."""
+    attempts.begun(db, job, now)
+    job.state, job.message, job.started_at = RUNNING, "", now
     db.add(job)
 
 

@@ -11,6 +11,7 @@ from sqlalchemy import case, func
 from sqlalchemy import select as columns
 from sqlmodel import Session, col
 
+from app.jobs.backlog import STARTING
 from app.journal.tables import AttemptRow, Challenge, Experiment, Job, Run
 
 
@@ -75,7 +76,9 @@ def by_experiment(
 
 def _times(now: int, *named: Any, since: int = 0) -> Any:
     """`gpu_s` as a machine counted it is of the whole attempt: its part is taken by the time."""
-    ended_at = func.coalesce(AttemptRow.ended_at, now)
+    # One that is still being sent, or waits in a queue elsewhere, takes nothing yet.
+    until_now = case((col(Job.state) == STARTING, AttemptRow.started_at), else_=now)
+    ended_at = func.coalesce(AttemptRow.ended_at, until_now)
     held_s = func.max(0, ended_at - func.max(AttemptRow.started_at, since)) / 1000.0
     whole_s = func.nullif(ended_at - AttemptRow.started_at, 0) / 1000.0
     counted_s = case((col(AttemptRow.started_at) >= since, AttemptRow.gpu_s), else_=AttemptRow.gpu_s * held_s / whole_s)

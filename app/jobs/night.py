@@ -148,11 +148,13 @@ def new_load(run_key: str, hypothesis: str, backend: str, duration: Duration) ->
 
 
 def running_until(home: Home, row: backlog.QueueRow, now: int) -> int:
-    """When a running job will probably end (milliseconds UTC), by the pace of the attempt that is running.
+    """When a job on a slot will probably end (milliseconds UTC), by the pace of the attempt that is running.
 
     Rows are counted, their times are not read: the clock of the machine that wrote them may be wrong.
     """
     folder, started_at = RunFolder(home.run_dir(row.run_key)), row.started_at or now
+    if row.state == backlog.STARTING:  # still being sent, or in a queue elsewhere: all of it is to come
+        started_at = now
     kept = [each for each in folder.metrics() if each.get("kind") in ("epoch", "checkpoint")]
     every = {(each.get("fold"), each.get("epoch")) for each in kept if each["kind"] == "epoch"}
     earlier = {(each.get("fold"), each.get("epoch")) for each in kept[: row.kept_before] if each["kind"] == "epoch"}

@@ -30,6 +30,8 @@ log = logging.getLogger("onehour.jobs")
 FORGIVEN_LOSSES = 3
 # A machine that does not answer is asked again after this long, doubled each time up to the longest wait.
 SHORTEST_WAIT_S, LONGEST_WAIT_S = 2.0, 60.0
+# What was never started has used no GPU, however long it was sent or waited.
+NEVER_BEGAN = Status(Condition.ABSENT, gpu_s=0.0)
 
 
 class Reconciler:
@@ -71,7 +73,7 @@ class Reconciler:
             return False
         except Refused as error:
             log.error("%s: attempt %d: %s", run.key, job.attempt, error)
-            self._finish(job, run, backlog.FAILED, str(error))
+            self._finish(job, run, backlog.FAILED, str(error), NEVER_BEGAN if job.state == backlog.STARTING else None)
         except Exception as error:  # a journal that is locked or a full disk now may be fine a moment later
             log.exception("job %s of %s", job.id, run.key)
             if isinstance(error, OnehourError | OSError):
@@ -115,6 +117,8 @@ class Reconciler:
 
     def _reconcile(self, job: Job, run: Run, attempt: Attempt) -> None:
         found = self.backend.status(attempt)
+        if found.condition is Condition.ABSENT:
+            found = NEVER_BEGAN
         if found.condition is Condition.WAITING:
             self._watch(job, attempt, found.reason)
         elif found.condition is Condition.RUNNING:
@@ -127,7 +131,7 @@ class Reconciler:
                 self._say(job, "its results are on their way")
         elif job.cancel_asked_at is not None:
             self.backend.clear(attempt)
-            self._finish(job, run, backlog.CANCELLED)
+            self._finish(job, run, backlog.CANCELLED, found=found)
         elif job.moves_to is not None and found.condition is Condition.ABSENT:
             self._requeue(job, run, "moved before it began", found, lost=False)
         elif found.condition is Condition.LOST:
@@ -154,7 +158,7 @@ class Reconciler:
         elif job.state == backlog.STARTING:
             with self.journal.writing() as db:
                 if fresh := backlog.held(db, job):
-                    backlog.run_on(db, fresh)
+                    backlog.run_on(db, fresh, self.journal.now())
         elif not asked_to_end:
             self._say(job, "")  # it answers again
 

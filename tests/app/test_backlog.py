@@ -237,6 +237,7 @@ def test_a_run_that_goes_on_counts_from_its_first_start_and_ends_by_the_pace_of_
             job = backlog.claim(db, "local", "cpu:0", clock.at)
             assert job is not None
             attempts.found(db, job, folder.kept())
+            backlog.run_on(db, job, clock.at)
         return clock.at
 
     def until() -> int:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from sqlmodel import select
 
 from app.jobs import backlog, errands, forecast, grid, ledger, night, orders, presence
 from app.jobs.backends.interface import Probe, Quota
@@ -16,7 +17,7 @@ from app.jobs.orders import SecondThought
 from app.jobs.probing import Look
 from app.journal import challenges, sessions, sittings
 from app.journal.store import Journal
-from app.journal.tables import AttemptRow, Challenge
+from app.journal.tables import AttemptRow, Challenge, Run
 from engine.contract import OnehourError, RunSpec
 from engine.run_folder import RunFolder
 from tests.app.trainings import small_spec, write_epoch
@@ -102,7 +103,7 @@ def test_a_running_job_ends_by_its_pace_whatever_the_clock_of_its_machine_says(
     with journal.writing() as db:
         job = backlog.claim(db, "local", "cpu:0", journal.now())
         assert job is not None
-        backlog.run_on(db, job)
+        backlog.run_on(db, job, journal.now())
     folder = RunFolder(journal.home.run_dir(key))
     folder.create(spec)
     write_epoch(folder, 1)  # one of two epochs in both folds, with times of another clock
@@ -116,6 +117,32 @@ def test_a_running_job_ends_by_its_pace_whatever_the_clock_of_its_machine_says(
 
 def limited(journal: Journal, seconds: int) -> None:
     journal.home.config_toml.write_text(f"[backends.local]\ntime_limit = {seconds}\n")
+
+
+def test_what_waits_in_a_queue_elsewhere_has_all_of_its_time_before_it_and_takes_no_gpu_yet(
+    journal: Journal, challenge: Challenge, spec: RunSpec, clock: MovableClock
+) -> None:
+    key = orders.queue_run(journal, "x", spec, "a").run_key
+    with journal.writing() as db:
+        assert backlog.claim(db, "local", "cuda:0", journal.now(), gpus=1) is not None
+
+    def left_s() -> tuple[float, list[float]]:
+        with journal.reading() as db:
+            (row,) = backlog.list_jobs(db, open_only=True)
+            told = [each.gpu_s for each in ledger.by_backend(db, challenge, journal.now())]
+        assert row.estimated_s is not None
+        return (night.running_until(journal.home, row, journal.now()) - journal.now()) / 1000 - row.estimated_s, told
+
+    clock.move(36_000)
+    assert left_s() == (pytest.approx(0, abs=0.001), [])
+    with journal.writing() as db:
+        backlog.run_on(db, backlog.job_of(db, key), journal.now())
+    clock.move(5)
+    assert left_s() == (pytest.approx(-5, abs=0.001), [5.0])
+    with journal.writing() as db:
+        backlog.finish(db, backlog.job_of(db, key), backlog.FAILED, journal.now(), "no")
+    with journal.reading() as db:
+        assert db.exec(select(Run.gpu_s)).one() == 5.0
 
 
 def test_what_passes_the_limit_asks_for_a_second_click_and_says_where(journal: Journal, spec: RunSpec) -> None:

@@ -135,7 +135,7 @@ def test_a_run_is_watched_while_it_trains(journal: Journal, keys: list[str], cha
     with journal.writing() as db:
         job = backlog.claim(db, "local", "cpu:0", journal.now())
         assert job is not None
-        backlog.run_on(db, job)
+        backlog.run_on(db, job, journal.now())
     folder = RunFolder(journal.home.run_dir(keys[0]))
     folder.create(small_spec(Path(challenge.data_dir)))
     write_epoch(folder, 1)

@@ -40,7 +40,9 @@ class Sending:
                 raise Busy("it has not said yet whether the kernel began")
             kernel = self._kernel(attempt, note.slug, work)
             if work.stop.is_set():  # as good as stopped in good order: nothing has begun
-                self.notes.keep(attempt.name, replace(note, is_over=True, is_home=True, exit_code=EXIT_REQUEUE))
+                self.notes.keep(
+                    attempt.name, replace(note, is_over=True, is_home=True, exit_code=EXIT_REQUEUE, session_s=0.0)
+                )
                 return
             self.notes.keep(attempt.name, replace(note, asked_at=time.time()))
             try:

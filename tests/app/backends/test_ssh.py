@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import re
@@ -78,6 +79,15 @@ class Box:
         """How much of a file's content lies there, not yet whole."""
         part = self.root / "store" / "partial" / file_sha256(file)
         return part.stat().st_size if part.exists() else 0
+
+    def is_taking(self, file: Path) -> bool:
+        """Whether an agent writes the content of a file just now."""
+        with (self.root / "store" / "partial" / file_sha256(file)).open("rb") as part:
+            try:
+                fcntl.flock(part, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return True
+        return False
 
     def places(self) -> list[Path]:
         return [self.home.path, self.root]
@@ -366,6 +376,7 @@ def test_a_driver_that_is_killed_while_it_sends_loses_nothing(
     first.kill()
     first.wait()
     held.let_go()
+    until(lambda: not box.is_taking(data_dir / "train" / "a.jpg"))  # what it had sent has arrived
     second = drive()
     until(lambda: job(journal, queued).finished_at is not None)
     second.terminate()
