@@ -1,10 +1,11 @@
-"""onehour backend setup | list | probe | remove: the machines that runs may use"""
+"""onehour backend setup | list | probe | tidy | remove: the machines that runs may use"""
 
 from __future__ import annotations
 
 import json
 import shutil
 import sys
+from collections.abc import Sized
 from dataclasses import asdict
 from typing import Annotated, Any
 
@@ -107,24 +108,64 @@ def probe(name: Name, as_json: AsJson = False) -> None:
             _tell(name, probing.probe_of(told), slots)
 
 
+@app.command("tidy")
+def tidy(name: Name, yes: Annotated[bool, typer.Option("--yes", help="delete it without a question")] = False) -> None:
+    """Delete what runs left at Kaggle: the datasets that were sent there, and the kernels of runs that are over."""
+    with opened_journal() as journal:
+        kind = configured.settings_of(journal.home, name).kind
+        if kind != "kaggle":
+            raise OnehourError(
+                f"{name} is of kind {kind!r}; what runs leave on a machine behind ssh goes by itself, 14 days after it came home"
+            )
+        _refuse_busy(journal, name)
+        found = _leftovers(journal, name)
+        total = sum(size for _, size in found["datasets"])
+        words = f"{_many(found['datasets'], 'dataset')} ({total / 1e9:.1f} GB) and {_many(found['kernels'], 'kernel')}"
+        if not found["datasets"] and not found["kernels"]:
+            print("Onehour's runs have left nothing in this account")
+            return
+        for slug, size in found["datasets"]:
+            print(f"{size / 1e9:8.2f} GB  {slug}")
+        if not (yes or (in_terminal() and typer.confirm(f"Delete {words}? What a run needs again is sent again."))):
+            print(f"{words}; nothing was deleted. Delete them with: {COMMAND} backend tidy {name} --yes")
+            return
+        _leftovers(journal, name, delete=True)
+        print(f"deleted: {words}")
+
+
 @app.command("remove")
 def remove(name: Name) -> None:
     """Forget a machine. What lies on it stays there."""
     with opened_journal() as journal:
         settings = configured.table_of(journal.home, name)
-        with journal.reading() as db:  # one that was cancelled may be on a machine that never answers again
-            busy = sum(job.cancel_asked_at is None for job in backlog.jobs_on(db, name))
-        if busy:
-            raise OnehourError(
-                f"1 run waits for {name} or is under way on it"
-                if busy == 1
-                else f"{busy} runs wait for {name} or are under way on it",
-                fix=f"Cancel or move them first: {COMMAND} jobs",
-            )
+        _refuse_busy(journal, name)
         config_file.remove(journal.home, name)
         print(
             f"{name} is forgotten" + (f"; what it holds lies in {settings['dir']} there" if "dir" in settings else "")
         )
+
+
+def _refuse_busy(journal: Journal, name: str) -> None:
+    with journal.reading() as db:  # one that was cancelled may be on a machine that never answers again
+        busy = sum(job.cancel_asked_at is None for job in backlog.jobs_on(db, name))
+    if busy:
+        raise OnehourError(
+            f"1 run waits for {name} or is under way on it"
+            if busy == 1
+            else f"{busy} runs wait for {name} or are under way on it",
+            fix=f"Cancel or move them first: {COMMAND} jobs",
+        )
+
+
+def _leftovers(journal: Journal, name: str, *, delete: bool = False) -> Any:
+    with journal.writing() as db:
+        errand = errands.ask(db, "leftovers", name, journal.now(), delete=delete)
+    assert errand.id is not None
+    return errands.wait_for(journal, errand.id)
+
+
+def _many(found: Sized, noun: str) -> str:
+    return f"{len(found)} {noun}{'s' * (len(found) != 1)}"
 
 
 def _set_up_kaggle(journal: Journal, name: str, table: dict[str, Any], time_limit: str | None, gpu: str | None) -> None:

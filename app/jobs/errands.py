@@ -38,6 +38,7 @@ KINDS: Mapping[str, str] = {
     "probe": "app.jobs.probing:probe",
     "setup": "app.jobs.backend_setup:set_up",
     "download": "app.jobs.kaggle_download:download",
+    "leftovers": "app.jobs.kaggle_leftovers:look",
     "submit": "app.jobs.submitting:submit",
     "scores": "app.jobs.kaggle_scores:look",
     "home_score": "app.jobs.home_scoring:look",

@@ -80,6 +80,7 @@ class KaggleServer:
         self.kernels: dict[str, Kernel] = {}
         self.layout = "new"
         self.dataset_polls = 1
+        self.dataset_error = ""  # what Kaggle says instead of making a dataset
         self.push_error = ""  # what Kaggle says instead of starting a kernel
         self.gpu_used_s, self.gpu_allowed_s = 5_400, 108_000
         self.may_start = threading.Event()  # cleared: kernels wait in the queue
@@ -323,6 +324,8 @@ class KaggleServer:
 
     def _CreateDataset(self, asked: dict[str, Any]) -> Any:
         ref = f"{asked['ownerSlug']}/{asked['slug']}"
+        if self.dataset_error:
+            return {"status": "error", "error": self.dataset_error}
         if ref in self.datasets:
             return {
                 "status": "error",
@@ -341,7 +344,19 @@ class KaggleServer:
             shutil.rmtree(found.dir)
         return {}
 
+    def _ListDatasets(self, asked: dict[str, Any]) -> Any:
+        rows = [
+            {"ref": ref, "totalBytes": sum(path.stat().st_size for path in one.files.values())}
+            for ref, one in self.datasets.items()
+        ]
+        return self._page(asked, "datasets", rows)
+
     # Kernels
+
+    def _DeleteKernel(self, asked: dict[str, Any]) -> Any:
+        if self.kernels.pop(f"{asked['userName']}/{asked['kernelSlug']}", None) is None:
+            raise Refusal(404, "Not found")
+        return {}
 
     def _SaveKernel(self, asked: dict[str, Any]) -> Any:
         ref = asked["slug"]

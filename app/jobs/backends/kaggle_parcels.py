@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import shutil
 import tarfile
 import threading
@@ -16,10 +17,14 @@ from app.jobs.backends.interface import Refused
 from app.jobs.backends.kaggle_script import PARCEL
 from app.jobs.kaggle_account import Account, Busy, Forbidden
 from app.jobs.programme import Input
+from app.journal.home import COMMAND
 from engine.contract import OnehourError
 from engine.run_folder import file_sha256, write_json
 
 READY, FAILED = "ready", "failed"
+NAME = re.compile(r"onehour-[a-z0-9-]+-[0-9a-f]{16}")
+# In what Kaggle says when the account's room for private datasets is used up.
+ROOM_WORDS = ("quota", "storage", "limit", "space", "exceed")
 POLL_S = 5.0
 LONGEST_S = 1_800.0  # until Kaggle has made a dataset of what was sent
 
@@ -34,6 +39,11 @@ class Parcel:
     @property
     def size(self) -> int:
         return sum(path.stat().st_size for _, path in self.files)
+
+
+def is_parcel(slug: str) -> bool:
+    """Whether a dataset of that name was made of a parcel."""
+    return NAME.fullmatch(slug) is not None
 
 
 def of_input(what: str, one: Input) -> Parcel:
@@ -131,7 +141,10 @@ def _create(api: Any, slug: str, owner: str, folder: Path) -> None:
         with api.build_kaggle_client() as services:
             answer = services.datasets.dataset_api_client.create_dataset(request)
     if answer.error:
-        raise Refused(answer.error.rstrip("."), f"dataset {slug}")
+        words = answer.error.rstrip(".")
+        is_full = any(word in words.lower() for word in ROOM_WORDS)
+        fix = f"Delete what earlier runs left there: {COMMAND} backend tidy kaggle" if is_full else ""
+        raise Refused(words, f"dataset {slug}", fix)
 
 
 def _pack(parcel: Parcel, target: Path) -> None:

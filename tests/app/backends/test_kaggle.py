@@ -218,6 +218,17 @@ class TestKaggle(BackendContract):
         assert (self.job(journal, key).state, kaggle.kernels) == ("failed", {})
         assert "Kernel title is taken" in self.job(journal, key).message
 
+    def test_when_the_account_has_no_room_for_datasets_the_row_says_how_to_make_some(
+        self, kaggle: KaggleServer, journal: Journal, data_dir: Path, backend: Backend
+    ) -> None:
+        kaggle.dataset_error = "You have exceeded your private dataset quota."
+        key, jobs = self.queued(journal, data_dir, backend, "finish")
+        until(lambda: self.job(journal, key).finished_at is not None, jobs.tick)
+        done = self.job(journal, key)
+        assert (done.state, kaggle.kernels) == ("failed", {})
+        assert "exceeded your private dataset quota. Delete what earlier runs left there:" in done.message
+        assert done.message.endswith("backend tidy kaggle")
+
     def test_names_that_lead_outside_or_that_nobody_asked_for_are_not_brought_home(
         self, kaggle: KaggleServer, machine: Kernels, backend: Backend, attempt_of: AttemptOf
     ) -> None:
