@@ -163,7 +163,7 @@ def jobs(as_json: AsJson = False) -> None:
         print(json.dumps([vars(row) for row in rows], ensure_ascii=False))
         return
     for row in rows:
-        print(f"{row.run_key}  {row.state:<10} {row.hypothesis}" + (f"  ({row.message})" if row.message else ""))
+        print(f"{row.run_key}  {row.says:<10} {row.hypothesis}" + (f"  ({row.message})" if row.message else ""))
 
 
 @app.command()

@@ -59,6 +59,11 @@ class QueueRow:
     finished_at: int | None
     kept_before: int  # see AttemptRow
 
+    @property
+    def says(self) -> str:
+        """The state as a person reads it: what was cancelled and has not ended yet is `cancelling`."""
+        return "cancelling" if self.cancel_asked and self.state in ACTIVE else self.state
+
 
 def cancel(journal: Journal, run_key: str) -> str:
     """Cancel a run's job, at any time. Returns its state: cancelled if it waited, else what the worker still has to stop."""

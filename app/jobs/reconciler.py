@@ -66,7 +66,7 @@ class Reconciler:
         try:
             act(job, run, self.attempt_of(job, run))
         except Unreachable as error:
-            self._say(job, str(error))
+            self._say(job, f"{error} It is asked again by itself.")
             self.wait_s = min(LONGEST_WAIT_S, self.wait_s * 2) or SHORTEST_WAIT_S
             self.ask_again_at = time.monotonic() + self.wait_s
             log.warning("%s does not answer, asked again in %.0f s: %s", self.backend.name, self.wait_s, error)

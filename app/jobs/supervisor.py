@@ -10,7 +10,7 @@ only and no import of ours: the file is complete in itself, for a host that has 
 
 The state of an attempt lies in ROOT/ATTEMPT/: `lock` (one start at a time), `pid` (the supervisor's pid, start time and boot id)
 and at last `exit` (the exit code; negative: the signal that killed it; behind it the reason why nothing could be started); an
-attended one also has `begun` (the first to come made it) and `seconds` (how long it took). Every
+attended one also has `begun` (the first to come made it) and `seconds` (how long it took). `spare` keeps room on the disk for `exit`. Every
 process of the attempt carries its folder in the environment as ONEHOUR_ATTEMPT, which finds grandchildren that went into a
 session of their own. Those that have another environment are found by their descent: orphans become the supervisor's children.
 """
@@ -37,6 +37,7 @@ MARK = "ONEHOUR_ATTEMPT"
 EXIT_NOT_STARTED = 127
 EXIT_REQUEUE = 75
 KILL_WAIT_S = 5.0
+SPARE_BYTES = 8192
 PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
 
 
@@ -90,6 +91,7 @@ def attend(request: dict[str, Any]) -> int:
     started = time.monotonic()
     missing = [name for name in request.get("after", []) if not _succeeded(attempt_dir(request["root"], name))]
     ended = f"{EXIT_REQUEUE} not done: {', '.join(missing)}" if missing else _run(folder, request, [])
+    _use_spare(folder)
     write(folder, "seconds", f"{time.monotonic() - started:.3f}")
     write(folder, "exit", ended)
     return int(ended.partition(" ")[0] not in ("0", str(EXIT_REQUEUE)))
@@ -154,7 +156,9 @@ def _supervise(folder: str, request: dict[str, Any], inherited: list[int]) -> No
     nowhere = os.open(os.devnull, os.O_RDWR)
     for stream in (0, 1, 2):
         os.dup2(nowhere, stream)
-    write(folder, "exit", _run(folder, request, inherited))
+    ended = _run(folder, request, inherited)
+    _use_spare(folder)
+    write(folder, "exit", ended)
 
 
 def _run(folder: str, request: dict[str, Any], inherited: list[int]) -> str:
@@ -180,6 +184,7 @@ def _run(folder: str, request: dict[str, Any], inherited: list[int]) -> str:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     pid = os.getpid()
     write(folder, "pid", json.dumps({"pid": pid, "start_ticks": _start_ticks(pid), "boot": _boot_id()}))
+    write(folder, "spare", "\0" * SPARE_BYTES)
     for handle in inherited:
         os.close(handle)
 
@@ -220,6 +225,12 @@ def _wait_for(child: int) -> int:
         pid, how = os.waitpid(-1, 0)
         if pid == child:
             return -os.WTERMSIG(how) if os.WIFSIGNALED(how) else os.WEXITSTATUS(how)
+
+
+def _use_spare(folder: str) -> None:
+    """A program that fills the disk has failed; without room for its exit code it would count as lost, and begin again."""
+    with suppress(FileNotFoundError):
+        os.remove(os.path.join(folder, "spare"))
 
 
 def _succeeded(folder: str) -> bool:

@@ -63,7 +63,7 @@ def _queue(journal: Journal, report: NightReport) -> None:
         [
             {
                 "Run": row.run_key,
-                "State": row.state,
+                "State": row.says,
                 "On": row.slot or row.backend,
                 "When": night_report.bar_words(report, bars[row.run_key]).partition(": ")[2]
                 if row.run_key in bars

@@ -164,7 +164,7 @@ def queue_line(journal: Journal, at: Sitting, active: list[backlog.QueueRow], wa
         if row.started_at is not None:
             done = RunFolder(journal.home.run_dir(row.run_key)).progress()
             ends = clock_text(night.running_until(journal.home, row, now), at.challenge.time_zone)
-            parts.append(f"{row.slot}: {row.run_key} {row.state}, {done:.0%}, ends about {ends}")
+            parts.append(f"{row.slot}: {row.run_key} {row.says}, {done:.0%}, ends about {ends}")
     if waiting:
         parts.append(f"{waiting} waiting")
     if presence.worker_slots(journal.home) is None:

@@ -130,6 +130,8 @@ def test_what_was_queued_in_the_hour_is_claimed_and_cancelled_at_any_time(
     assert claimed is not None
     assert (claimed.state, claimed.attempt, claimed.started_at) == ("starting", 1, clock.at)
     assert backlog.cancel(journal, key) == "starting"
+    with journal.reading() as db:
+        assert [(row.state, row.says) for row in backlog.list_jobs(db)] == [("starting", "cancelling")]
     with journal.writing() as db:
         backlog.requeue(db, backlog.job_of(db, key), "stopped", 75, clock.at, counts_as_lost=False)
     with journal.reading() as db:

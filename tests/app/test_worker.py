@@ -208,6 +208,15 @@ def test_whatever_keeps_a_run_from_starting_frees_the_slot(journal: Journal, dat
     assert {(job(journal, key).state, job(journal, key).message) for key in keys} == {("failed", "no wish to.")}
 
 
+def test_room_for_the_exit_code_is_kept_while_a_program_may_fill_the_disk(journal: Journal, data_dir: Path) -> None:
+    key = queue(journal, data_dir)
+    show = "import os, sys; print(os.path.getsize(os.environ['ONEHOUR_ATTEMPT'] + '/spare')); sys.exit(2)"
+    works = Reconciler(journal, LocalBackend(journal.home), words(lambda python, _: [python, "-c", show]))
+    until(lambda: is_over(journal, key), works.tick)
+    assert int(job(journal, key).message) >= 4096
+    assert {path.name for path in (journal.home.jobs_dir / "1-1").iterdir()} == {"exit", "lock", "pid"}
+
+
 def test_a_full_disk_is_said_in_the_row_and_the_run_is_taken_in_once_there_is_room(
     journal: Journal, data_dir: Path
 ) -> None:

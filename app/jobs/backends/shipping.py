@@ -27,7 +27,7 @@ log = logging.getLogger("onehour.ssh")
 
 CHUNK = 256 << 10
 # Room that is left on the host's disk beside what is sent.
-RESERVE = 200 << 20
+RESERVE = 200_000_000
 # Between asking what is missing and using it, somebody else may have used it up.
 TRIES = 3
 
@@ -120,7 +120,8 @@ class Shipment:
         total = sum(file.size - here for file, here in left)
         if total + RESERVE > told["free"]:
             raise Refused(
-                f"its disk has no room: {size_words(total)} are to be sent, {size_words(told['free'])} are free",
+                f"its disk has no room: {size_words(total)} are to be sent and {size_words(RESERVE)} to stay free, "
+                f"{size_words(told['free'])} are free",
                 self.where,
                 "Free some room there, then queue the run again.",
             )

@@ -226,6 +226,7 @@ def test_a_changed_host_key_is_refused_and_both_are_named(
     assert sshd.fingerprint in found.message
     assert known in found.message
     assert f"ssh-keygen -R '[127.0.0.1]:{sshd.port}'" in found.message
+    assert found.message.endswith("It is asked again by itself.")
     assert not box.root.exists()
     with pytest.raises(UnknownHostKey):  # a file of the person's own is theirs to change
         SshHost("box", client.settings, box.home, accept=[sshd.fingerprint]).ask("clock")
@@ -480,7 +481,7 @@ def test_a_full_disk_there_is_said_before_anything_is_sent(
     until(lambda: job(journal, queued).finished_at is not None, jobs.tick)
     assert job(journal, queued).state == "failed"
     assert re.search(
-        r"box: its disk has no room: \d\.\d MB are to be sent, .* GB are free. Free some room",
+        r"box: its disk has no room: \d\.\d MB are to be sent and .* to stay free, .* GB are free. Free some room",
         job(journal, queued).message,
     )
     assert not list((box.root / "store" / "partial").iterdir())
