@@ -82,13 +82,16 @@ class Journal:
                 raise
             except OperationalError as error:
                 db.rollback()
-                if str(getattr(error.orig, "sqlite_errorname", "")).startswith("SQLITE_READONLY"):
+                reason = str(getattr(error.orig, "sqlite_errorname", ""))
+                if reason.startswith("SQLITE_READONLY"):
                     # What was opened while the file was read-only stays read-only; the next write opens anew.
                     self.engine.dispose()
+                is_held = reason.startswith(("SQLITE_BUSY", "SQLITE_LOCKED"))
+                advice = "Another program holds it; try" if is_held else "Check free space and permissions, then try"
                 raise OnehourError(
                     f"the journal cannot be written ({error.orig})",
                     where=str(self.home.journal_db),
-                    fix="Nothing was changed. Check free space and permissions, then try again.",
+                    fix=f"Nothing was changed. {advice} again.",
                 ) from error
             except DatabaseError as error:
                 db.rollback()

@@ -6,10 +6,12 @@ import errno
 import fcntl
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -22,7 +24,7 @@ from app.jobs.backends.local import LocalBackend
 from app.jobs.last_words import last_words
 from app.jobs.reconciler import FORGIVEN_LOSSES, Reconciler
 from app.jobs.worker import run_worker
-from app.journal import sessions
+from app.journal import sessions, store
 from app.journal.home import CHECKOUT, Home
 from app.journal.store import Journal
 from app.journal.tables import AttemptRow, Challenge, Job, Run
@@ -206,6 +208,29 @@ def test_whatever_keeps_a_run_from_starting_frees_the_slot(journal: Journal, dat
     works.slots = ("cpu:0",)
     until(lambda: all(is_over(journal, key) for key in keys), works.tick)
     assert {(job(journal, key).state, job(journal, key).message) for key in keys} == {("failed", "no wish to.")}
+
+
+def test_a_run_that_ends_while_the_journal_is_locked_is_taken_in_afterwards(
+    journal: Journal, data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = queue(journal, data_dir)
+    works = worker(journal, "wait")
+    until(lambda: job(journal, key).state == "running", works.tick)
+    monkeypatch.setattr(store, "BUSY_TIMEOUT_MS", 50)
+    journal.engine.dispose()
+    with closing(sqlite3.connect(journal.home.journal_db, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        (folder(journal, key).path / "go").touch()
+        attempt = supervisor.attempt_dir(str(journal.home.jobs_dir), "1-1")
+        until(lambda: supervisor.status(attempt)["state"] == "exited", works.tick)
+        works.tick()
+        with pytest.raises(
+            OnehourError, match=r"\(database is locked\). Nothing was changed. Another program holds it"
+        ):
+            backlog.cancel(journal, key)
+        assert job(journal, key).state == "running"
+    until(lambda: is_over(journal, key), works.tick)
+    assert (job(journal, key).state, job(journal, key).attempt) == ("succeeded", 1)
 
 
 def test_room_for_the_exit_code_is_kept_while_a_program_may_fill_the_disk(journal: Journal, data_dir: Path) -> None:
