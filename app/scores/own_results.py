@@ -1,4 +1,4 @@
-"""What a person's own code left in its run's folder, read leniently: result.json, else the rows of metrics.jsonl, else nothing.
+"""What a person's own code left in its run's folder, read leniently: result.json, else the rows of metrics.jsonl, else W&B's files.
 
 A run without a score has succeeded all the same; a remark says what was looked for.
 """
@@ -11,6 +11,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from app.scores import own_wandb
 from app.scores.finished import Finished, of_engine
 from engine.contract import (
     METRIC_DIRECTIONS,
@@ -115,12 +116,17 @@ def _said(found: OwnResult, spec: CommandSpec) -> tuple[str, ...]:
 
 
 def _last_rows(spec: CommandSpec, folder: RunFolder) -> tuple[tuple[FoldScore, ...], tuple[str, ...]]:
-    """The last finite valid/<metric> of each fold, and the sentence that says so."""
+    """The last finite valid/<metric> of each fold, else what was logged to W&B, and the sentence that says so."""
     name = f"valid/{spec.metric}"
     last = {row.fold: row.values[name] for row in folder.epochs() if isfinite(row.values.get(name, float("nan")))}
     scores = tuple(FoldScore(fold=fold, score=last[fold], images=0) for fold in sorted(last))
     if not scores:
-        return (), (f"It left neither {spec.result} nor a row with {name} in metrics.jsonl, so it has no CV.",)
+        scores, logged_as = own_wandb.scores(folder, spec.metric)
+        if scores:
+            of = "" if len(scores) == 1 else f"the mean of {len(scores)} runs' "
+            return scores, (f"There is no {spec.result}: the CV is {of}{logged_as} as logged to W&B.",)
+        looked = f"neither {spec.result} nor a row with {name} in metrics.jsonl, nor logged it to W&B"
+        return (), (f"It left {looked}, so it has no CV.",)
     of = "the last" if len(scores) == 1 else "the mean of each fold's last"
     return scores, (f"There is no {spec.result}: the CV is {of} {name} in metrics.jsonl.",)
 

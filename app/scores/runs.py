@@ -13,7 +13,7 @@ from sqlmodel import Session, col, delete, select
 from app.journal.home import Home
 from app.journal.store import Journal
 from app.journal.tables import Curve, FoldScore, Run, Submission
-from app.scores import own_results
+from app.scores import own_results, own_wandb
 from app.scores.curve_blobs import epochs_blob, points_blob
 from app.scores.finished import Finished, of_engine
 from app.scores.run_curves import ELAPSED
@@ -37,7 +37,7 @@ def take_in(journal: Journal, run: Run, folder: RunFolder) -> Finished:
     Raises OnehourError as `read_finished` does, and when the journal cannot be written.
     """
     finished = read_finished(run, folder)
-    found = points(folder)
+    found = _measured(run, folder)
     with journal.writing() as db:
         row = db.get(Run, run.id)
         assert row is not None
@@ -61,9 +61,20 @@ def take_in(journal: Journal, run: Run, folder: RunFolder) -> Finished:
 
 def take_in_curves(journal: Journal, run: Run, folder: RunFolder) -> None:
     """Store what a run without a result measured until it ended; doing it again changes nothing."""
-    found = points(folder)
+    found = _measured(run, folder)
     with journal.writing() as db:
         _keep_curves(db, run.id, found)
+
+
+def _measured(run: Run, folder: RunFolder) -> list[Points]:
+    found = points(folder)
+    if found or run.kind != "command":
+        return found
+    return [  # over W&B's steps
+        Points(fold, metric, tuple(series.steps), tuple(series.values))
+        for fold, one in enumerate(own_wandb.logged(folder))
+        for metric, series in sorted(one.series.items())
+    ]
 
 
 def _keep_curves(db: Session, run_id: int, found: Sequence[Points]) -> None:

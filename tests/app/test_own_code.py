@@ -134,7 +134,11 @@ def test_exit_75_is_another_attempt_that_goes_on(journal: Journal, queue: Callab
     ("mode", "cv", "remark"),
     [
         ("rows", 0.5, "There is no result.json: the CV is the last valid/map5 in metrics.jsonl."),
-        ("nothing", None, "It left neither result.json nor a row with valid/map5 in metrics.jsonl, so it has no CV."),
+        (
+            "nothing",
+            None,
+            "It left neither result.json nor a row with valid/map5 in metrics.jsonl, nor logged it to W&B, so it has no CV.",
+        ),
     ],
 )
 def test_without_a_result_it_has_succeeded_and_says_what_it_has(

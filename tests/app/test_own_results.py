@@ -8,11 +8,13 @@ from typing import Any
 
 import pytest
 
-from app.scores import own_results
+from app.scores import own_results, own_wandb
 from app.scores.finished import Finished
 from engine.contract import CommandSpec, FoldScore, OnehourError, validated
 from engine.run_folder import RunFolder, file_sha256
 from tests.app.trainings import write_result
+from tests.app.wandb_files import exit_record, offline_dir, row_record, run_record, summary_record
+from tests.app.wandb_files import write as write_wandb
 
 pytestmark = pytest.mark.unit
 
@@ -122,6 +124,34 @@ def test_files_of_other_names_are_taken(folder: RunFolder) -> None:
 def test_folds_of_the_engine_make_it_comparable(folder: RunFolder) -> None:
     folder.folds_csv.write_text("image,label,fold,group\n")
     assert read(folder, {"cv": 0.5}).columns["folds_sha256"] == file_sha256(folder.folds_csv)
+
+
+def wandb_run(folder: RunFolder, run_id: str, started: float, code: int | None, **values: float) -> None:
+    path = offline_dir(folder.path, run_id)
+    last = {name: 2 * value for name, value in values.items()}
+    records = [run_record(run_id, started), row_record(0, started, 1.0, **values), row_record(1, started, 2.0, **last)]
+    ended = [] if code is None else [exit_record(code)]
+    write_wandb(path, [*records, summary_record(**last, _step=1), *ended])
+
+
+def test_without_rows_the_score_and_the_curves_are_those_logged_to_wandb(folder: RunFolder) -> None:
+    wandb_run(folder, "b", 2_000.0, 0, val_map5=0.25)
+    wandb_run(folder, "a", 1_000.0, 0, val_map5=0.125, loss=1.0)
+    wandb_run(folder, "c", 3_000.0, 75, val_map5=0.4)  # stopped in good order: it went on in another one
+    wandb_run(folder, "d", 4_000.0, None, val_map5=0.4)  # killed
+    wandb_run(folder, "e", 5_000.0, 0, loss=1.0)
+    (folder.wandb_dir / "latest-run").symlink_to(offline_dir(folder.path, "b").parent)
+    found = read(folder)
+    assert found.fold_scores == (FoldScore(fold=0, score=0.25, images=0), FoldScore(fold=1, score=0.5, images=0))
+    assert (found.columns["cv"], found.columns["wandb_mode"]) == (0.375, "offline")
+    assert found.remarks == ("There is no result.json: the CV is the mean of 2 runs' val_map5 as logged to W&B.",)
+    first, *_ = own_wandb.logged(folder)
+    assert {name: (list(one.steps), list(one.values)) for name, one in first.series.items()} == {
+        "val_map5": ([0.0, 1.0], [0.125, 0.25]),
+        "loss": ([0.0, 1.0], [1.0, 2.0]),
+    }
+    rows(folder, {"epoch": 1, "valid/map5": 0.75})
+    assert read(folder).columns["cv"] == 0.75, "its own rows come first"
 
 
 def test_wandb_files_say_that_it_was_tracked(folder: RunFolder) -> None:
