@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import streamlit as st
 
 from app.components.night_timeline import night_timeline
@@ -18,6 +20,8 @@ from app.views.desk import attempt, plain
 
 ROWS = 100
 DEAREST = 20
+# Sentences below the queue, and runs named before each.
+SAYINGS, NAMED = 8, 3
 SURE_OF = "move_sure_of"
 
 
@@ -69,7 +73,6 @@ def _queue(journal: Journal, report: NightReport) -> None:
                 if row.run_key in bars
                 else "",
                 "Hypothesis": row.hypothesis,
-                "Says": row.message,
             }
             for row in rows[:ROWS]
         ],
@@ -85,6 +88,7 @@ def _queue(journal: Journal, report: NightReport) -> None:
     )
     if len(rows) > ROWS:
         st.caption(f"The first {ROWS} are shown.")
+    _what_they_say(rows[:ROWS])
     chosen = [rows[place] for place in table.selection.rows if place < len(rows)]
     waiting = [row for row in chosen if row.state == backlog.QUEUED]
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
@@ -100,6 +104,17 @@ def _queue(journal: Journal, report: NightReport) -> None:
             st.button(
                 label, key="queue_Move there", disabled=not chosen, on_click=attempt, args=(_move, journal, chosen, backend)
             )  # fmt: skip
+
+
+def _what_they_say(rows: Sequence[backlog.QueueRow]) -> None:
+    """Whole sentences, which no cell of a table has room for; one that several say stands once."""
+    said: dict[str, list[str]] = {}
+    for row in rows:
+        if row.message:
+            said.setdefault(row.message, []).append(row.run_key)
+    for message, keys in list(said.items())[:SAYINGS]:
+        more = f" and {len(keys) - NAMED} more" if len(keys) > NAMED else ""
+        st.caption(f"{', '.join(keys[:NAMED])}{more}: {plain(message)}")
 
 
 def _button(label: str, disabled: bool, act: object, journal: Journal, rows: list[backlog.QueueRow]) -> None:

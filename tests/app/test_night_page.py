@@ -57,6 +57,16 @@ def test_the_queue_is_told_row_by_row_with_its_ends(journal: Journal, keys: list
     assert "Nobody starts the jobs of local just now" in texts(at)
 
 
+def test_what_stands_in_the_way_is_told_in_whole_sentences_once_for_all_that_say_it(
+    journal: Journal, keys: list[str]
+) -> None:
+    with journal.writing() as db:
+        for key in keys:
+            backlog.say(db, backlog.job_of(db, key), "box: no connection ($(touch x), *Connection* refused).")
+    said = [each.value for each in page("night").caption if "no connection" in each.value]
+    assert said == [f"{', '.join(keys[:3])}: box: no connection (\\$(touch x), \\*Connection\\* refused)."]
+
+
 def test_rows_are_run_first_or_last_or_cancelled(journal: Journal, keys: list[str]) -> None:
     at = selected(page("night"), 1, 2)
     ran(at.button(key="queue_Run first").click())
