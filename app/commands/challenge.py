@@ -142,6 +142,10 @@ def settings(
     submissions_per_day: Annotated[
         int | None, typer.Option(metavar="N", help="how many the competition takes a UTC day; 0: not known")
     ] = None,
+    backends: Annotated[
+        str | None,
+        typer.Option(metavar="NAMES", help="the only ones that runs to come may use, 'kaggle colab'; '' for all"),
+    ] = None,
     drop_rule: Annotated[int | None, typer.Option(metavar="N", help="take rule N off the checklist")] = None,
     kept: Annotated[int | None, typer.Option(metavar="N", help="rule N is kept")] = None,
     not_kept: Annotated[int | None, typer.Option(metavar="N", help="rule N is not kept, or not yet")] = None,
@@ -158,6 +162,7 @@ def settings(
             "target_split": target,
             "data_dir": data,
             "submissions_per_day": submissions_per_day,
+            "backends": backends,
         }
         changed: dict[str, Any] = {name: value for name, value in values.items() if value is not None}
         rules = _rules(journal)
@@ -180,6 +185,8 @@ def settings(
     for name, value in found.items():
         if name == "note_template":
             value = "built in" if value == notes.TEMPLATE else f"{len(value.splitlines())} lines of your own"
+        elif name == "allowed_backends":
+            value = "all" if value is None else ", ".join(value)
         elif isinstance(value, list):
             value = ", ".join(value) if name == "rest_days" else _checklist_lines(value)
         elif isinstance(value, dict):
@@ -222,6 +229,7 @@ def _settings(journal: Journal) -> dict[str, Any]:
         "checklist": [asdict(rule) for rule in checklist.of(challenge)],
         "notifications": "on" if os.environ.get(signals.ADDRESSES) else f"off ({signals.ADDRESSES} is not set)",
         "backends": installed.backends(journal.home),
+        "allowed_backends": challenges.allowed_backends(challenge),
         "keys": {key.name: key.words for key in installed.known_keys()},
         "data_dir": challenge.data_dir,
         "submissions_per_day": challenge.submissions_per_day,

@@ -187,7 +187,7 @@ def require_backend(challenge: Challenge, backend: str) -> None:
     if allowed is not None and backend not in allowed:
         raise OnehourError(
             f"the rules of {challenge.slug!r} do not allow the backend {backend!r}",
-            fix=f"Allowed: {', '.join(allowed)}.",
+            fix=f"Allowed: {', '.join(allowed)}. {COMMAND} settings --backends changes that.",
         )
 
 

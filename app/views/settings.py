@@ -115,6 +115,7 @@ def _built_in(journal: Journal) -> None:
 
 def _data(journal: Journal, at: Sitting) -> None:
     st.markdown("**The competition**")
+    allowed = challenges.allowed_backends(at.challenge) or []
     with st.form("data", border=False):
         st.text_input(
             "Folder of the competition's data",
@@ -130,12 +131,25 @@ def _data(journal: Journal, at: Sitting) -> None:
             key="set_submissions_per_day",
             help="Today then says how many are left, as far as this journal knows of those sent.",
         )
-        st.form_submit_button("Keep both", on_click=attempt, args=(_keep_data, journal))
+        st.multiselect(
+            "Backends that its rules allow",
+            list(dict.fromkeys([*(machine.name for machine in installed.machines(journal.home)), *allowed])),
+            allowed,
+            key="set_backends",
+            placeholder="all",
+            help="For the runs to come. Some competitions, and some persons, allow themselves Kaggle and Colab only.",
+        )
+        st.form_submit_button("Keep these", on_click=attempt, args=(_keep_data, journal))
 
 
 def _keep_data(journal: Journal) -> None:
     asked = st.session_state
-    challenge_settings.change(journal, data_dir=asked.set_data_dir, submissions_per_day=asked.set_submissions_per_day)
+    challenge_settings.change(
+        journal,
+        data_dir=asked.set_data_dir,
+        submissions_per_day=asked.set_submissions_per_day,
+        backends=asked.set_backends,
+    )
     st.toast("Kept")
 
 

@@ -185,3 +185,13 @@ def test_the_data_folder_is_changed_and_checked_as_at_the_start(
         assert cli.main(["settings", "--data", str(folder), "--habit-at", "20:00"]) == EXIT_BAD_INPUT
         assert reason in capsys.readouterr().err
     assert stored(journal).habit_at is None
+
+
+def test_the_command_restricts_the_backends_that_runs_may_use(
+    journal: Journal, challenge: Challenge, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["settings", "--backends", "kaggle, colab"]) == EXIT_OK
+    assert "allowed backends    kaggle, colab\n" in capsys.readouterr().out
+    assert challenges.allowed_backends(stored(journal)) == ["kaggle", "colab"]
+    assert cli.main(["settings", "--backends", ""]) == EXIT_OK
+    assert "allowed backends    all\n" in capsys.readouterr().out

@@ -14,7 +14,7 @@ from streamlit.testing.v1 import AppTest
 from app.jobs import config_file, errands, signals
 from app.jobs.backends import local
 from app.jobs.backends.interface import Probe
-from app.journal import challenges, checklist, notes, rest_days
+from app.journal import challenge_settings, challenges, checklist, notes, rest_days
 from app.journal.checklist import DEFAULTS
 from app.journal.store import Journal
 from app.journal.tables import Challenge
@@ -147,11 +147,27 @@ def test_the_page_changes_the_data_folder_and_refuses_one_that_lacks_the_files(
 ) -> None:
     moved = competition_folder(tmp_path / "moved")
     opened.text_input(key="set_data_dir").input(f" {moved} ")
-    ran(button(opened, "Keep both").click())
+    ran(button(opened, "Keep these").click())
     opened.text_input(key="set_data_dir").input(str(moved / "train"))
-    ran(button(opened, "Keep both").click())
+    ran(button(opened, "Keep these").click())
     assert "there is no train.csv" in opened.warning[0].value
     assert stored(journal).data_dir == str(moved)
+
+
+def test_the_page_restricts_the_backends_and_lets_all_be_used_again(
+    journal: Journal, challenge: Challenge, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data_dir = competition_folder(tmp_path / "here")
+    challenge_settings.change(journal, data_dir=data_dir, backends="kaggle")  # not set up yet, or not any more
+    monkeypatch.setattr(desk, "_journal_of", lambda _home: journal)
+    at = ran(AppTest.from_string(SCRIPT))
+    assert at.multiselect(key="set_backends").value == ["kaggle"]
+    at.multiselect(key="set_backends").set_value(["local"])
+    ran(button(at, "Keep these").click())
+    assert challenges.allowed_backends(stored(journal)) == ["local"]
+    at.multiselect(key="set_backends").set_value([])
+    ran(button(at, "Keep these").click())
+    assert challenges.allowed_backends(stored(journal)) is None
 
 
 def test_the_page_shows_each_machine_with_what_the_last_look_found_and_lets_it_be_looked_at_again(
