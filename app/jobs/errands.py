@@ -8,24 +8,22 @@ asked for twice (a worker that died is followed by another one), so each first l
 
 from __future__ import annotations
 
-import fcntl
 import json
 import logging
-import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from importlib import import_module
 from typing import Any
 
 from sqlmodel import Session, col, select
 
 from app.jobs.dependants import end_with_parent
+from app.jobs.errand_locks import held, is_held
 from app.jobs.patience import Later, PutOff, put_off
 from app.jobs.presence import who_holds, worker_lock
-from app.journal.home import CHECKOUT, Home, find_home
+from app.journal.home import CHECKOUT, find_home
 from app.journal.store import Journal, open_journal
 from app.journal.tables import Errand
 from engine.contract import EXIT_BUG, EXIT_OK, OnehourError
@@ -47,7 +45,6 @@ KINDS: Mapping[str, str] = {
     "wandb_project": "app.jobs.wandb_projects:look",
     "wandb_push": "app.jobs.wandb_push:push",
 }
-AT_ONCE = 2
 LONGEST_S = 3_600.0
 LONGEST_OF = {"download": 24 * 3_600.0}  # of a kind that may take longer
 POLL_S = 0.1
@@ -194,86 +191,6 @@ def take_up(journal: Journal, errand_id: int) -> None:
         if errand is not None and errand.state == RUNNING:
             errand.state = OPEN
             db.add(errand)
-
-
-@contextmanager
-def held(home: Home, errand_id: int) -> Iterator[None]:
-    """Tell others that this process is at the errand. A process that dies gives it back by itself."""
-    with _lock_file(home) as handle:
-        fcntl.lockf(handle, fcntl.LOCK_EX, 1, errand_id)
-        yield
-
-
-def is_held(home: Home, errand_id: int) -> bool:
-    with _lock_file(home) as handle:
-        try:
-            fcntl.lockf(handle, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, errand_id)
-        except OSError:
-            return True
-    return False
-
-
-@contextmanager
-def _lock_file(home: Home) -> Iterator[int]:
-    """One file for all: the byte at an errand's number is its lock."""
-    handle = os.open(home.path / "errands.lock", os.O_CREAT | os.O_RDWR, 0o600)
-    try:
-        yield handle
-    finally:
-        os.close(handle)
-
-
-class Children:
-    """The children of one worker: at most AT_ONCE, one of a kind."""
-
-    def __init__(self, journal: Journal) -> None:
-        self.journal = journal
-        self.running: dict[int, tuple[str, subprocess.Popen[bytes], float]] = {}
-        self.is_first = True
-
-    def tick(self) -> bool:
-        """Start what is due; returns whether a child is at work."""
-        for errand_id, (kind, child, started_at) in list(self.running.items()):
-            if child.poll() is None and time.monotonic() - started_at > LONGEST_OF.get(kind, LONGEST_S):
-                child.kill()
-                child.wait()
-            if child.poll() is not None:
-                del self.running[errand_id]
-                settle_ended(self.journal, errand_id)
-        if self.is_first:
-            self.is_first = False
-            self._take_up()
-        room = AT_ONCE - len(self.running)
-        if room > 0:
-            for errand in self._due({kind for kind, _, _ in self.running.values()})[:room]:
-                log.info("errand %d: %s %s", errand.id, errand.kind, errand.subject)
-                self.running[errand.id] = errand.kind, start(self.journal, errand.id), time.monotonic()
-        return bool(self.running)
-
-    def end(self) -> None:
-        for _, child, _ in self.running.values():
-            child.terminate()
-        for _, child, _ in self.running.values():
-            child.wait()
-        self.running.clear()
-
-    def _take_up(self) -> None:
-        """What ran under a worker that died is open again, unless somebody's child is still at it."""
-        with self.journal.reading() as db:
-            running = db.exec(select(Errand.id).where(Errand.state == RUNNING)).all()
-        for errand_id in running:
-            if not is_held(self.journal.home, errand_id):
-                take_up(self.journal, errand_id)
-
-    def _due(self, busy: set[str]) -> Sequence[Errand]:
-        query = select(Errand).where(Errand.state == OPEN, Errand.due_at <= self.journal.now())
-        with self.journal.reading() as db:
-            found = db.exec(query.order_by(col(Errand.due_at), col(Errand.id)).limit(50)).all()
-        first: dict[str, Errand] = {}
-        for errand in found:
-            if errand.kind not in busy:
-                first.setdefault(errand.kind, errand)
-        return list(first.values())
 
 
 def run(journal: Journal, errand_id: int) -> None:

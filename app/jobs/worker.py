@@ -16,7 +16,7 @@ from collections.abc import Callable
 
 from app.jobs import configured, signals, standing_orders, wandb_watching
 from app.jobs.drivers import Drivers
-from app.jobs.errands import Children
+from app.jobs.errand_children import Children
 from app.jobs.kaggle_looks import Looks
 from app.jobs.lookout import as_process, look_again_and_again
 from app.jobs.presence import present, worker_lock

@@ -7,7 +7,7 @@ import logging
 import pytest
 
 from app.jobs import signals, worker
-from app.jobs.errands import Children
+from app.jobs.errand_children import Children
 from app.jobs.worker import Chores
 from app.journal.store import Journal
 from app.journal.tables import Challenge

@@ -13,6 +13,7 @@ import pytest
 
 from app.jobs import errands, presence, probing
 from app.jobs.backends.local import LocalBackend
+from app.jobs.errand_children import Children
 from app.jobs.patience import Appointed, Later
 from app.jobs.reconciler import Reconciler
 from app.jobs.worker import run_worker
@@ -75,7 +76,7 @@ def test_the_same_thing_is_asked_once_while_it_is_open(journal: Journal) -> None
 
 def test_a_child_that_was_killed_has_failed_and_says_so(journal: Journal) -> None:
     errand_id = asked(journal)
-    children = errands.Children(journal)
+    children = Children(journal)
     assert children.tick()
     (child,) = [child for _, child, _ in children.running.values()]
     os.kill(child.pid, signal.SIGKILL)
@@ -98,7 +99,7 @@ def test_what_ran_under_a_worker_that_died_is_done_by_the_next_one(journal: Jour
         assert left is not None
         left.state = errands.RUNNING
         db.add(left)
-    children = errands.Children(journal)
+    children = Children(journal)
     children.tick()
     until(lambda: row(journal, errand_id).state == "done", children.tick)
     children.end()
@@ -200,18 +201,18 @@ def test_a_worker_leaves_alone_what_another_child_is_at(journal: Journal) -> Non
         assert begun is not None
         begun.state = errands.RUNNING
         db.add(begun)
-    holding = "import sys; from app.jobs import errands; from app.journal.home import find_home; "
+    holding = "import sys; from app.jobs import errand_locks; from app.journal.home import find_home; "
     holding += (
-        f"held = errands.held(find_home(), {errand_id}); held.__enter__(); print(1, flush=True); sys.stdin.read()"
+        f"held = errand_locks.held(find_home(), {errand_id}); held.__enter__(); print(1, flush=True); sys.stdin.read()"
     )
     command = [sys.executable, "-c", holding]
     with subprocess.Popen(command, cwd=CHECKOUT, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
         assert other.stdout is not None
         assert other.stdout.readline() == b"1\n"
-        assert not errands.Children(journal).tick()
+        assert not Children(journal).tick()
         assert row(journal, errand_id).state == "running"
         other.kill()
-    children = errands.Children(journal)
+    children = Children(journal)
     until(lambda: row(journal, errand_id).state == "done", children.tick)
     children.end()
 
