@@ -19,6 +19,15 @@ from app.views.desk import attempt, plain
 from app.views.note_text import note_text
 from app.views.run_words import quota_words, result_words, slots_words, verdict_words
 
+# What comes before a first run; nothing when the hour is over.
+BEGIN = {
+    State.IDLE: "Start the hour,",
+    State.FOCUS: "In this hour,",
+    State.PAUSED: "Go on with the hour,",
+    State.REFLECTION: "",
+    State.CLOSED: "",
+}
+
 
 def show(journal: Journal, at: Sitting) -> None:
     if not 1 <= at.day_number <= at.challenge.days:
@@ -66,13 +75,14 @@ def _outside(journal: Journal, at: Sitting) -> None:
 
 def _resume(at: Sitting, card: resume.Resume) -> None:
     with st.container(border=True, key="resume", gap="xxsmall"):
-        if card.is_empty and at.challenge.competition == sample_challenge.SLUG:
+        begin = BEGIN[at.state]
+        if card.is_empty and begin and at.challenge.competition == sample_challenge.SLUG:
             st.markdown(
-                f"The data is drawn. Start the hour, then queue a first run below: the preset {sample_challenge.PRESET} "
+                f"The data is drawn. {begin} queue a first run below: the preset {sample_challenge.PRESET} "
                 "takes a minute or two and comes back with CV and LB."
             )
         elif card.is_empty:
-            st.caption("Nothing to resume yet. Start the hour, write the plan, queue a first run.")
+            st.caption("Nothing to resume yet." + f" {begin} write the plan, queue a first run." * bool(begin))
         said = []
         if card.next_step:
             when = "Yesterday" if card.wrote_on == at.local_date - days.DAY else f"On {card.wrote_on}"

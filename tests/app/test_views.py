@@ -496,6 +496,16 @@ def test_changes_that_make_no_spec_are_said_before_and_after_the_click(
         assert backlog.list_jobs(db, challenge.id) == []
 
 
+def test_with_nothing_to_resume_the_card_asks_for_a_first_run_only_while_one_can_be_queued(
+    journal: Journal, challenge: Challenge
+) -> None:
+    assert "Nothing to resume yet. Start the hour, write the plan, queue a first run." in texts(page())
+    sessions.start(journal)
+    assert "Nothing to resume yet. In this hour, write the plan, queue a first run." in texts(page())
+    sessions.end(journal)
+    assert "Nothing to resume yet.\n" in texts(page())
+
+
 def test_the_resume_card_shows_the_next_step_what_finished_since_and_the_first_todo(
     journal: Journal, challenge: Challenge, clock: MovableClock
 ) -> None:
