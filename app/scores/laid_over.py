@@ -50,11 +50,16 @@ def logged(db: Session, runs: Runs) -> Logged:
 def metrics_of(found: Logged) -> list[str]:
     """All metrics of these runs in order, each once: as the first run spells it that has it."""
     known: dict[str, None] = {}
-    together = {(one, other) for names in found.values() for one in names for other in names}
     for names in found.values():
+        new = sorted(names - known.keys())
+        if not new:
+            continue
         # Two names of one run are two metrics, whatever they look like.
-        free = [one for one in known if not any((one, name) in together for name in names)]
-        known |= dict.fromkeys(name for name in sorted(names) if counterpart(name, free) is None)
+        beside: frozenset[str] = frozenset().union(
+            *(others for others in found.values() if not others.isdisjoint(names))
+        )
+        free = [one for one in known if one not in beside]
+        known |= dict.fromkeys(name for name in new if counterpart(name, free) is None)
     return sorted(known)
 
 

@@ -16,8 +16,8 @@ OTHER_NAMES = {
 }
 # Where several fit: measured on images that were held out, before what was measured elsewhere.
 HELD_OUT = ("oof", "cv", "valid", "val", "eval", "dev")
-# What may stand before the name itself: where, how or over what it was measured.
-WHERE = r"(?:oof|cv|valid|validation|val|eval|evaluation|dev|holdout|test|mean|best|final|score|scores|metric|metrics|fold|epoch|avg|\d)+"
+# What may stand before the name itself: where, how or over what it was measured. The longer of two that begin alike comes first.
+WHERE = r"(?:oof|cv|validation|valid|val|evaluation|eval|dev|holdout|test|mean|best|final|scores|score|metrics|metric|fold|epoch|avg|\d)+"
 TRAIN = "train"
 
 

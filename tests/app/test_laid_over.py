@@ -35,6 +35,8 @@ pytestmark = pytest.mark.unit
         ("train_loss", ["valid/loss"], None),
         ("valid/accuracy", ["eval/acc"], "eval/acc"),
         ("val_acc", ["valid/accuracy"], "valid/accuracy"),
+        ("validation_map5", ["valid/map5"], "valid/map5"),
+        ("evaluation_acc", ["valid/accuracy"], "valid/accuracy"),
         ("lr", ["lr-AdamW/pg1"], None),
         ("valid/map5", [], None),
     ],
