@@ -90,7 +90,10 @@ def baseline(db: Session, challenge: Challenge, spec: RunSpec) -> Run | None:
 def makes_the_same_folds(spec_json: str, spec: RunSpec) -> bool:
     """Whether a run's stored spec makes its folds from the same data in the same way; the engine compares the folds themselves."""
     try:
-        other = RunSpec.model_validate(json.loads(spec_json))
+        told = json.loads(spec_json)
+        if told.get("folds_from") is None:  # before folds had a seed of their own, the run's made them
+            told.setdefault("fold_seed", told.get("seed", 0))
+        other = RunSpec.model_validate(told)
     except (ValueError, ValidationError):  # written by an Onehour with other keys
         return False
     return other.folds_from is None and _folds_depend_on(other) == _folds_depend_on(spec)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from random import Random
@@ -72,6 +73,18 @@ def test_it_is_the_best_run_on_the_same_folds(
         f"stops by itself when it is behind {best} by more than 0.0491 after its first fold"
     )
     assert rule(journal, challenge, spec, 0.02).by == (0.02,)
+
+
+def test_a_run_from_before_fold_seeds_had_folds_of_its_own_seed(
+    journal: Journal, challenge: Challenge, spec: RunSpec, train: Train
+) -> None:
+    keys = {seed: train(0.01 * seed, folds=f"of seed {seed}", seed=seed) for seed in (0, 3)}
+    with journal.writing() as db:
+        for run in db.exec(select(Run)).all():
+            run.spec = json.dumps({key: value for key, value in json.loads(run.spec).items() if key != "fold_seed"})
+            db.add(run)
+    assert rule(journal, challenge, spec).run == keys[0]
+    assert rule(journal, challenge, spec.model_copy(update={"fold_seed": 3})).run == keys[3]
 
 
 def test_folds_of_an_earlier_run_are_known_by_their_file(
