@@ -182,6 +182,7 @@ def _run(folder: str, request: dict[str, Any], inherited: list[int]) -> str:
         signal.signal(number, stop)
     signal.signal(signal.SIGALRM, kill)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # who started us may ignore it: no exit code would be kept
     pid = os.getpid()
     write(folder, "pid", json.dumps({"pid": pid, "start_ticks": _start_ticks(pid), "boot": _boot_id()}))
     write(folder, "spare", "\0" * SPARE_BYTES)

@@ -55,6 +55,18 @@ def test_the_exit_code_and_the_output_are_kept(root: Path) -> None:
     assert (root.parent / "log.txt").read_text() == "--- attempt 7-1\nhello\n"
 
 
+def test_the_exit_code_is_kept_where_whoever_starts_it_ignores_the_end_of_children(root: Path) -> None:
+    before = signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    try:
+        with pytest.raises(ChildProcessError):  # it holds here, so that what is started below inherits it
+            os.waitpid(subprocess.Popen(["true"]).pid, 0)
+        ask(root, "start", argv=python("raise SystemExit(3)"))
+        until(lambda: state(root) == "exited")
+    finally:
+        signal.signal(signal.SIGCHLD, before)
+    assert ask(root, "status") == {"state": "exited", "exit_code": 3}
+
+
 def test_asking_twice_at_once_starts_one_process(root: Path) -> None:
     argv = python("open('starts', 'a').write('x'); import time; time.sleep(1000)")
     answers: list[dict[str, Any]] = []
