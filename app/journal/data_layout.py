@@ -84,12 +84,16 @@ def _only(data_dir: Path, usual: str, names: list[str]) -> str | None:
 
 
 def _header(table: Path) -> list[str]:
-    with table.open(encoding="utf-8-sig", errors="replace", newline="") as file:
-        return [cell.strip() for cell in next(csv.reader(file), [])]
+    """Empty for what cannot be read: it may be any table that lies there."""
+    try:
+        with table.open(encoding="utf-8-sig", errors="replace", newline="") as file:
+            return [cell.strip() for cell in next(csv.reader(file), [])]
+    except (OSError, csv.Error):
+        return []
 
 
 def _holds_folders_alone(folder: Path) -> bool:
-    below = [entry for entry in folder.iterdir() if not entry.name.startswith(".")]
+    below = [entry for entry in (folder.iterdir() if folder.is_dir() else ()) if not entry.name.startswith(".")]
     return bool(below) and all(entry.is_dir() for entry in below)
 
 

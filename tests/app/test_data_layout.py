@@ -62,6 +62,18 @@ def test_other_names_that_say_the_same_are_found(
     assert layout_of(laid_out(tmp_path, *folders, **files), "id", "breed") == found
 
 
+def test_a_table_that_cannot_be_read_is_no_label_file(tmp_path: Path) -> None:
+    folder = laid_out(tmp_path, "train", "test", labels=LABELS, sample_submission=SAMPLE, embedding="x" * 200_000)
+    assert layout_of(folder, "id", "breed") == DataLayout("labels.csv")
+
+
+def test_a_file_in_the_place_of_a_folder_holds_no_labels(tmp_path: Path) -> None:
+    folder = laid_out(tmp_path, "test", sample_submission=SAMPLE)
+    (folder / "train").touch()
+    with pytest.raises(OnehourError, match=r"there is no train\.csv"):
+        layout_of(folder, "id", "breed")
+
+
 @pytest.mark.parametrize(
     ("folders", "files", "sentence"),
     [
