@@ -139,16 +139,15 @@ def _data(journal: Journal, at: Sitting) -> None:
             placeholder="all",
             help="For the runs to come. Some competitions, and some persons, allow themselves Kaggle and Colab only.",
         )
-        st.form_submit_button("Keep these", on_click=attempt, args=(_keep_data, journal))
+        st.form_submit_button("Keep these", on_click=attempt, args=(_keep_data, journal, at))
 
 
-def _keep_data(journal: Journal) -> None:
+def _keep_data(journal: Journal, at: Sitting) -> None:
     asked = st.session_state
+    # A folder that is away just now, a disk that is not plugged in, is in nobody's way who changes something else.
+    moved = {} if asked.set_data_dir == at.challenge.data_dir else {"data_dir": asked.set_data_dir}
     challenge_settings.change(
-        journal,
-        data_dir=asked.set_data_dir,
-        submissions_per_day=asked.set_submissions_per_day,
-        backends=asked.set_backends,
+        journal, submissions_per_day=asked.set_submissions_per_day, backends=asked.set_backends, **moved
     )
     st.toast("Kept")
 

@@ -155,10 +155,10 @@ def test_the_page_changes_the_data_folder_and_refuses_one_that_lacks_the_files(
 
 
 def test_the_page_restricts_the_backends_and_lets_all_be_used_again(
-    journal: Journal, challenge: Challenge, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    journal: Journal, challenge: Challenge, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    data_dir = competition_folder(tmp_path / "here")
-    challenge_settings.change(journal, data_dir=data_dir, backends="kaggle")  # not set up yet, or not any more
+    assert not Path(challenge.data_dir, "train.csv").exists(), "the data's disk is away, which is no matter here"
+    challenge_settings.change(journal, backends="kaggle")  # not set up yet, or not any more
     monkeypatch.setattr(desk, "_journal_of", lambda _home: journal)
     at = ran(AppTest.from_string(SCRIPT))
     assert at.multiselect(key="set_backends").value == ["kaggle"]
