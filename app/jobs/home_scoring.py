@@ -18,7 +18,7 @@ from app.jobs import errands
 from app.journal import challenges
 from app.journal.home import CHECKOUT
 from app.journal.store import Journal
-from app.journal.tables import Challenge, Errand, Run, Submission
+from app.journal.tables import Challenge, Errand, LeaderboardScore, Run, Submission
 from app.scores.lb_scores import LOCAL, Scored, newest_submission, store, submission_of
 from app.scores.runs import submission_path
 from engine.contract import OnehourError, nearest
@@ -105,7 +105,15 @@ def is_open(db: Session, run_key: str) -> bool:
 def why_none(db: Session, run_key: str) -> str:
     """Why a run's submission could not be scored at home when that was tried last; empty when it was, or nobody tried."""
     last = errands.newest(db, KIND, run_key)
-    return last.message if last is not None and last.state == errands.FAILED else ""
+    if last is None or last.state != errands.FAILED:
+        return ""
+    submission, _ = submission_of(db, run_key)
+    scored_at = db.exec(
+        select(LeaderboardScore.scored_at).where(
+            LeaderboardScore.submission_id == submission.id, LeaderboardScore.source == LOCAL
+        )
+    ).first()
+    return "" if scored_at is not None and scored_at >= (last.ended_at or 0) else last.message
 
 
 def _submissions(db: Session, challenge: Challenge) -> list[tuple[Submission, Run]]:

@@ -190,6 +190,10 @@ def test_why_a_run_could_not_be_scored_at_home_is_kept(journal: Journal, challen
     with journal.reading() as db:
         assert "there is no such truth file" in home_scoring.why_none(db, key)
     assert stored(journal) == []
+    truth.write_text("Image,Id\na.jpg,w_1\nb.jpg,w_1\n")
+    home_scoring.use_truth(journal, truth)
+    with journal.reading() as db:
+        assert home_scoring.why_none(db, key) == "", "a person had it scored meanwhile"
 
 
 def test_without_a_truth_file_nobody_is_asked_to_score(journal: Journal, challenge: Challenge) -> None:
