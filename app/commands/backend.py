@@ -6,6 +6,7 @@ import json
 import shutil
 import sys
 from collections.abc import Sized
+from contextlib import suppress
 from dataclasses import asdict
 from typing import Annotated, Any
 
@@ -117,7 +118,9 @@ def tidy(name: Name, yes: Annotated[bool, typer.Option("--yes", help="delete it 
             raise OnehourError(
                 f"{name} is of kind {kind!r}; what runs leave on a machine behind ssh goes by itself, 14 days after it came home"
             )
-        _refuse_busy(journal, name)
+        # All of its kind share the account, and with it what was sent.
+        sharing = [each for each in configured.names(journal.home) if _kind(journal, each) == kind]
+        _refuse_busy(journal, *sharing)
         found = _leftovers(journal, name)
         total = sum(size for _, size in found["datasets"])
         words = f"{_many(found['datasets'], 'dataset')} ({total / 1e9:.1f} GB) and {_many(found['kernels'], 'kernel')}"
@@ -129,6 +132,7 @@ def tidy(name: Name, yes: Annotated[bool, typer.Option("--yes", help="delete it 
         if not (yes or (in_terminal() and typer.confirm(f"Delete {words}? What a run needs again is sent again."))):
             print(f"{words}; nothing was deleted. Delete them with: {COMMAND} backend tidy {name} --yes")
             return
+        _refuse_busy(journal, *sharing)  # something may have been queued while the question stood there
         _leftovers(journal, name, delete=True)
         print(f"deleted: {words}")
 
@@ -145,16 +149,24 @@ def remove(name: Name) -> None:
         )
 
 
-def _refuse_busy(journal: Journal, name: str) -> None:
-    with journal.reading() as db:  # one that was cancelled may be on a machine that never answers again
-        busy = sum(job.cancel_asked_at is None for job in backlog.jobs_on(db, name))
-    if busy:
-        raise OnehourError(
-            f"1 run waits for {name} or is under way on it"
-            if busy == 1
-            else f"{busy} runs wait for {name} or are under way on it",
-            fix=f"Cancel or move them first: {COMMAND} jobs",
-        )
+def _refuse_busy(journal: Journal, *names: str) -> None:
+    for name in names:
+        with journal.reading() as db:  # one that was cancelled may be on a machine that never answers again
+            busy = sum(job.cancel_asked_at is None for job in backlog.jobs_on(db, name))
+        if busy:
+            raise OnehourError(
+                f"1 run waits for {name} or is under way on it"
+                if busy == 1
+                else f"{busy} runs wait for {name} or are under way on it",
+                fix=f"Cancel or move them first: {COMMAND} jobs",
+            )
+
+
+def _kind(journal: Journal, name: str) -> str:
+    """Empty for one that is wrongly configured: no run is on it."""
+    with suppress(OnehourError):
+        return configured.settings_of(journal.home, name).kind
+    return ""
 
 
 def _leftovers(journal: Journal, name: str, *, delete: bool = False) -> Any:

@@ -30,7 +30,8 @@ RUNNING = Note(slug="onehour-humpback-002-r01-8-1-aaaaaaaa", pushed=True)
 def account(kaggle: KaggleServer, home: Home, tmp_path: Path) -> KaggleServer:
     """It holds a parcel of a run, a kernel that is over, one that runs, and what the person made."""
     home.config_toml.write_text(
-        '[backends.kaggle]\nkind = "kaggle"\ntime_limit = "12h"\n[backends.box]\nkind = "ssh"\nhost = "box"\nslots = 1\n'
+        '[backends.kaggle]\nkind = "kaggle"\ntime_limit = "12h"\n[backends.kaggle-long]\nkind = "kaggle"\ntime_limit = "9h"\n'
+        '[backends.box]\nkind = "ssh"\nhost = "box"\nslots = 1\n'
     )
     for slug in (PARCEL, *OWN):
         folder = tmp_path / slug
@@ -76,8 +77,9 @@ def test_nothing_is_deleted_while_a_run_needs_it_nor_where_it_goes_by_itself(
     orders.queue_run(
         journal, "x", small_spec(competition_folder(tmp_path / "data")), "it works", backend="kaggle", sure=True
     )
-    assert cli.main(["backend", "tidy", "kaggle", "--yes"]) == EXIT_BAD_INPUT
-    assert "1 run waits for kaggle or is under way on it. Cancel or move them first:" in capsys.readouterr().err
+    for name in ("kaggle", "kaggle-long"):  # they share the account
+        assert cli.main(["backend", "tidy", name, "--yes"]) == EXIT_BAD_INPUT
+        assert "1 run waits for kaggle or is under way on it. Cancel or move them first:" in capsys.readouterr().err
     assert cli.main(["backend", "tidy", "box"]) == EXIT_BAD_INPUT
     assert "box is of kind 'ssh'; what runs leave on a machine behind ssh goes by itself" in capsys.readouterr().err
     assert len(account.datasets) == 4
