@@ -47,6 +47,6 @@ def logged(folder: RunFolder) -> list[Logged]:
 def scores(folder: RunFolder, metric: str) -> tuple[tuple[FoldScore, ...], str]:
     """The score of each fold, and the name under which it was logged; none where nothing goes by the metric's name."""
     told = [score_of(one.summary, metric) for one in logged(folder)]
-    named = [one for one in told if one is not None]
-    folds = tuple(FoldScore(fold=fold, score=value, images=0) for fold, (_, value) in enumerate(named))
-    return folds, named[0][0] if named else ""
+    named = {fold: one for fold, one in enumerate(told) if one is not None}  # the numbers that its curves have too
+    folds = tuple(FoldScore(fold=fold, score=value, images=0) for fold, (_, value) in named.items())
+    return folds, next((name for name, _ in named.values()), "")

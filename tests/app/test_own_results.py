@@ -139,10 +139,10 @@ def test_without_rows_the_score_and_the_curves_are_those_logged_to_wandb(folder:
     wandb_run(folder, "a", 1_000.0, 0, val_map5=0.125, loss=1.0)
     wandb_run(folder, "c", 3_000.0, 75, val_map5=0.4)  # stopped in good order: it went on in another one
     wandb_run(folder, "d", 4_000.0, None, val_map5=0.4)  # killed
-    wandb_run(folder, "e", 5_000.0, 0, loss=1.0)
+    wandb_run(folder, "e", 1_500.0, 0, loss=1.0)
     (folder.wandb_dir / "latest-run").symlink_to(offline_dir(folder.path, "b").parent)
     found = read(folder)
-    assert found.fold_scores == (FoldScore(fold=0, score=0.25, images=0), FoldScore(fold=1, score=0.5, images=0))
+    assert found.fold_scores == (FoldScore(fold=0, score=0.25, images=0), FoldScore(fold=2, score=0.5, images=0))
     assert (found.columns["cv"], found.columns["wandb_mode"]) == (0.375, "offline")
     assert found.remarks == ("There is no result.json: the CV is the mean of 2 runs' val_map5 as logged to W&B.",)
     first, *_ = own_wandb.logged(folder)
