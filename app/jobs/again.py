@@ -43,7 +43,7 @@ def again(
         row = db.get(RunCode, run.id)
         job = db.exec(select(Job).where(Job.run_id == run.id).order_by(col(Job.id).desc())).first()
     assert experiment is not None
-    spec = specs.of_run(run, overrides)
+    spec = specs.of_run(run, overrides, for_present_code=present_code or row is None)
     code = None if row is None or present_code else _as_it_lies_now(recorded(row), place_of(spec))
     said = _said(run.key, code, place_of(spec)) if not present_code else ()
     queued = orders.queue_run(

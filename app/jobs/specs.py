@@ -11,6 +11,7 @@ from pydantic import Field
 
 from app.journal.data_layout import DataLayout
 from app.journal.tables import Challenge, Run
+from app.scores.stored_specs import stored_spec
 from engine.contract import (
     BlendSpec,
     CommandSpec,
@@ -51,15 +52,17 @@ def kind_of(spec: Spec) -> str:
     return next(kind for kind, model in KINDS.items() if isinstance(spec, model))
 
 
-def of_run(run: Run, overrides: Iterable[str] = ()) -> Spec:
+def of_run(run: Run, overrides: Iterable[str] = (), *, for_present_code: bool = False) -> Spec:
     """What a run was asked for, with `key=value` overrides laid over it. Raises OnehourError for one of another version.
 
-    Only the keys that it was given then count as set (`exclude_unset`).
+    Only the keys that it was given then count as set (`exclude_unset`); `for_present_code` those too that say to the code of
+    now what followed from others then.
     """
     asked = parse_overrides(overrides)
     if run.kind not in KINDS:
         raise OnehourError(f"there is no kind of run {run.kind!r}", where=run.key, fix="A newer Onehour queued it.")
-    return validated(KINDS[run.kind], laid_over(json.loads(run.spec), asked), run.key, asked)
+    told = stored_spec(run.spec) if for_present_code else json.loads(run.spec)
+    return validated(KINDS[run.kind], laid_over(told, asked), run.key, asked)
 
 
 def resolve(challenge: Challenge, source: str, overrides: Iterable[str] = ()) -> RunSpec:

@@ -11,7 +11,6 @@ a person gives the number.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -20,6 +19,7 @@ from sqlmodel import Session, col, select
 
 from app.journal.tables import Challenge, FoldScore, Run
 from app.scores.run_rows import EQUAL, spread
+from app.scores.stored_specs import stored_spec
 from app.scores.student import corrected_margin
 from engine.contract import METRIC_DIRECTIONS, OnehourError, RunSpec, StopIfBehind
 from engine.run_folder import RunFolder, file_sha256
@@ -90,10 +90,7 @@ def baseline(db: Session, challenge: Challenge, spec: RunSpec) -> Run | None:
 def makes_the_same_folds(spec_json: str, spec: RunSpec) -> bool:
     """Whether a run's stored spec makes its folds from the same data in the same way; the engine compares the folds themselves."""
     try:
-        told = json.loads(spec_json)
-        if told.get("folds_from") is None:  # before folds had a seed of their own, the run's made them
-            told.setdefault("fold_seed", told.get("seed", 0))
-        other = RunSpec.model_validate(told)
+        other = RunSpec.model_validate(stored_spec(spec_json))
     except (ValueError, ValidationError):  # written by an Onehour with other keys
         return False
     return other.folds_from is None and _folds_depend_on(other) == _folds_depend_on(spec)

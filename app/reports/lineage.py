@@ -14,6 +14,7 @@ from sqlalchemy.orm import aliased
 from sqlmodel import Session, col, func
 
 from app.journal.tables import Run, RunCode
+from app.scores.stored_specs import stored_spec
 
 # What every run has of its own, or only follows from which runs stand before it.
 NOT_ASKED = ("tracking", "search_path", "stop_if_behind", "folders")
@@ -67,7 +68,7 @@ def lineages(db: Session, keys: Collection[str], baselines: Mapping[str, str]) -
     found_parents = db.connection().execute(of_parents.where(col(Run.key).in_(keys)))
     pairs = {**baselines, **{key: of for key, of in found_parents}}
     query = columns(col(Run.key), col(Run.kind), col(Run.spec)).where(col(Run.key).in_({*pairs, *pairs.values()}))
-    told = {key: (kind, _flat(json.loads(spec))) for key, kind, spec in db.connection().execute(query)}
+    told = {key: (kind, _flat(stored_spec(spec))) for key, kind, spec in db.connection().execute(query)}
     code = _code(db, pairs)
     found = {}
     for key, before in pairs.items():
@@ -80,7 +81,7 @@ def lineages(db: Session, keys: Collection[str], baselines: Mapping[str, str]) -
 def differing(db: Session, keys: Sequence[str]) -> list[tuple[str, list[Any]]]:
     """The keys of their specs in which these runs are not all the same, each with the values in the runs' order; one query."""
     query = columns(col(Run.key), col(Run.spec)).where(col(Run.key).in_(keys))
-    told = {key: _flat(json.loads(spec)) for key, spec in db.connection().execute(query)}
+    told = {key: _flat(stored_spec(spec)) for key, spec in db.connection().execute(query)}
     specs = [told[key] for key in keys]
     return [
         (name, values)
