@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,7 +13,7 @@ import typer
 from tzlocal import get_localzone_name
 
 from app.commands.terminal import AsJson, asked, date_of, in_terminal, opened_journal
-from app.jobs import backlog, installed, sample_challenge, signals
+from app.jobs import backlog, configured, installed, sample_challenge, signals
 from app.journal import challenge_settings, challenges, checklist, days, notes, rest_days
 from app.journal.data_layout import layout_of
 from app.journal.home import COMMAND
@@ -177,7 +178,10 @@ def settings(
         if rules != _rules(journal):
             changed["checklist"] = rules
         if changed:
-            challenge_settings.change(journal, **changed)
+            challenge = challenge_settings.change(journal, **changed)
+            for name in challenges.allowed_backends(challenge) or () if "backends" in changed else ():
+                if name not in configured.names(journal.home):
+                    print(f"{name} is not set up yet: {COMMAND} backend setup {name}", file=sys.stderr)
         found = _settings(journal)
     if as_json:
         print(json.dumps(found, ensure_ascii=False))

@@ -19,7 +19,7 @@ from app.journal import challenges
 from app.journal.home import CHECKOUT
 from app.journal.store import Journal
 from app.journal.tables import Challenge, Errand, LeaderboardScore, Run, Submission
-from app.scores.lb_scores import LOCAL, Scored, newest_submission, store, submission_of
+from app.scores.lb_scores import LOCAL, Scored, forget, newest_submission, store, submission_of
 from app.scores.runs import submission_path
 from engine.contract import OnehourError, nearest
 
@@ -48,11 +48,13 @@ def use_truth(journal: Journal, path: Path) -> AtHome:
     _require_truth(truth, challenge)
     scored: list[tuple[Submission, Scored]] = []
     refused: list[tuple[str, str]] = []
+    unfit: list[Submission] = []
     for one, run in submissions:
         try:
             scored.append((one, _scored(challenge, truth, submission_path(journal.home, one), run)))
         except OnehourError as error:
             refused.append((run.key, str(error)))
+            unfit.append(one)
     if refused and not scored:
         raise OnehourError(refused[0][1], fix="No submission fits this truth file, so it was not taken.")
     with journal.writing() as db:
@@ -62,6 +64,8 @@ def use_truth(journal: Journal, path: Path) -> AtHome:
         db.add(stored)
         for submission, found in scored:
             store(db, submission, LOCAL, found, journal.now(), origin="system")
+        for submission in unfit:  # another truth file's score would stand beside this one's
+            forget(db, submission, LOCAL)
     return AtHome([found for _, found in scored], refused)
 
 

@@ -40,8 +40,11 @@ def layout_of(data_dir: Path, image_col: str, label_col: str) -> DataLayout:
     sample = _only(data_dir, USUAL.sample_submission, samples)
     # More than one table may tell something of the training pictures: the label file is the one with the columns.
     told = [name for name in tables if name not in samples and {image_col, label_col} <= set(_header(data_dir / name))]
-    labels = _only(data_dir, USUAL.labels or "", _begin(told, USUAL.train_images) or told)
-    if labels is None and train is not None and USUAL.labels not in tables and _holds_folders_alone(data_dir / train):
+    in_folders = train is not None and USUAL.labels not in tables and _holds_folders_alone(data_dir / train)
+    by_name = _begin(told, USUAL.train_images) or _begin(told, "label")
+    # Beside folders that may be labels any other table with the columns is rather the truth of the test pictures.
+    labels = _only(data_dir, USUAL.labels or "", by_name or ([] if in_folders else told))
+    if labels is None and in_folders and train is not None:
         found = DataLayout(None, train, test or "", sample or "")
     else:
         found = DataLayout(labels or "", train or "", test or "", sample or "")

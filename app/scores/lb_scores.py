@@ -45,6 +45,15 @@ def store(db: Session, submission: Submission, source: str, score: Scored, now: 
     db.add(row)
 
 
+def forget(db: Session, submission: Submission, source: str) -> None:
+    """Take back what `source` said of a submission. In a writing transaction."""
+    said = select(LeaderboardScore).where(
+        LeaderboardScore.submission_id == submission.id, LeaderboardScore.source == source
+    )
+    for row in db.exec(said).all():
+        db.delete(row)
+
+
 def told(scores: Mapping[str, Pair]) -> tuple[float | None, float | None, str | None]:
     """Public, private, and who says so: each is taken from the first of SOURCES that tells it. `scores`: by source."""
     if not scores:  # as of most runs

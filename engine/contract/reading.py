@@ -6,6 +6,7 @@ import copy
 import json
 import re
 from collections.abc import Iterable, Mapping
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -144,16 +145,18 @@ def spec_as_json(spec: RunSpec) -> str:
 
 def _set(mapping: dict[str, Any], dotted: str, value: Any, where: str, *, only_if_absent: bool = False) -> None:
     """A number in `dotted` is a place in a list, counted from 0: stages.0.lr is the rate of the first stage."""
-    *parents, last = dotted.split(".")
+    words = dotted.split(".")
     here: Any = mapping
-    for parent in parents:
+    for parent, below in pairwise(words):
+        if isinstance(here, dict) and parent not in here and below.isdecimal():
+            raise OnehourError(f"there is no list {parent!r} here, so {dotted!r} cannot be set", where=where)
         here = here[_place(here, parent, dotted, where)] if isinstance(here, list) else here.setdefault(parent, {})
         if not isinstance(here, dict | list):
             raise OnehourError(f"{parent!r} holds no keys, so {dotted!r} cannot be set", where=where)
     if isinstance(here, list):
-        here[_place(here, last, dotted, where)] = value
-    elif not (only_if_absent and last in here):
-        here[last] = value
+        here[_place(here, words[-1], dotted, where)] = value
+    elif not (only_if_absent and words[-1] in here):
+        here[words[-1]] = value
 
 
 def _place(entries: list[Any], word: str, dotted: str, where: str) -> int:

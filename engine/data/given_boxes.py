@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from engine.contract import DataSpec, OnehourError
 from engine.data.boxes import Box, read_boxes
 from engine.data.competition import Competition
 from engine.data.csv_table import counted
+from engine.data.files import files_named
 
 
 @dataclass(frozen=True)
@@ -16,6 +18,12 @@ class GivenBoxes:
 
     boxes: tuple[Box | None, ...]
     notes: tuple[str, ...]  # what is odd but no error
+
+
+def _beside(boxes: Mapping[str, Box], images: Sequence[str]) -> list[Box | None]:
+    """Of each image; its name may stand there without the ending."""
+    of = dict(zip(files_named(boxes, images), boxes.values(), strict=True))
+    return [of.get(image) for image in images]
 
 
 def given_boxes(data: DataSpec, competition: Competition) -> GivenBoxes:
@@ -29,8 +37,8 @@ def given_boxes(data: DataSpec, competition: Competition) -> GivenBoxes:
     path = competition.root / data.boxes
     by_part = read_boxes(path)
     boxes = (
-        *(by_part["train"].get(name) for name in competition.images),
-        *(by_part["test"].get(name) for name in competition.test_images),
+        *_beside(by_part["train"], competition.images),
+        *_beside(by_part["test"], competition.test_images),
     )
     without = boxes.count(None)
     if without == count:

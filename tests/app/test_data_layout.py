@@ -54,6 +54,8 @@ def test_the_usual_names_are_the_usual_layout(tmp_path: Path) -> None:
             DataLayout("train_labels.csv", "Train", "Test"),
         ),
         (("train/corgi", "test"), {"sample_submission": SAMPLE}, DataLayout(None)),
+        (("train/corgi", "test"), {"sample_submission": SAMPLE, "truth": LABELS}, DataLayout(None)),
+        (("train/corgi", "test"), {"sample_submission": SAMPLE, "labels": LABELS}, DataLayout("labels.csv")),
     ],
 )
 def test_other_names_that_say_the_same_are_found(

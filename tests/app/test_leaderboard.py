@@ -15,7 +15,8 @@ from app.journal import challenges, sessions
 from app.journal.store import Journal
 from app.journal.tables import Challenge, Errand, Job, LeaderboardScore, Run
 from app.scores import leaderboard, runs
-from app.scores.lb_scores import Scored
+from app.scores.lb_scores import Scored, submission_of
+from app.scores.runs import submission_path
 from engine.contract import EXIT_OK, OnehourError
 from engine.run_folder import RunFolder
 from tests.app.trainings import small_spec, training, until, write_result
@@ -60,6 +61,18 @@ def test_a_truth_file_scores_what_is_there_and_is_remembered(journal: Journal, k
         assert challenges.active(db).truth_path == str(truth)
     assert home_scoring.score(journal, keys[0]) == scored[0]
     assert len(stored(journal)) == 2
+
+
+def test_another_truth_file_leaves_no_score_of_the_first_where_a_submission_does_not_fit_it(
+    journal: Journal, keys: list[str], truth: Path
+) -> None:
+    home_scoring.use_truth(journal, truth)
+    with journal.reading() as db:
+        broken = submission_path(journal.home, submission_of(db, keys[1])[0])
+    broken.write_text("Image,Id\na.jpg,w_1\n")
+    again = home_scoring.use_truth(journal, truth)
+    assert ([one.run_key for one in again.scored], [key for key, _ in again.refused]) == (keys[:1], keys[1:])
+    assert stored(journal) == [("local", 1.0, 0.5, "system")]
 
 
 def test_a_truth_without_split_gives_one_score(journal: Journal, keys: list[str], truth: Path) -> None:

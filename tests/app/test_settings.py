@@ -190,6 +190,10 @@ def test_the_data_folder_is_changed_and_checked_as_at_the_start(
 def test_the_command_restricts_the_backends_that_runs_may_use(
     journal: Journal, challenge: Challenge, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    assert cli.main(["settings", "--backends", "local, colab"]) == EXIT_OK
+    said = capsys.readouterr()
+    assert "allowed backends    local, colab\n" in said.out
+    assert said.err == "colab is not set up yet: onehour backend setup colab\n"
     assert cli.main(["settings", "--backends", "kaggle, colab"]) == EXIT_OK
     assert "allowed backends    kaggle, colab\n" in capsys.readouterr().out
     assert challenges.allowed_backends(stored(journal)) == ["kaggle", "colab"]

@@ -232,6 +232,12 @@ def boxes_csv(data: DataSpec, *rows: str) -> None:
     (Path(data.dir) / "boxes.csv").write_text("\n".join(["image,x0,y0,x1,y1", *rows]) + "\n")
 
 
+def test_boxes_too_may_name_a_picture_without_its_ending(data: DataSpec) -> None:
+    boxes_csv(data, "a,7,7,9,9", "d,1,2,3,4")
+    given = given_boxes(data, load(data))
+    assert given.boxes == ((7, 7, 9, 9), None, None, (1, 2, 3, 4))
+
+
 def test_boxes_stand_beside_the_images_of_both_parts(data: DataSpec) -> None:
     boxes_csv(data, "d.jpg,1,2,3,4", "c.jpg,0,0,5,5", "a.jpg,7,7,9,9", "b.jpg,1.5,1,2.5,2")
     given = given_boxes(data, load(data))

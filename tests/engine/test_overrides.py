@@ -27,6 +27,7 @@ def test_a_key_of_one_stage_is_set_and_the_rest_of_it_stays() -> None:
         ("stages.9.lr=0.1", r"^--set: '9' is no place in a list of \d entries, so 'stages\.9\.lr' cannot be set\. Use a number below \d\."),
         ("stages.first.lr=0.1", "'first' is no place in a list"),
         ("backbone.x=1", "'backbone' holds no keys, so 'backbone.x' cannot be set"),
+        ("tracking.tags.0=a", "there is no list 'tags' here, so 'tracking.tags.0' cannot be set"),
         ("stages.0.lrr=0.1", "unknown key 'stages.0.lrr'. Did you mean 'lr'?"),
         ("image_size=3", r"image_size = 3 is not possible: it should be a list of values, such as \[1, 2\]"),
     ],
