@@ -172,12 +172,14 @@ export default function ({ data, parentElement, setTriggerValue }) {
   const key = `onehour note ${data.challenge} ${data.day ?? `#${data.note}`}`;
   if (!drafts.has(key)) drafts.set(key, new Draft(key, data));
   const draft = drafts.get(key);
+  // On a slow machine an earlier drawing may be mounted after a later one: the newest says what may be written.
+  if (!(data.drawn_at < draft.drawing?.drawn_at)) draft.drawing = data;
   draft.announce = (revision) => setTriggerValue("saved", revision);
   draft.show = () => {
     if (area.value !== draft.text && !draft.composing) area.value = draft.text;
-    area.readOnly = !data.open;
+    area.readOnly = !draft.drawing.open;
     const unkept = draft.dirty ? draft.unkept : "";
-    status.textContent = [draft.said, unkept, data.says, stranded(draft)].filter(Boolean).join(" · ");
+    status.textContent = [draft.said, unkept, draft.drawing.says, stranded(draft)].filter(Boolean).join(" · ");
     status.classList.toggle("wrong", draft.wrong || Boolean(unkept));
     conflict.hidden = !draft.conflict;
     if (!draft.conflict) return;
@@ -218,7 +220,7 @@ export default function ({ data, parentElement, setTriggerValue }) {
   window.addEventListener("pagehide", leave);
 
   draft.adopt(data.revision, data.body);
-  if (draft.dirty && data.open) draft.saveLater(0);
+  if (draft.dirty && draft.drawing.open) draft.saveLater(0);
   draft.show();
   rescue(data, draft);
 

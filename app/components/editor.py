@@ -35,13 +35,14 @@ def editor(
     revision: int,
     open: bool,
     says: str,
+    drawn_at: int,
     day: str | None = None,
     note: int | None = None,
 ) -> None:
     """Edit the note of `day` (ISO date), or the one outside any day with the number `note`, at `revision` with the text `body`.
 
-    While not `open` it is greyed. `says` stands below it: the reason, or what will be flagged. Runs its fragment again
-    after a save.
+    While not `open` it is greyed. `says` stands below it: the reason, or what will be flagged. `drawn_at` (milliseconds UTC)
+    tells a later drawing from an earlier one. Runs its fragment again after a save.
     """
     data = {
         "challenge": challenge,
@@ -51,6 +52,7 @@ def editor(
         "revision": revision,
         "open": open,
         "says": says,
+        "drawn_at": drawn_at,
         "picture_bytes": attachments.MAX_BYTES,
     }
     _mount(key=key, data=data, on_saved_change=lambda: None)

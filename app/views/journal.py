@@ -120,6 +120,7 @@ def _day_note(journal: Journal, at: Sitting, on: date, editing: bool, reason: st
                 revision=revision,
                 open=not reason,
                 says=reason or (past if late else ""),
+                drawn_at=journal.now(),
             )
         with preview, st.container(height=380, border=False):
             note_text(db, at.challenge, body)
@@ -279,6 +280,7 @@ def _outside_note(journal: Journal, at: Sitting, note_id: int, editing: bool) ->
                 revision=note.revision,
                 open=True,
                 says="What you write now is flagged: outside the hour" if flagged else "",
+                drawn_at=journal.now(),
             )
         with preview, st.container(height=380, border=False):
             note_text(db, at.challenge, note.body)

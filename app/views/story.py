@@ -57,6 +57,7 @@ def _own_words(journal: Journal, at: Sitting) -> None:
     editor(
         "story", challenge=at.challenge.slug, note=note.id, body=note.body, revision=note.revision, open=True,
         says="What you write now is flagged: outside the hour" if flagged else "",
+        drawn_at=journal.now(),
     )  # fmt: skip
 
 

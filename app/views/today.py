@@ -151,6 +151,7 @@ def _note(journal: Journal, at: Sitting) -> None:
             revision=revision,
             open=granted is not Permit.NO,
             says=says,
+            drawn_at=journal.now(),
         )
     with preview, st.container(height=300, border=False):
         st.caption("Preview")

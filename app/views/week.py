@@ -150,6 +150,7 @@ def _review(journal: Journal, at: Sitting, number: int) -> None:
         revision=note.revision,
         open=True,
         says="What you write now is flagged: outside the hour" if flagged else "",
+        drawn_at=journal.now(),
     )
     with st.expander("Preview"), journal.reading() as db:
         note_text(db, at.challenge, note.body)
