@@ -6,6 +6,7 @@ import asyncio
 import errno
 import json
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -163,7 +164,7 @@ class AgentChannel:
         others = [*([python] if python else []), *OTHERS]
         for _ in range(2):
             asked = json.dumps({"others": others}).encode()
-            self.process.stdin.write(b"%d\n" % len(loader) + loader + asked + b"\n")
+            self._say(b"%d\n" % len(loader) + loader + asked)
             told = await self._line("onehour-loader", "onehour-old")
             if "onehour-loader" in told:
                 break
@@ -176,8 +177,13 @@ class AgentChannel:
             others = []
         if told["system"] != "linux":
             raise Unreachable(f"it is no Linux ({told['system']})", self.where)
-        self.process.stdin.write(program() + b"\n")
+        self._say(program())
         await self._line(agent.HELLO)
+
+    def _say(self, words: bytes) -> None:
+        """A line to whoever is being started. One that has ended already tells why where it is listened to."""
+        with suppress(BrokenPipeError):
+            self.process.stdin.write(words + b"\n")
 
     async def _line(self, *keys: str) -> dict[str, Any]:
         """The next line that is one of ours; a shell's greeting is read over."""
