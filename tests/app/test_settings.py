@@ -13,6 +13,7 @@ from app import cli
 from app.journal import challenge_settings, challenges, checklist, sessions, sittings
 from app.journal.activities import Activity
 from app.journal.checklist import DEFAULTS
+from app.journal.home import COMMAND
 from app.journal.store import Journal
 from app.journal.tables import Challenge
 from engine.contract import EXIT_BAD_INPUT, EXIT_OK, OnehourError
@@ -193,7 +194,7 @@ def test_the_command_restricts_the_backends_that_runs_may_use(
     assert cli.main(["settings", "--backends", "local, colab"]) == EXIT_OK
     said = capsys.readouterr()
     assert "allowed backends    local, colab\n" in said.out
-    assert said.err == "colab is not set up yet: onehour backend setup colab\n"
+    assert said.err == f"colab is not set up yet: {COMMAND} backend setup colab\n"
     assert cli.main(["settings", "--backends", "kaggle, colab"]) == EXIT_OK
     assert "allowed backends    kaggle, colab\n" in capsys.readouterr().out
     assert challenges.allowed_backends(stored(journal)) == ["kaggle", "colab"]
