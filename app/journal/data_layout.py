@@ -44,10 +44,7 @@ def layout_of(data_dir: Path, image_col: str, label_col: str) -> DataLayout:
     by_name = _begin(told, USUAL.train_images) or _begin(told, "label")
     # Beside folders that may be labels any other table with the columns is rather the truth of the test pictures.
     labels = _only(data_dir, USUAL.labels or "", by_name or ([] if in_folders else told))
-    if labels is None and in_folders and train is not None:
-        found = DataLayout(None, train, test or "", sample or "")
-    else:
-        found = DataLayout(labels or "", train or "", test or "", sample or "")
+    found = DataLayout(labels or (None if in_folders else ""), train or "", test or "", sample or "")
     missing = [
         usual
         for usual, name in (

@@ -35,10 +35,7 @@ class Scored:
 
 def store(db: Session, submission: Submission, source: str, score: Scored, now: int, origin: str) -> None:
     """What `source` says of a submission, in place of what it said before. In a writing transaction."""
-    known = select(LeaderboardScore).where(
-        LeaderboardScore.submission_id == submission.id, LeaderboardScore.source == source
-    )
-    row = db.exec(known).first() or LeaderboardScore(
+    row = _said(db, submission, source) or LeaderboardScore(
         submission_id=submission.id, source=source, origin=origin, scored_at=now
     )
     row.public, row.private, row.scored_at = score.public, score.private, now
@@ -47,11 +44,18 @@ def store(db: Session, submission: Submission, source: str, score: Scored, now: 
 
 def forget(db: Session, submission: Submission, source: str) -> None:
     """Take back what `source` said of a submission. In a writing transaction."""
-    said = select(LeaderboardScore).where(
-        LeaderboardScore.submission_id == submission.id, LeaderboardScore.source == source
-    )
-    for row in db.exec(said).all():
+    row = _said(db, submission, source)
+    if row is not None:
         db.delete(row)
+
+
+def _said(db: Session, submission: Submission, source: str) -> LeaderboardScore | None:
+    """The table holds one row of each source."""
+    return db.exec(
+        select(LeaderboardScore).where(
+            LeaderboardScore.submission_id == submission.id, LeaderboardScore.source == source
+        )
+    ).first()
 
 
 def told(scores: Mapping[str, Pair]) -> tuple[float | None, float | None, str | None]:
